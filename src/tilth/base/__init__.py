@@ -1,0 +1,12 @@
+"""Floor 0: what everything stands on. No torch, no numba, nothing of the field's own.
+
+errors      UserError (exit 2), nearest-name hints
+settings    Settings, Count, YAML with line numbers, dotted overrides, validation sentences
+expression  Condition: small conditions over table columns, used by rules and groups
+files       atomic files and folders, hashes, fingerprints
+keyed       stable hashes and permutations: randomness as a function of its key
+events      Journal: append-only JSON Lines
+progress    one line for anything long
+machine     what the machine is; Meter for what a piece of work used
+pool        map_units: a process pool that gives the serial result
+"""

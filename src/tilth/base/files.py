@@ -1,0 +1,120 @@
+"""Files that are either whole or absent, and hashes of what they hold."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+
+@contextlib.contextmanager
+def atomic_file(path: Path) -> Iterator[Path]:
+    """Yield a path to write to; on success it is flushed to disk and renamed to `path`, else removed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        yield aside
+        sync(aside)
+        os.replace(aside, path)
+        sync(path.parent)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def clear_leftovers(folder: Path) -> None:
+    """Remove what was being written aside in `folder` by a process that was killed; none may still be writing."""
+    for left in folder.rglob(".*.tmp"):
+        remove(left)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a whole text file atomically."""
+    with atomic_file(path) as aside:
+        aside.write_text(text, encoding="utf-8")
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON atomically, indented for people, keys in the order given."""
+    write_text(path, json.dumps(value, ensure_ascii=False, indent=1) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file."""
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def sync(path: Path) -> None:
+    """Force a file's or folder's content to the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def publish_folder(aside: Path, final: Path) -> None:
+    """Flush every file of the finished folder `aside` and rename it to `final` in one step."""
+    for file in list_files(aside):
+        sync(aside / file)
+    final.parent.mkdir(parents=True, exist_ok=True)
+    os.replace(aside, final)
+    sync(final.parent)
+
+
+def list_files(folder: Path) -> list[str]:
+    """Every file below `folder`, as sorted relative POSIX paths."""
+    return sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
+
+
+def digest_file(path: Path) -> str:
+    """SHA-256 of a file's bytes, in hex."""
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def canonical_json(value: Any) -> str:
+    """One text for equal values: sorted keys, no spaces."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def fingerprint(value: Any) -> str:
+    """16 hex digits that name a plain JSON value."""
+    return hashlib.sha256(canonical_json(value).encode()).hexdigest()[:16]
+
+
+def remove(path: Path) -> None:
+    """Remove a file or a folder, if it is there."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+class ContentHashes:
+    """SHA-256 of input files, remembered by (path, size, modification time) so that a file is read for it once."""
+
+    def __init__(self, cache: Path) -> None:
+        self.cache = cache
+        self.known: dict[str, list[Any]] = read_json(cache) if cache.exists() else {}
+        self.bytes_read = 0
+
+    def of(self, path: Path) -> str:
+        """The content hash of `path`."""
+        status = path.stat()
+        stamp = [status.st_size, status.st_mtime_ns]
+        entry = self.known.get(str(path))
+        if entry is None or entry[:2] != stamp:
+            entry = [*stamp, digest_file(path)]
+            self.bytes_read += status.st_size
+            self.known[str(path)] = entry
+        return str(entry[2])
+
+    def save(self) -> None:
+        """Keep what was learnt for the next run."""
+        if self.bytes_read:
+            write_json(self.cache, self.known)

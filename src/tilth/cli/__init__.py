@@ -1,0 +1,11 @@
+"""Floor 7: parse, call, print. No logic.
+
+main    the app, and how errors become one clear sentence and an exit status
+run     tilth run, report
+corpus  tilth corpus
+look    tilth look
+tokens  tilth tokenizer
+plan    tilth plan
+doctor  tilth doctor
+options arguments that several commands share
+"""

@@ -1,0 +1,54 @@
+"""The `tilth` command: exit 0 done, 2 the user's input is wrong, 1 Tilth's fault, 130 stopped by Ctrl-C."""
+
+from __future__ import annotations
+
+import sys
+from typing import cast
+
+import typer
+
+from tilth.base.errors import UserError
+from tilth.cli import corpus, doctor, look, plan, run, tokens
+
+app = typer.Typer(
+    name="tilth",
+    help="Raw text to a trained, evaluated language model from one recipe, in Chinese and English alike.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    rich_markup_mode=None,
+)
+# click's class for a command line that is wrong; newer versions of typer carry click inside, under another name
+UsageError = cast("type[typer.BadParameter]", typer.BadParameter.__mro__[1])
+STOPPED = 130
+"""Exit status of a command that Ctrl-C stopped; newer versions of typer return it instead of raising."""
+run.register(app)
+corpus.register(app)
+look.register(app)
+tokens.register(app)
+plan.register(app)
+doctor.register(app)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line; never shows a traceback for a mistake of the user's."""
+    try:
+        status = app(args=arguments, standalone_mode=False)
+    except UsageError as error:
+        error.show()
+        sys.exit(2)
+    except UserError as error:
+        print(f"tilth: {error}", file=sys.stderr)
+        sys.exit(UserError.exit_code)
+    except (KeyboardInterrupt, typer.Abort):
+        status = STOPPED
+    except BrokenPipeError:
+        sys.exit(0)
+    if status == STOPPED:
+        print("\ntilth: stopped; the same command goes on from here", file=sys.stderr)
+    sys.exit(status if isinstance(status, int) else 0)
+
+
+if __name__ == "__main__":
+    main()

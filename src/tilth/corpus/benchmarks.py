@@ -1,0 +1,98 @@
+"""Benchmark files as items, and items as the texts that a document must not hold."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tilth.base.errors import UserError, nearest
+from tilth.corpus.settings import DecontaminateSettings
+from tilth.corpus.sources import InputFile
+from tilth.corpus.sources.records import lookup
+from tilth.corpus.sources.streams import Stream, lines
+
+_HAN_OR_KANA = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]")
+_WORD = re.compile(r"[^\W\u3040-\u30ff\u3400-\u9fff]+")
+_SHARED_ITEMS, _SHARED_PART = 10, 0.05
+_LONGEST = 1 << 24
+
+
+@dataclass(frozen=True)
+class Item:
+    """One question, exercise or passage. `name` is `FILE#LINE`; `texts` are its fields' strings, in order."""
+
+    name: str
+    benchmark: str
+    texts: tuple[str, ...]
+
+
+def load_items(files: Sequence[InputFile], settings: DecontaminateSettings) -> list[Item]:
+    """Every item of the files. Raises `UserError` with file and line for what cannot be read: a benchmark that is
+    silently skipped would be a contamination that nobody sees.
+    """
+    items: list[Item] = []
+    for file in files:
+        if file.format != "jsonl":
+            raise UserError(
+                "not a JSON Lines file", where=str(file.path), hint="decontaminate.against reads JSON Lines"
+            )
+        items += _without_shared(list(_items_of(file, settings.fields)))
+    return items
+
+
+def units(text: str) -> tuple[int, bool]:
+    """How many units (words, or single Han and kana characters) a text has, and whether it counts as Chinese."""
+    characters, words = len(_HAN_OR_KANA.findall(text)), len(_WORD.findall(text))
+    return characters + words, characters > words
+
+
+def _items_of(file: InputFile, fields: Sequence[str]) -> Iterator[Item]:
+    stream = Stream(file.path)
+    for line in lines(stream, _LONGEST):
+        where = f"{file.path}:{line.number}"
+        if line.data is None or not line.whole:
+            reason = stream.torn.reason if stream.torn else f"longer than {_LONGEST} bytes"
+            raise UserError(f"the benchmark cannot be read to its end: {reason}", where=where)
+        if not line.data.strip():
+            continue
+        try:
+            record = json.loads(line.data.decode("utf-8-sig"))
+        except ValueError as error:
+            raise UserError(f"not a benchmark item: {error}", where=where) from None
+        if fields and isinstance(record, dict):
+            missing = [name for name in fields if lookup(record, name) is None]
+            if len(missing) == len(fields):
+                raise UserError(
+                    f"the item has no field {' or '.join(map(repr, fields))}",
+                    where=where,
+                    hint=nearest(missing[0], record),
+                )
+            record = [lookup(record, name) for name in fields]
+        texts = tuple(dict.fromkeys(_strings(record)))
+        yield Item(f"{file.name}#{line.number}", file.name, texts)
+
+
+def _strings(value: Any) -> Iterator[str]:
+    """Every string inside a value that UTF-8 can hold, in its order."""
+    match value:
+        case str() if value.strip():
+            yield value.encode("utf-8", "replace").decode("utf-8")
+        case list():
+            for item in value:
+                yield from _strings(item)
+        case dict():
+            for item in value.values():
+                yield from _strings(item)
+
+
+def _without_shared(items: list[Item]) -> list[Item]:
+    """Leave out texts that stand in many items of a file: instructions, names of sources, licences. They tell no item
+    from another, and documents may well hold them.
+    """
+    counts = Counter(text for item in items for text in item.texts)
+    limit = max(_SHARED_ITEMS, _SHARED_PART * len(items))
+    return [Item(item.name, item.benchmark, tuple(t for t in item.texts if counts[t] <= limit)) for item in items]

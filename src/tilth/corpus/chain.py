@@ -1,0 +1,150 @@
+"""The chain: steps built from settings, checked for sense, cut in front of the first decision."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tilth.base.errors import UserError
+from tilth.base.expression import Condition
+from tilth.corpus.document import COLUMNS, SIGNAL
+from tilth.corpus.settings import CorpusSettings
+from tilth.corpus.sources import InputFile
+from tilth.corpus.steps import ALL_SIGNALS, Decide, Edit, Measure, Step
+
+
+@dataclass(frozen=True)
+class Segment:
+    """Decisions over columns, then steps over texts: what one pass through the shards does."""
+
+    decisions: tuple[Decide, ...]
+    texts: tuple[Step, ...]
+
+
+@dataclass(frozen=True)
+class Chain:
+    """`before` the cut stands what is a function of each document alone; `segments` are the rest, pass by pass."""
+
+    before: tuple[Step, ...]
+    segments: tuple[Segment, ...]
+    stale: frozenset[str]
+    """Measured columns that an edit made untrue and nobody measured again."""
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """All steps in order."""
+        return self.before + tuple(step for s in self.segments for step in (*s.decisions, *s.texts))
+
+
+def build_chain(settings: CorpusSettings, benchmarks: Sequence[InputFile] = ()) -> Chain:
+    """The steps that `settings.steps` names, with their settings; raises `UserError` for an order without sense."""
+    counts: Counter[str] = Counter()
+    steps: list[Step] = []
+    for name in settings.steps:
+        counts[name] += 1
+        step = _make(name, name if counts[name] == 1 else f"{name}.{counts[name]}", settings, benchmarks)
+        if step is not None:
+            steps.append(step)
+    stale = _check(steps, settings)
+    cut = next((i for i, step in enumerate(steps) if isinstance(step, Decide)), len(steps))
+    return Chain(tuple(steps[:cut]), _segments(steps[cut:]), stale)
+
+
+def _make(kind: str, name: str, settings: CorpusSettings, benchmarks: Sequence[InputFile]) -> Step | None:
+    """One step; None for one that has nothing to do."""
+    match kind:
+        case "repair":
+            from tilth.corpus.repair import RepairStep
+
+            return RepairStep(name, settings.repair)
+        case "lines":
+            from tilth.corpus.lines import LinesStep
+
+            return LinesStep(name, settings.lines)
+        case "split":
+            from tilth.corpus.split import SplitStep
+
+            return SplitStep(name, settings.split)
+        case "measure":
+            from tilth.corpus.measure import MeasureStep
+
+            return MeasureStep(name, settings.measure)
+        case "exact":
+            from tilth.corpus.dedup.exact import ExactStep
+
+            return ExactStep(name)
+        case "rules":
+            from tilth.corpus.rules_step import RulesStep
+
+            return RulesStep(name, settings.rules) if settings.rules else None
+        case "holdout":
+            from tilth.corpus.holdout import HoldoutStep
+
+            off = settings.holdout.fraction == 0 and settings.holdout.minimum == 0
+            return None if off else HoldoutStep(name, settings.holdout)
+        case "near":
+            from tilth.corpus.dedup.minhash import NearStep
+
+            return NearStep(name, settings.near)
+        case "mask":
+            from tilth.corpus.mask import MaskStep
+
+            return MaskStep(name, settings.mask) if settings.mask.kinds else None
+        case "decontaminate":
+            from tilth.corpus.decontaminate import DecontaminateStep
+
+            return DecontaminateStep(name, settings.decontaminate, benchmarks) if benchmarks else None
+    raise ValueError(kind)
+
+
+def _check(steps: Sequence[Step], settings: CorpusSettings) -> frozenset[str]:
+    """Every column that a step reads must have been measured, and not be changed by an edit since."""
+    measured = {SIGNAL + name for source in settings.sources for name in source.signals}
+    from_source = frozenset(measured)
+    changed_by: dict[str, str] = {}
+    for position, step in enumerate(steps):
+        for column in step.needs():
+            _demand(column, f"step {position + 1} ({step.name})", measured, changed_by)
+        if isinstance(step, Measure):
+            measured.update(step.adds())
+            for column in step.adds():
+                changed_by.pop(column, None)
+        elif isinstance(step, Edit):
+            for column in measured - from_source if ALL_SIGNALS in step.invalidates else step.invalidates:
+                changed_by[column] = step.name
+    for entry in settings.repeat:
+        for column in Condition(entry.where).names:
+            _demand(column, f"repeat ({entry.where})", measured, changed_by)
+    return frozenset(changed_by) & measured
+
+
+def _demand(column: str, who: str, measured: set[str], changed_by: dict[str, str]) -> None:
+    if column in COLUMNS:
+        return
+    if column in changed_by:
+        raise UserError(
+            f"corpus.steps: {who} reads {column!r}, which the step {changed_by[column]!r} before it made untrue",
+            hint=f"write `measure` again between {changed_by[column]!r} and it",
+        )
+    if column not in measured:
+        known = sorted(measured | set(COLUMNS))
+        similar = f"; measured so far: {', '.join(known)}" if measured else ""
+        raise UserError(
+            f"corpus.steps: {who} reads {column!r}, which no step before it measures{similar}",
+            hint="write `measure` before it, or correct the name",
+        )
+
+
+def _segments(steps: Sequence[Step]) -> tuple[Segment, ...]:
+    """Cut into passes: decisions over columns need all shards of the pass before, so they begin a new one."""
+    letters = "".join("d" if isinstance(s, Decide) and not s.reads_text else "t" for s in steps)
+    segments = []
+    for match in re.finditer("d*t*", letters):
+        part = steps[match.start() : match.end()]
+        border = match.group().count("d")
+        if part:
+            decisions = tuple(step for step in part[:border] if isinstance(step, Decide))
+            segments.append(Segment(decisions, tuple(part[border:])))
+    return tuple(segments) or (Segment((), ()),)

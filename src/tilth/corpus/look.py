@@ -1,0 +1,181 @@
+"""Browsing a finished corpus: what is in it, what was removed and why, what was changed and where.
+
+Every function but `find_corpus` takes the folder of a corpus artifact (documents, holdout, rejected, edits,
+report.json) and gives plain values. Texts are read a row group at a time.
+"""
+
+from __future__ import annotations
+
+import heapq
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from tilth.base.errors import UserError, nearest
+from tilth.base.files import read_json
+from tilth.base.keyed import stable_hash
+from tilth.corpus.shards import read_groups, shard_paths
+
+PARTS = ("documents", "holdout", "rejected")
+
+
+def find_corpus(folder: Path) -> Path:
+    """The corpus artifact that `folder` is or holds: the one of a run's outcome, else the newest."""
+    if (folder / "rejected").is_dir():
+        return folder
+    outcome = folder / "outcome.json"
+    named = read_json(outcome)["stages"].get("corpus") if outcome.exists() else None
+    if named and (folder / named).is_dir():
+        return folder / str(named)
+    found = sorted(folder.glob("corpus-*/artifact.json"), key=lambda file: file.stat().st_mtime)
+    if not found:
+        raise UserError("there is no corpus here", where=str(folder), hint="give a run's folder or a corpus-* folder")
+    return found[-1].parent
+
+
+def overview(corpus: Path) -> dict[str, Any]:
+    """The counts of the report, and how many documents each rule rejected, the most first."""
+    report = read_json(corpus / "report.json")
+    counts = {k: report[k] for k in report if k.startswith(("records", "unreadable", "documents", "bytes"))}
+    rules = {k: row["documents"] for k, row in sorted(report["by_rule"].items(), key=lambda i: -i[1]["documents"])}
+    return {"corpus": str(corpus), **counts, "rejected by": rules}
+
+
+def sample(corpus: Path, count: int = 10, *, part: str = "documents", key: str = "sample") -> list[dict[str, Any]]:
+    """`count` documents at random, the same ones each time: those with the lowest keyed hashes of their ids."""
+    chosen = heapq.nsmallest(
+        count, ((stable_hash(key, id_), id_) for group in _groups(corpus, part, ["id"]) for id_ in _values(group, "id"))
+    )
+    wanted = {id_: number for number, (_, id_) in enumerate(chosen)}
+    found = _with_ids(corpus, part, list(wanted))
+    return sorted(found, key=lambda row: wanted[row["id"]])
+
+
+def grep(
+    corpus: Path, pattern: str, *, part: str = "documents", limit: int = 20, around: int = 80
+) -> list[dict[str, Any]]:
+    """Places where a regular expression matches: id, domain, offset in characters and the text around.
+
+    Where there are more than `limit`, a final entry says how many more: `{"more": n}`.
+    """
+    try:
+        expression = re.compile(pattern)
+    except re.error as error:
+        raise UserError(f"not a regular expression: {pattern!r} ({error})") from None
+    places = (
+        (row, match)
+        for group in _groups(corpus, part, ["id", "domain", "text"])
+        for row in group.to_pylist()
+        for match in expression.finditer(row["text"])
+    )
+
+    def show(row: dict[str, Any], match: re.Match[str]) -> dict[str, Any]:
+        start, end = max(0, match.start() - around), match.end() + around
+        return {"id": row["id"], "domain": row["domain"], "offset": match.start(), "text": row["text"][start:end]}
+
+    return _first((show(*place) for place in islice(places, limit)), places)
+
+
+def rejected(corpus: Path, rule: str = "", *, limit: int = 20) -> list[dict[str, Any]]:
+    """Documents that a rule rejected (`near_duplicate` or `near/near_duplicate`; empty: any): value and partner too.
+
+    Where there are more than `limit`, a final entry says how many more: `{"more": n}`.
+    """
+    known = read_json(corpus / "report.json")["by_rule"]
+    if rule and rule not in known and rule not in {name.partition("/")[2] for name in known}:
+        raise UserError(f"no document was rejected by {rule!r}", hint=nearest(rule, known))
+    found = (
+        row for row in _rows(corpus, "rejected") if not rule or rule in (row["rule"], f"{row['step']}/{row['rule']}")
+    )
+    return _first(islice(found, limit), found)
+
+
+def story(corpus: Path, document: str) -> dict[str, Any]:
+    """What became of one document: where it is, why it was rejected, who its partner is, and every edit."""
+    for part in PARTS:
+        if found := _with_ids(corpus, part, [document]):
+            row = found[0]
+            break
+    else:
+        raise UserError(f"there is no document {document!r} in {corpus}", hint="ids are listed by `tilth look`")
+    partner = row.get("partner", "")
+    return {
+        "part": part,
+        "document": row,
+        "partner": _find(corpus, partner) if partner else None,
+        "edits": _with_ids(corpus, "edits", [document]),
+    }
+
+
+def difference(left: Path, right: Path, *, examples: int = 5) -> dict[str, Any]:
+    """How two corpora differ: documents that moved between kept, hold-out and rejected, and texts that changed."""
+    before, after = _places(left), _places(right)
+    moves: dict[str, dict[str, Any]] = {}
+    changed: list[str] = []
+    for document in sorted(before.keys() | after.keys()):
+        old, new = before.get(document, ("absent", 0)), after.get(document, ("absent", 0))
+        if old[0] != new[0]:
+            move = moves.setdefault(f"{old[0]} -> {new[0]}", {"documents": 0, "examples": []})
+            move["documents"] += 1
+            if len(move["examples"]) < examples:
+                move["examples"].append(document)
+        elif old[1] != new[1]:
+            changed.append(document)
+    reports = [read_json(folder / "report.json") for folder in (left, right)]
+    names = ("documents_in", "documents_kept", "documents_holdout", "documents_rejected", "bytes_kept")
+    return {
+        "counts": {name: [report[name] for report in reports] for name in names},
+        "moved": dict(sorted(moves.items())),
+        "changed": {"documents": len(changed), "examples": changed[:examples]},
+    }
+
+
+def _first(shown: Iterable[dict[str, Any]], rest: Iterable[Any]) -> list[dict[str, Any]]:
+    """What is shown, and how many there are behind it."""
+    found = list(shown)
+    more = sum(1 for _ in rest)
+    return [*found, {"more": more}] if more else found
+
+
+def _find(corpus: Path, document: str) -> dict[str, Any] | None:
+    """A document wherever it is; None where the id is a benchmark item's."""
+    found = (row for part in PARTS for row in _with_ids(corpus, part, [document]))
+    return next(found, None)
+
+
+def _with_ids(corpus: Path, part: str, wanted: list[str]) -> list[dict[str, Any]]:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    values = pa.array(wanted, pa.string())
+    rows: list[dict[str, Any]] = []
+    for group in _groups(corpus, part, None):
+        rows += group.filter(pc.is_in(group.column("id"), value_set=values)).to_pylist()
+    return rows
+
+
+def _places(corpus: Path) -> dict[str, tuple[str, int]]:
+    return {
+        row["id"]: (part if part != "rejected" else f"rejected by {row['rule']}", stable_hash(row["text"]))
+        for part in PARTS
+        for row in _rows(corpus, part)
+    }
+
+
+def _rows(corpus: Path, part: str) -> Iterator[dict[str, Any]]:
+    for group in _groups(corpus, part, None):
+        yield from group.to_pylist()
+
+
+def _groups(corpus: Path, part: str, columns: Sequence[str] | None) -> Iterator[Any]:
+    folder = corpus / part
+    if not folder.is_dir():
+        raise UserError(f"not a finished corpus: {folder} is missing", hint="give the folder of a corpus artifact")
+    for path in shard_paths(folder):
+        yield from read_groups(path, columns)
+
+
+def _values(group: Any, name: str) -> list[Any]:
+    return list(group.column(name).to_pylist())

@@ -1,0 +1,215 @@
+"""The recipe's `corpus:` section: typed, strict, with defaults that suit a first run. Knows no pyarrow, no numba."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field, field_validator, model_validator
+
+from tilth.base.settings import Count, Settings
+from tilth.corpus.document import SIGNATURE
+from tilth.corpus.rules import RuleSet
+
+StepName = Literal[
+    "repair",
+    "lines",
+    "split",
+    "measure",
+    "exact",
+    "rules",
+    "holdout",
+    "near",
+    "mask",
+    "decontaminate",
+]
+
+DEFAULT_STEPS: tuple[StepName, ...] = (
+    "repair",
+    "lines",
+    "measure",
+    "exact",
+    "rules",
+    "holdout",
+    "near",
+    "mask",
+    "decontaminate",
+)
+
+
+def _as_list(value: object) -> object:
+    return [value] if isinstance(value, str | dict) else value
+
+
+class SourceSettings(Settings):
+    """Where documents come from: a file, a glob or a folder, and how its records become documents."""
+
+    path: str
+    """A file, a glob (`data/*.jsonl.zst`) or a folder, relative to the recipe; `{python}` is the folder of the running
+    Python's library."""
+    format: Literal["auto", "jsonl", "parquet", "csv", "text", "docstrings"] = "auto"
+    """`auto` goes by the extension; an unknown extension is one text document a file. `docstrings`: the documentation
+    inside Python files."""
+    include: list[str] = []
+    """In a folder: only files whose name or relative path matches one of these globs."""
+    exclude: list[str] = []
+    """In a folder: no files or folders that match one of these globs. Hidden ones are left out unless included."""
+    fields: dict[str, str] = {}
+    """Document column: field of the record (dotted for nested ones), for example `text: content`."""
+    domain: str = ""
+    """A fixed name, `{stem}` (the file's name without extensions) or `{field:NAME}`, in place of the record's own;
+    empty: the record's own."""
+    default_domain: str = ""
+    """The same for records that name no domain (or lack the field of `domain`); the others keep theirs."""
+    language: str = ""
+    """As `domain`, for the language."""
+    source: str = ""
+    """As `domain`, for the source."""
+    license: str = ""
+    """As `domain`, for the licence."""
+    signals: dict[str, str] = {}
+    """Numbers of the record to keep as columns (`votes: score.up` becomes `signal.votes`; NaN where absent)."""
+    largest_record: Count = 16 * 2**20
+    """Bytes; a longer record (or text file) is unreadable instead of filling the memory, of which measuring takes some
+    24 bytes for each byte of the longest text."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _a_path_alone(cls, value: object) -> object:
+        return {"path": value} if isinstance(value, str) else value
+
+    @field_validator("fields")
+    @classmethod
+    def _known_columns(cls, value: dict[str, str]) -> dict[str, str]:
+        from tilth.base.errors import nearest
+        from tilth.corpus.document import COLUMNS
+
+        allowed = [name for name in COLUMNS if name not in ("meta", "parent")]
+        for name in value:
+            if name not in allowed:
+                raise ValueError(f"{name!r} is no document column ({nearest(name, allowed)})")
+        return value
+
+
+class RepairSettings(Settings):
+    """Unicode repair."""
+
+    normalize: Literal["NFC", "none"] = "NFC"
+
+
+class LinesSettings(Settings):
+    """Removal of boilerplate lines."""
+
+    longest: int = Field(200, ge=1)
+    """Characters; longer lines are prose and stay."""
+    patterns: list[str] = []
+    """Regular expressions of your own: a line in which one is found is removed."""
+
+
+class SplitSettings(Settings):
+    """Cutting of very long documents."""
+
+    longest: Count = Field(100_000, ge=100)
+    """Characters; longer documents are cut at a paragraph's end."""
+
+
+class MeasureSettings(Settings):
+    """Which columns to measure."""
+
+    language: Literal["missing", "always", "never"] = "missing"
+    """Identify the language of documents whose source names none, of all, or of none."""
+
+
+class NearSettings(Settings):
+    """Removal of near-duplicates: MinHash LSH (Broder, 1997; bands as in Lee et al., arXiv 2107.06499)."""
+
+    threshold: float = Field(0.8, gt=0, le=1)
+    """Estimated Jaccard similarity of the documents' 5-grams from which the later document is removed."""
+    bands: int = Field(14, ge=1)
+    rows: int = Field(8, ge=1)
+    """Signature values a band: two documents are compared when one band agrees in all of them."""
+
+    @model_validator(mode="after")
+    def _fits_the_signature(self) -> NearSettings:
+        if self.bands * self.rows > SIGNATURE:
+            raise ValueError(f"bands x rows is {self.bands * self.rows}, but a signature has {SIGNATURE} values")
+        return self
+
+
+class HoldoutSettings(Settings):
+    """Documents kept aside for evaluation, chosen by a keyed hash of their text.
+
+    New data moves nobody across the border; with `minimum` or `maximum` it may move documents at the margin.
+    """
+
+    fraction: float = Field(0.01, ge=0, lt=1)
+    """Share of each domain's documents."""
+    minimum: Count = Field(0, ge=0)
+    """At least so many documents a domain (but never more than half of it)."""
+    maximum: Count | None = None
+    """At most so many documents a domain."""
+    domains: Annotated[list[str], BeforeValidator(_as_list)] = []
+    """Only these domains; empty: all."""
+    key: str = "holdout"
+    """Another key chooses other documents."""
+
+
+MaskKind = Literal["email", "ip", "phone", "resident_id", "bank_card"]
+
+
+class MaskSettings(Settings):
+    """Replacement of personal data by placeholders."""
+
+    kinds: list[MaskKind] = ["email", "ip", "phone", "resident_id", "bank_card"]
+    private_ip: bool = False
+    """Mask private and loopback addresses too (they identify nobody)."""
+
+
+class DecontaminateSettings(Settings):
+    """Removal of documents that hold benchmark items."""
+
+    against: Annotated[list[str], BeforeValidator(_as_list)] = []
+    """Benchmark files: JSON Lines (also .gz, .zst), globs allowed, relative to the recipe."""
+    fields: list[str] = []
+    """Fields of an item that count; empty: every text in it."""
+    words: int = Field(8, ge=2)
+    """Length of an n-gram in words (English) ..."""
+    characters: int = Field(16, ge=4)
+    """... and in characters (Chinese)."""
+    coverage: float = Field(0.5, gt=0, le=1)
+    """Share of a benchmark text's characters found in one document from which the document is removed."""
+
+
+class RepeatSettings(Settings):
+    """How often documents are seen in an epoch."""
+
+    where: str
+    """A condition over document columns and signals, for example `domain == "wikipedia"`."""
+    times: float = Field(ge=0)
+    """0 removes; 2 repeats; 0.3 keeps 30 % of the documents, 1.5 repeats half of them (chosen by a keyed hash)."""
+
+    @field_validator("where")
+    @classmethod
+    def _is_condition(cls, value: str) -> str:
+        from tilth.base.expression import Condition
+
+        Condition(value)
+        return value
+
+
+class CorpusSettings(Settings):
+    """Sources and the chain of steps that turns them into a corpus."""
+
+    sources: Annotated[list[SourceSettings], BeforeValidator(_as_list)] = []
+    steps: list[StepName] = list(DEFAULT_STEPS)
+    """The order of the chain; a step that is not named is not run, `measure` may be named again after an edit."""
+    repair: RepairSettings = RepairSettings()
+    lines: LinesSettings = LinesSettings()
+    split: SplitSettings = SplitSettings()
+    measure: MeasureSettings = MeasureSettings()
+    rules: list[RuleSet] = []
+    holdout: HoldoutSettings = HoldoutSettings()
+    near: NearSettings = NearSettings()
+    mask: MaskSettings = MaskSettings()
+    decontaminate: DecontaminateSettings = DecontaminateSettings()
+    repeat: list[RepeatSettings] = []
+    """The first entry whose condition holds counts; documents that none names are seen once."""

@@ -1,0 +1,101 @@
+"""The documents of a unit as Arrow tables of bounded size."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tilth.corpus.document import LABELS, SIGNAL, schema
+from tilth.corpus.settings import SourceSettings
+from tilth.corpus.sources import formats
+from tilth.corpus.sources.docstrings import read_docstrings
+from tilth.corpus.sources.files import InputFile, Unit
+from tilth.corpus.sources.formats import Record, Unreadable
+from tilth.corpus.sources.records import Mapper, Row
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+BATCH_BYTES = 8 * 2**20
+"""A batch ends with the document that brings its text to so many bytes ..."""
+BATCH_DOCUMENTS = 32_768
+"""... or at so many documents: their signatures take memory too."""
+
+_READERS: dict[str, Callable[[Path, Mapper, int], Iterator[Record]]] = {
+    "jsonl": formats.read_jsonl,
+    "parquet": formats.read_parquet,
+    "csv": formats.read_csv,
+    "text": formats.read_text,
+    "docstrings": read_docstrings,
+    "foreign": formats.read_foreign,
+}
+
+
+@dataclass
+class Batch:
+    """Documents in the order of the input, and the records among them that could not be read."""
+
+    table: pa.Table
+    unreadable: list[Unreadable]
+
+
+@dataclass
+class _Pending:
+    rows: list[Row] = field(default_factory=list)
+    unreadable: list[Unreadable] = field(default_factory=list)
+    bytes: int = 0
+
+    def full(self) -> bool:
+        count = len(self.rows) + len(self.unreadable)
+        return self.bytes >= BATCH_BYTES or count >= BATCH_DOCUMENTS
+
+
+def source_signals(sources: Sequence[SourceSettings]) -> tuple[str, ...]:
+    """Names of the numbers that any source keeps as columns."""
+    return tuple(sorted({name for source in sources for name in source.signals}))
+
+
+def read_unit(unit: Unit, sources: Sequence[SourceSettings]) -> Iterator[Batch]:
+    """Every record of the unit: in `table` or in `unreadable`. The cuts between batches depend on the input alone."""
+    signals = source_signals(sources)
+    pending = _Pending()
+    for file in unit.files:
+        for record in _read_file(file, sources[file.source], signals):
+            if isinstance(record, Row):
+                pending.rows.append(record)
+                pending.bytes += record.bytes
+            else:
+                pending.unreadable.append(record)
+            if pending.full():
+                yield Batch(_table(pending.rows, signals), pending.unreadable)
+                pending = _Pending()
+    if pending.rows or pending.unreadable:
+        yield Batch(_table(pending.rows, signals), pending.unreadable)
+
+
+def _read_file(file: InputFile, source: SourceSettings, signals: tuple[str, ...]) -> Iterator[Record]:
+    mapper = Mapper(source, file.name, signals)
+    try:
+        yield from _READERS[file.format](file.path, mapper, source.largest_record)
+    except OSError as error:
+        yield Unreadable(file.name, 0, f"cannot be read: {error.strerror or error}", file.size)
+
+
+def _table(rows: list[Row], signals: tuple[str, ...]) -> pa.Table:
+    import pyarrow as pa
+
+    columns = {
+        "id": [row.id for row in rows],
+        "text": [row.text for row in rows],
+        **{label: [row.labels[i] for row in rows] for i, label in enumerate(LABELS)},
+        "parent": [row.parent for row in rows],
+        "meta": [row.meta for row in rows],
+    }
+    fields = schema()
+    arrays = [pa.array(values, fields.field(name).type) for name, values in columns.items()]
+    for i, name in enumerate(signals):
+        arrays.append(pa.array([row.signals[i] for row in rows], pa.float32()))
+        fields = fields.append(pa.field(SIGNAL + name, pa.float32()))
+    return pa.Table.from_arrays(arrays, schema=fields)

@@ -1,0 +1,180 @@
+"""Finding input files and grouping them into units of work."""
+
+from __future__ import annotations
+
+import fnmatch
+import glob
+import os
+import sysconfig
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tilth.base.errors import UserError
+from tilth.corpus.settings import SourceSettings
+
+FORMATS = {".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet"}
+"""Formats by extension, wherever the file is found."""
+NAMED_FORMATS = {".json": "jsonl", ".csv": "csv", ".tsv": "csv"}
+"""Formats of files that a path or glob names; inside a source tree such files are text like the rest."""
+FOREIGN = {
+    **dict.fromkeys((".warc", ".wet", ".wat", ".arc", ".html", ".htm", ".pdf", ".docx", ".epub"), "tilth extract"),
+    **dict.fromkeys((".zip", ".tar", ".tgz", ".7z", ".rar", ".bz2", ".xz"), "unpacking it"),
+}
+"""Formats that are not read here, and what makes documents of them."""
+PACKED = (".gz", ".zst", ".zstd")
+
+_SMALL = ("text", "docstrings")
+_GROUP_FILES, _GROUP_BYTES = 512, 16 * 2**20
+
+
+@dataclass(frozen=True)
+class InputFile:
+    """A file to read. `name` is how ids and errors call it; `source` is the index of its entry under `sources`."""
+
+    path: Path
+    name: str
+    source: int
+    format: str
+    size: int
+
+    @property
+    def readable(self) -> bool:
+        """Whether its content can be asked for: not so for a broken link, or a file without permission."""
+        return self.path.is_file() and os.access(self.path, os.R_OK)
+
+    @property
+    def modified(self) -> int:
+        """Time of the last change in nanoseconds; 0 where there is no such file."""
+        try:
+            return self.path.stat().st_mtime_ns
+        except OSError:
+            return 0
+
+
+@dataclass(frozen=True)
+class Unit:
+    """What one worker reads at a time: one data file, or a run of small text files of one source."""
+
+    index: int
+    files: tuple[InputFile, ...]
+
+
+def find_files(sources: Sequence[SourceSettings], base: Path) -> list[InputFile]:
+    """Every input file, in the order of the sources and by name inside each; a file is read once in a format.
+
+    Raises `UserError` where a source matches nothing, or names a format that another command reads.
+    """
+    if not sources:
+        raise UserError("the corpus has no sources", hint="add `sources: [{path: data/*.jsonl.zst}]`")
+    found: list[InputFile] = []
+    seen: set[tuple[str, str]] = set()
+    for index, source in enumerate(sources):
+        before = len(found)
+        for file in _matches(source, index, base):
+            if _once(file) not in seen:
+                seen.add(_once(file))
+                found.append(file)
+        if len(found) == before:
+            raise UserError(
+                f"source {index + 1} matches no file: {source.path!r} (looked from {base})",
+                hint="paths are relative to the recipe; check include and exclude, and that no source before has it",
+            )
+    return found
+
+
+def _once(file: InputFile) -> tuple[str, str]:
+    """What makes two inputs the same: the file behind all links, read in the same way."""
+    return os.path.realpath(file.path), file.format
+
+
+def plan_units(files: Sequence[InputFile]) -> list[Unit]:
+    """Group the files: every data file alone, neighbouring text files together up to 16 MiB or 512 files."""
+    groups: list[list[InputFile]] = []
+    room = 0
+    for file in files:
+        joins = groups and groups[-1][-1].source == file.source and file.format == groups[-1][-1].format in _SMALL
+        if joins and file.size <= room and len(groups[-1]) < _GROUP_FILES:
+            groups[-1].append(file)
+            room -= file.size
+        else:
+            groups.append([file])
+            room = _GROUP_BYTES - file.size
+    return [Unit(index, tuple(group)) for index, group in enumerate(groups)]
+
+
+def _matches(source: SourceSettings, index: int, base: Path) -> Iterator[InputFile]:
+    pattern = os.path.expanduser(source.path.replace("{python}", sysconfig.get_path("stdlib")))
+    root = Path(base, pattern)
+    if root.is_dir():
+        for relative in sorted(_walk(root, source.include, source.exclude)):
+            path = root / relative
+            yield InputFile(path, f"{root.name}/{relative}", index, _format(path, source, named=False), _size(path))
+        return
+    fixed = _fixed_folder(root)
+    for match in sorted(glob.glob(str(root), recursive=True)):
+        path = Path(match)
+        if path.is_file():
+            name = path.relative_to(fixed).as_posix()
+            yield InputFile(path, name, index, _format(path, source, named=True), _size(path))
+
+
+def _fixed_folder(pattern: Path) -> Path:
+    """The folder above the first wildcard: `data/*/x.jsonl` gives `data`."""
+    parts = pattern.parts[:-1]
+    wild = next((i for i, part in enumerate(parts) if glob.has_magic(part)), len(parts))
+    return Path(*parts[:wild])
+
+
+def _walk(root: Path, include: Sequence[str], exclude: Sequence[str]) -> Iterator[str]:
+    """Relative paths below `root`. A folder that leads back into a folder above it (by a link) is not entered.
+
+    A folder that cannot be listed is given as a file: reading it says why.
+    """
+    stack: list[tuple[str, tuple[str, ...]]] = [("", (os.path.realpath(root),))]
+    while stack:
+        prefix, above = stack.pop()
+        try:
+            entries = list(os.scandir(root / prefix))
+        except OSError:
+            yield prefix.rstrip("/")
+            continue
+        for entry in entries:
+            relative = f"{prefix}{entry.name}"
+            hidden = entry.name.startswith(".") and not _matched(relative, entry.name, include)
+            if hidden or _matched(relative, entry.name, exclude):
+                continue
+            if os.path.isdir(entry.path):  # unlike entry.is_dir, False for a link to itself
+                real = os.path.realpath(entry.path)
+                if real not in above:
+                    stack.append((f"{relative}/", (*above, real)))
+            elif not include or _matched(relative, entry.name, include):
+                yield relative
+
+
+def _matched(relative: str, name: str, patterns: Sequence[str]) -> bool:
+    return any(fnmatch.fnmatch(name, p) or fnmatch.fnmatch(relative, p) for p in patterns)
+
+
+def _format(path: Path, source: SourceSettings, *, named: bool) -> str:
+    if source.format != "auto":
+        return source.format
+    suffixes = [s.lower() for s in path.suffixes]
+    packed = bool(suffixes) and suffixes[-1] in PACKED
+    if packed:
+        suffixes.pop()
+    last = suffixes[-1] if suffixes else ""
+    if last in FOREIGN and named:
+        raise UserError(
+            f"{last} files are not read here", where=str(path), hint=f"make documents of it with {FOREIGN[last]} first"
+        )
+    if last in FOREIGN and last not in (".html", ".htm"):
+        return "foreign"
+    return (FORMATS | NAMED_FORMATS if named or packed else FORMATS).get(last, "text")
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0  # a broken link: reading it gives the reason

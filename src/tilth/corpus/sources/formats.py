@@ -1,0 +1,256 @@
+"""One reader a format: a file in, documents and unreadable records out, in the file's order."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import zip_longest
+from pathlib import Path
+
+from tilth.corpus.sources.records import Mapper, Row, Unusable
+from tilth.corpus.sources.streams import Line, Stream, lines
+
+
+@dataclass(slots=True)
+class Unreadable:
+    """A record that could not be read: `file:line`, why, and how many bytes are lost with it."""
+
+    file: str
+    line: int
+    reason: str
+    bytes: int
+
+
+Record = Row | Unreadable
+
+
+def read_jsonl(path: Path, mapper: Mapper, limit: int) -> Iterator[Record]:
+    """JSON Lines; empty lines are no records. A tear is one unreadable record, whatever came before it is kept."""
+    stream, number = Stream(path), 0
+    for line in lines(stream, limit):
+        if not line.whole:
+            yield from _torn_line(line, stream, mapper)
+            return
+        if line.data is not None and not line.data.strip():
+            continue
+        number += 1
+        yield _json_record(line, mapper, limit)
+
+
+def _json_record(line: Line, mapper: Mapper, limit: int) -> Record:
+    if line.data is None:
+        return Unreadable(mapper.file, line.number, f"longer than {limit} bytes", line.size)
+    try:
+        data = line.data
+        if line.number == 1 and data.startswith(codecs.BOM_UTF8):
+            data = data[3:]
+        return mapper.row(json.loads(data.decode("utf-8")), line.number)
+    except Unusable as error:
+        reason = str(error)
+    except UnicodeDecodeError as error:
+        reason = f"not UTF-8: byte 0x{line.data[error.start]:02x} at {error.start}"
+    except (ValueError, RecursionError) as error:
+        reason = f"not JSON: {error}"
+    return Unreadable(mapper.file, line.number, reason, line.size)
+
+
+def _torn_line(line: Line, stream: Stream, mapper: Mapper) -> Iterator[Record]:
+    """What stands between the last newline and the tear: a document if it is whole, else part of what is lost."""
+    assert stream.torn is not None
+    lost = stream.torn.unread_bytes
+    if line.data:
+        last = _json_record(line, mapper, line.size)
+        if isinstance(last, Row):
+            yield last
+        else:
+            lost += line.size
+    yield Unreadable(mapper.file, line.number, stream.torn.reason, lost)
+
+
+def read_parquet(path: Path, mapper: Mapper, limit: int) -> Iterator[Record]:
+    """Parquet of any columns. `line` of an unreadable record is its row, from 1."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    row, size = 0, path.stat().st_size
+    try:
+        file = pq.ParquetFile(path)
+    except (pa.ArrowInvalid, OSError) as error:
+        yield Unreadable(mapper.file, 0, f"not a Parquet file: {_first_line(error)}", size)
+        return
+    with file:
+        columns = [name for name in file.schema_arrow.names if not name.startswith("signal.")]
+        for group in range(file.num_row_groups):
+            try:
+                for batch in file.iter_batches(batch_size=256, row_groups=[group], columns=columns):
+                    for record in batch.to_pylist():
+                        row += 1
+                        yield _mapped(record, row, mapper, limit)
+            except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+                bytes_lost = file.metadata.row_group(group).total_byte_size
+                yield Unreadable(mapper.file, row + 1, f"damaged row group {group}: {_first_line(error)}", bytes_lost)
+
+
+def _mapped(record: object, number: int, mapper: Mapper, limit: int) -> Record:
+    try:
+        row = mapper.row(record, number)
+    except Unusable as error:
+        return Unreadable(mapper.file, number, str(error), len(str(record)))
+    if row.bytes > limit:
+        return Unreadable(mapper.file, number, f"longer than {limit} bytes", row.bytes)
+    return row
+
+
+def read_csv(path: Path, mapper: Mapper, limit: int) -> Iterator[Record]:
+    """CSV or TSV with a header. `line` of an unreadable record is the line on which it ends."""
+    rows = _CsvRows(path, limit)
+    header = next(rows, None)
+    if isinstance(header, str):
+        yield Unreadable(mapper.file, rows.line, f"no header: {header}", path.stat().st_size)
+        return
+    for number, row in enumerate(rows if header else (), start=1):
+        assert header is not None
+        if not isinstance(row, list):
+            yield Unreadable(mapper.file, rows.line, row, rows.bytes)
+            continue
+        record: dict[str, object] = dict(zip_longest(header, row[: len(header)]))
+        if len(row) > len(header):
+            record["more"] = row[len(header) :]
+        mapped = _mapped(record, number, mapper, limit)
+        if isinstance(mapped, Unreadable):
+            mapped.line = rows.line
+        yield mapped
+    if torn := rows.stream.torn:
+        yield Unreadable(mapper.file, rows.line + 1, torn.reason, torn.unread_bytes + rows.bytes)
+
+
+class _CsvRows:
+    """The rows of a CSV file that are not blank: their fields, or the reason why there are none."""
+
+    def __init__(self, path: Path, limit: int) -> None:
+        self.stream, self.limit = Stream(path), limit
+        csv.field_size_limit(min(limit, 2**31 - 1))
+        self.reader = csv.reader(self._lines(), delimiter="\t" if ".tsv" in path.name.lower() else ",")
+        self.line = 0
+        """The line on which the row ends."""
+        self.bytes = 0
+        """Bytes of the lines of the row; after the last row, of what a tear cut off."""
+        self._too_long = self._ended = False
+
+    def __iter__(self) -> Iterator[list[str] | str]:
+        return self
+
+    def __next__(self) -> list[str] | str:
+        while True:
+            self.bytes, self._too_long = 0, False
+            row: list[str] | str
+            try:
+                row = next(self.reader)
+            except csv.Error as error:
+                row = f"not CSV: {error}"
+            if self._ended and self.stream.torn:
+                raise StopIteration  # the tear runs through a field that was opened on a line before it
+            self.line = self.reader.line_num
+            if self._too_long:
+                return f"longer than {self.limit} bytes"
+            if row:
+                return row
+
+    def _lines(self) -> Iterator[str]:
+        for line in lines(self.stream, self.limit):
+            self.bytes += line.size
+            if not line.whole:
+                break
+            if line.data is None:
+                self._too_long = True
+                yield '"' * (line.quotes % 2) + "\n"  # a quoted field goes on behind the line, or ends in it
+            else:
+                yield line.data.decode("utf-8-sig" if line.number == 1 else "utf-8", "surrogateescape") + "\n"
+        self._ended = True
+
+
+def read_text(path: Path, mapper: Mapper, limit: int) -> Iterator[Record]:
+    """A text file is one document. Bytes that are no text are one unreadable record."""
+    stream, pieces, size = Stream(path), [], 0
+    for piece in stream:
+        size += len(piece)
+        if size > limit:
+            yield Unreadable(mapper.file, 0, f"longer than {limit} bytes", max(size, path.stat().st_size))
+            return
+        pieces.append(piece)
+    data = b"".join(pieces)
+    if data or not stream.torn:
+        try:
+            text, encoding = decode(data)
+            record = {"text": text} | ({"encoding": encoding} if encoding != "utf-8" else {})
+            row = mapper.row(record, 1)
+            row.id = mapper.file
+            yield row
+        except Unusable as error:
+            yield Unreadable(mapper.file, 0, str(error), len(data))
+    if stream.torn:
+        yield Unreadable(mapper.file, data.count(b"\n") + 1, stream.torn.reason, stream.torn.unread_bytes)
+
+
+def read_foreign(path: Path, mapper: Mapper, limit: int) -> Iterator[Record]:
+    """A file of a source tree whose format another command reads."""
+    yield Unreadable(mapper.file, 0, f"{''.join(path.suffixes)} files are not read here", path.stat().st_size)
+
+
+_BOMS = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+_CHINESE = re.compile(r"[\u4e00-\u9fff]")
+
+
+def decode(data: bytes) -> tuple[str, str]:
+    """Text and the encoding found: UTF-8, what a byte order mark says, or GB18030 where it reads as common Chinese.
+
+    Raises `Unusable` for anything else. Guessing further would turn unreadable text into wrong text.
+    """
+    for mark, encoding in _BOMS:
+        if data.startswith(mark):
+            try:
+                return data.decode(encoding), "utf-8" if mark == codecs.BOM_UTF8 else encoding
+            except UnicodeDecodeError as error:
+                raise Unusable(f"not {encoding}, though its byte order mark says so: {error.reason}") from None
+    if b"\0" in data[:8192]:
+        raise Unusable("binary: it holds zero bytes")
+    try:
+        return data.decode("utf-8"), "utf-8"
+    except UnicodeDecodeError as error:
+        if (text := _as_gb18030(data)) is not None:
+            return text, "gb18030"
+        position, byte = error.start, data[error.start]
+        line = data.count(b"\n", 0, position) + 1
+        raise Unusable(f"not UTF-8: byte 0x{byte:02x} at {position}, line {line}") from None
+
+
+_FREQUENT = frozenset("的一是不了在人有我他这为之大来以个中上们到说国和地也子时道出而要于就下得可你年生")
+"""The most frequent characters of modern Chinese: a quarter of running text, next to nothing of anything else."""
+
+
+def _as_gb18030(data: bytes) -> str | None:
+    """The text, if its Chinese characters are frequent ones.
+
+    Text in Big5, EUC-KR, EUC-JP or Shift-JIS often decodes as GB18030 too, but into characters taken at random.
+    """
+    try:
+        text = data.decode("gb18030")
+    except UnicodeDecodeError:
+        return None
+    chinese = _CHINESE.findall(text)
+    foreign = sum(1 for character in text if ord(character) > 127)
+    frequent = sum(1 for character in chinese if character in _FREQUENT)
+    return text if len(chinese) >= max(10, 0.7 * foreign) and frequent >= 0.1 * len(chinese) else None
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]

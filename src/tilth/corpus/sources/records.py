@@ -1,0 +1,184 @@
+"""From a record (a mapping of names to values) to the columns of a document."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Any
+
+from tilth.corpus.document import LABELS, record_id
+from tilth.corpus.settings import SourceSettings
+
+TEXT_NAMES = ("text", "content", "raw_content")
+"""Fields under which published data sets keep the text."""
+_ALIASES: dict[str, tuple[str, ...]] = {
+    "id": ("id",),
+    "text": TEXT_NAMES,
+    "domain": ("domain",),
+    "language": ("language", "lang"),
+    "source": ("source",),
+    "url": ("url",),
+    "date": ("date", "timestamp", "created"),
+    "license": ("license",),
+}
+"""Names under which published data sets (C4, RefinedWeb, Dolma, the Pile, SlimPajama, Wikipedia) keep a column."""
+
+
+class Unusable(ValueError):
+    """A record cannot become a document; the message is the reason."""
+
+
+@dataclass(slots=True)
+class Row:
+    """One document as read: the values of the columns of `document.COLUMNS` and the source's own numbers."""
+
+    id: str
+    text: str
+    labels: tuple[str, ...]
+    parent: str
+    meta: str
+    signals: tuple[float, ...]
+    bytes: int
+
+
+class Mapper:
+    """Builds rows for one input file: field names, templates for labels, unknown fields into `meta`."""
+
+    def __init__(self, settings: SourceSettings, file: str, signals: tuple[str, ...]) -> None:
+        self.file = file
+        self.names = {column: (settings.fields.get(column), *_ALIASES[column]) for column in _ALIASES}
+        self.fixed = {
+            label: _template(value, file)
+            for label in ("domain", "language", "source", "license")
+            if (value := getattr(settings, label))
+        }
+        self.defaults = {"domain": _template(settings.default_domain, file)}
+        self.signals = [settings.signals.get(name, "") for name in signals]
+
+    def row(self, record: Any, number: int) -> Row:
+        """The document of record `number` (from 1); raises `Unusable` with the reason."""
+        if not isinstance(record, dict):
+            raise Unusable(f"not an object but {_kind(record)}")
+        used: set[str] = set()
+        text = self._find(record, "text", used)
+        if text is None:
+            raise Unusable(f"no text: there is no field {' or '.join(repr(n) for n in self.names['text'] if n)}")
+        if not isinstance(text, str):
+            raise Unusable(f"the text is not a string but {_kind(text)}")
+        if not text:
+            raise Unusable("no text: it is empty")
+        labels = tuple(self._label(record, label, used) for label in LABELS)
+        own = _plain(self._find(record, "id", used))
+        numbers = tuple(_number(lookup(record, name)) if name else float("nan") for name in self.signals)
+        parent = _plain(record.get("parent"))
+        meta = _meta(record, used)
+        size = len(encodable(text, "the text"))
+        for name, value in (("id", own), ("parent", parent), *zip(LABELS, labels, strict=True)):
+            encodable(value, name)
+        return Row(own or record_id(self.file, number), text, labels, parent, meta, numbers, size)
+
+    def _find(self, record: dict[str, Any], column: str, used: set[str]) -> Any:
+        for name in self.names[column]:
+            if name and (value := lookup(record, name)) is not None:
+                used.add(name)
+                return value
+        return None
+
+    def _label(self, record: dict[str, Any], label: str, used: set[str]) -> str:
+        template, default = self.fixed.get(label), self.defaults.get(label)
+        own = template.value(record) if template else _plain(self._find(record, label, used))
+        return own or (default.value(record) if default else "")
+
+
+@dataclass(frozen=True)
+class _Template:
+    text: str
+    field: str = ""
+
+    def value(self, record: dict[str, Any]) -> str:
+        return _plain(lookup(record, self.field)) if self.field else self.text
+
+
+def _template(value: str, file: str) -> _Template:
+    if value.startswith("{field:") and value.endswith("}"):
+        return _Template("", value[len("{field:") : -1])
+    return _Template(value.replace("{stem}", stem(file)))
+
+
+def stem(file: str) -> str:
+    """A file's name without its extensions: `a/zh_law.jsonl.zst` gives `zh_law`."""
+    name = PurePosixPath(file).name
+    return name.split(".", 1)[0] or name
+
+
+def lookup(record: dict[str, Any], name: str) -> Any:
+    """A field by its name, else by dotted steps (`meta.pile_set_name`); None where absent."""
+    if name in record or "." not in name:
+        return record.get(name)
+    value: Any = record
+    for step in name.split("."):
+        if not isinstance(value, dict):
+            return None
+        value = value.get(step)
+    return value
+
+
+def encodable(value: str, name: str) -> bytes:
+    """UTF-8 of a string; raises `Unusable` for a lone surrogate, which no file can hold."""
+    try:
+        return value.encode()
+    except UnicodeEncodeError as error:
+        code = ord(value[error.start])
+        raise Unusable(f"{name} holds a lone surrogate U+{code:04X} at character {error.start}") from None
+
+
+def _meta(record: dict[str, Any], used: set[str]) -> str:
+    """JSON of the fields that no column took; a `meta` object is spread into it, so a corpus can be read again."""
+    rest: dict[str, Any] = {}
+    for name, value in record.items():
+        if value is None or name in used or name in ("parent", "repeat") or name.startswith("signal."):
+            continue
+        if name == "meta":
+            if isinstance(value, str):
+                value = _object(value)
+            if isinstance(value, dict):
+                rest.update(value)
+                continue
+            if value == "":
+                continue
+        rest[name] = value
+    if not rest:
+        return ""
+    text = json.dumps(rest, ensure_ascii=False, default=str)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return json.dumps(rest, default=str)  # surrogates stay as \uXXXX, exactly as they came
+    return text
+
+
+def _object(text: str) -> Any:
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return text
+    return value if isinstance(value, dict) else text
+
+
+def _plain(value: Any) -> str:
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+
+
+def _number(value: Any) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError, OverflowError):
+        return float("nan")
+
+
+def _kind(value: Any) -> str:
+    names = {dict: "an object", list: "a list", str: "a string", bool: "true/false", type(None): "null"}
+    return names.get(type(value), "a number")

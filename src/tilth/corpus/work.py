@@ -1,0 +1,58 @@
+"""The work folder of a stage: what a killed run left, if it belongs to the same work; scratch arrays on disk."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tilth.base.files import clear_leftovers, fingerprint, read_json, remove, write_json
+
+OUTPUTS = (
+    "documents",
+    "holdout",
+    "rejected",
+    "edits",
+    "unreadable.jsonl",
+    "contamination.jsonl",
+    "report.json",
+)
+"""What the stages write below their output folder."""
+
+
+def claim(work: Path, out: Path, key: dict[str, Any]) -> None:
+    """Make both folders ready: keep what is there if it was made with the same key, else start from nothing."""
+    for folder in (work, out):
+        folder.mkdir(parents=True, exist_ok=True)
+        clear_leftovers(folder)
+    wanted = fingerprint(key)
+    owner = work / "work.json"
+    if owner.exists() and read_json(owner)["key"] == wanted:
+        return
+    for path in list(work.iterdir()):
+        remove(path)
+    for name in OUTPUTS:
+        remove(out / name)
+    write_json(owner, {"key": wanted})
+
+
+@dataclass(frozen=True)
+class Scratch:
+    """Files that live as long as one step."""
+
+    folder: Path
+
+    def path(self, name: str) -> Path:
+        """A file of that name."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        return self.folder / name
+
+    def array(self, name: str, shape: tuple[int, ...], dtype: type) -> np.ndarray:
+        """A new memory-mapped array; its memory can be given back to the system at any time."""
+        return np.lib.format.open_memmap(self.path(name), mode="w+", dtype=dtype, shape=shape)
+
+    def clear(self) -> None:
+        """Remove the files."""
+        remove(self.folder)

@@ -1,0 +1,275 @@
+"""One shard of a pass: apply its decisions, run the steps that read texts, and write what came of it."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tilth.base.files import read_json, write_json
+from tilth.corpus import tally
+from tilth.corpus.chain import build_chain
+from tilth.corpus.document import HASH, HOLDOUT, MINHASH, edit_schema, rejection_fields, text_bytes
+from tilth.corpus.passes import apply_steps, count_rejected, divide, with_reasons
+from tilth.corpus.repeat import Repeats
+from tilth.corpus.settings import CorpusSettings
+from tilth.corpus.shards import ShardWriter, read_groups
+from tilth.corpus.sources import InputFile
+from tilth.corpus.steps import Decide, Label, Measure, Rejections, Step
+from tilth.corpus.tally import StepTally
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+@dataclass(frozen=True)
+class Pass:
+    """One run over all shards: first its decisions are made, then every shard is read, changed and written."""
+
+    settings: CorpusSettings
+    benchmarks: tuple[InputFile, ...]
+    number: int
+    last: bool
+    out: Path
+    work: Path
+
+    @property
+    def folder(self) -> Path:
+        """Where the pass keeps what only it needs."""
+        return self.work / f"pass-{self.number}"
+
+    @property
+    def survivors(self) -> Path:
+        """Where the documents go that a later pass reads."""
+        return self.folder / "survivors"
+
+
+@dataclass(frozen=True)
+class ShardTask:
+    """One shard of a pass."""
+
+    pass_: Pass
+    shard: Path
+
+    def __str__(self) -> str:
+        return self.shard.stem
+
+    def decisions(self, suffix: str) -> Path:
+        """A file with the decisions about this shard."""
+        return self.pass_.folder / "decisions" / f"{self.shard.stem}{suffix}"
+
+    def output(self, folder: str) -> Path:
+        """A file of an output folder that several passes write to."""
+        return self.pass_.out / folder / f"{self.shard.stem}-pass-{self.pass_.number}.parquet"
+
+
+@dataclass
+class Decisions:
+    """What the decisions of a pass say about one shard."""
+
+    labels: np.ndarray
+    """uint8 [rows]: see `ShardView.labels`."""
+    rows: np.ndarray
+    """int64, rising: the rejected rows ..."""
+    steps: np.ndarray
+    """... object array of str: the step that rejected each ..."""
+    reasons: Rejections
+    """... and why (its own `rows` are not used)."""
+
+    def part(self, start: int, stop: int) -> Decisions:
+        """Those about the rows [start, stop), counted from `start`."""
+        first, last = np.searchsorted(self.rows, [start, stop])
+        order = np.arange(first, last)
+        rows = self.rows[first:last] - start
+        return Decisions(self.labels[start:stop], rows, self.steps[first:last], self.reasons.take(order))
+
+    def save(self, task: ShardTask) -> None:
+        """Leave them for the worker that writes the shard."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        labels = task.decisions(".labels.npy")
+        labels.parent.mkdir(parents=True, exist_ok=True)
+        np.save(labels, self.labels)
+        empty = pa.table({"row": pa.array(self.rows, pa.int64())})
+        pq.write_table(with_reasons(empty, self.steps, self.reasons), task.decisions(".parquet"))
+
+    @classmethod
+    def load(cls, task: ShardTask) -> Decisions:
+        """What `save` left."""
+        import pyarrow.parquet as pq
+
+        table = pq.read_table(task.decisions(".parquet"))
+        columns = [table.column(name).to_numpy() for name in table.column_names]
+        rows, steps, rules, values, thresholds, partners = columns
+        reasons = Rejections(rows, rules, values, thresholds, partners)
+        return cls(np.load(task.decisions(".labels.npy")), rows, steps, reasons)
+
+
+@dataclass
+class _Counts:
+    """The counts of one shard."""
+
+    steps: list[StepTally] = field(default_factory=list)
+    domains: dict[str, dict[str, int]] = field(default_factory=dict)
+    findings: list[dict[str, Any]] = field(default_factory=list)
+
+    def add_steps(self, steps: list[StepTally]) -> None:
+        self.steps = tally.join([self.steps, steps]) if self.steps else steps
+
+    def add(self, what: str, table: pa.Table) -> None:
+        sizes = text_bytes(table).tolist()
+        for domain, size in zip(table.column("domain").to_pylist(), sizes, strict=True):
+            entry = self.domains.setdefault(domain, {})
+            entry[f"documents_{what}"] = entry.get(f"documents_{what}", 0) + 1
+            entry[f"bytes_{what}"] = entry.get(f"bytes_{what}", 0) + size
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "steps": [step.to_json() for step in self.steps],
+            "domains": dict(sorted(self.domains.items())),
+            "findings": self.findings,
+        }
+
+
+def write_shard(task: ShardTask) -> dict[str, Any]:
+    """Do one shard and return its counts; a shard that a killed run finished is only looked up."""
+    marker = task.pass_.folder / f"{task.shard.stem}.json"
+    if marker.exists():
+        return dict(read_json(marker))
+    chain = build_chain(task.pass_.settings, task.pass_.benchmarks)
+    segment = chain.segments[task.pass_.number]
+    decisions, repeats, counts = Decisions.load(task), Repeats(task.pass_.settings.repeat), _Counts()
+    with _Outputs.open(task, segment.texts, chain.stale) as outputs:
+        first = 0
+        for group in read_groups(task.shard):
+            about = decisions.part(first, first + len(group))
+            first += len(group)
+            table, steps = _apply_decisions(group, segment.decisions, about, outputs, counts)
+            applied = apply_steps(table, segment.texts)
+            for rejected in applied.rejected:
+                outputs.reject(rejected, counts)
+            for edits in applied.edits:
+                outputs.edits.write(edits)
+            counts.findings += applied.findings
+            table, steps = applied.table, steps + applied.tallies
+            if task.pass_.last:
+                table, sampling = _sample(table, repeats, outputs, counts)
+                steps.append(sampling)
+            outputs.keep(table, counts)
+            counts.add_steps(steps)
+    result = counts.to_json()
+    write_json(marker, result)
+    return result
+
+
+def _apply_decisions(
+    table: pa.Table, steps: Sequence[Decide], about: Decisions, outputs: _Outputs, counts: _Counts
+) -> tuple[pa.Table, list[StepTally]]:
+    """Write out the rows that the pass's decisions reject; returns the others, labelled, and the tallies."""
+    import pyarrow as pa
+
+    held = pa.array(about.labels > 0)
+    at = table.schema.get_field_index(HOLDOUT)
+    table = table.append_column(HOLDOUT, held) if at < 0 else table.set_column(at, HOLDOUT, held)
+    stays = np.ones(len(table), bool)
+    stays[about.rows] = False
+    rejected = with_reasons(table.filter(pa.array(~stays)), about.steps, about.reasons)
+    outputs.reject(rejected, counts)
+    tallies, documents, size = [], len(table), int(text_bytes(table).sum())
+    for number, step in enumerate(steps, 1):
+        entry = StepTally(step.name, step.kind, documents, size)
+        if isinstance(step, Label):
+            entry.labelled = int(np.count_nonzero(about.labels == number))
+        count_rejected(rejected.filter(pa.array(about.steps == step.name, pa.bool_())), entry)
+        documents -= entry.rejected
+        size -= sum(rule.bytes for rule in entry.rules.values())
+        entry.documents_out, entry.bytes_out = documents, size
+        entry.close()
+        tallies.append(entry)
+    survivors = table.filter(pa.array(stays))
+    tally.same("decisions: survivors", len(survivors), documents)
+    return survivors, tallies
+
+
+class _Sampling(Step):
+    """The last step of every chain: how often a document is seen; one that is empty, or seen never, is rejected."""
+
+    kind = "decide"
+
+
+def _sample(table: pa.Table, repeats: Repeats, outputs: _Outputs, counts: _Counts) -> tuple[pa.Table, StepTally]:
+    import pyarrow as pa
+
+    step = _Sampling("sampling")
+    times, sizes = repeats.times(table), text_bytes(table)
+    times[table.column(HOLDOUT).to_numpy(zero_copy_only=False)] = 1
+    entry = StepTally(step.name, step.kind, len(table), int(sizes.sum()))
+    table = table.append_column("repeat", pa.array(times, pa.int32()))
+    rows = np.flatnonzero((times == 0) | (sizes == 0))
+    rules = np.where(sizes[rows] == 0, "empty", "repeat").astype(object)
+    table, rejected = divide(table, step, Rejections.of(rows, rules, 0.0, 1.0), entry)
+    if len(rejected):
+        outputs.reject(rejected, counts)
+    entry.documents_out, entry.bytes_out = len(table), int(text_bytes(table).sum())
+    entry.close()
+    return table, entry
+
+
+class _Outputs:
+    """The files that a shard of a pass writes."""
+
+    def __init__(self, task: ShardTask, stack: contextlib.ExitStack, columns: pa.Schema, drop: set[str]) -> None:
+        import pyarrow as pa
+
+        def schema(left_out: set[str], more: Sequence[pa.Field] = ()) -> pa.Schema:
+            return pa.schema([f for f in columns if f.name not in left_out] + list(more))
+
+        def writer(path: Path, fields: pa.Schema) -> ShardWriter:
+            return stack.enter_context(ShardWriter(path, fields))
+
+        out, name = task.pass_.out, task.shard.name
+        self.last = task.pass_.last
+        self.edits = writer(task.output("edits"), edit_schema())
+        self.rejected = writer(task.output("rejected"), schema(drop | {HOLDOUT}, rejection_fields()))
+        if self.last:
+            repeat = pa.field("repeat", pa.int32())
+            self.documents = writer(out / "documents" / name, schema(drop | {HOLDOUT}, [repeat]))
+            self.holdout = writer(out / "holdout" / name, schema(drop | {HOLDOUT}))
+        else:
+            self.survivors = writer(task.pass_.survivors / name, schema(set()))
+
+    @classmethod
+    @contextlib.contextmanager
+    def open(cls, task: ShardTask, texts: Sequence[Step], stale: frozenset[str]) -> Iterator[_Outputs]:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        table = pq.read_schema(task.shard).empty_table()
+        if HOLDOUT not in table.column_names:
+            table = table.append_column(HOLDOUT, pa.array([], pa.bool_()))
+        for step in texts:
+            if isinstance(step, Measure):
+                table = step.measure(table)
+        with contextlib.ExitStack() as stack:
+            yield cls(task, stack, table.schema, set(stale) | {HASH, MINHASH})
+
+    def reject(self, rejected: pa.Table, counts: _Counts) -> None:
+        counts.add("rejected", rejected)
+        self.rejected.write(rejected)
+
+    def keep(self, table: pa.Table, counts: _Counts) -> None:
+        import pyarrow.compute as pc
+
+        if not self.last:
+            self.survivors.write(table)
+            return
+        held = table.column(HOLDOUT)
+        for what, writer, rows in (("holdout", self.holdout, held), ("kept", self.documents, pc.invert(held))):
+            part = table.filter(rows)
+            counts.add(what, part)
+            writer.write(part)

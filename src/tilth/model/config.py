@@ -1,0 +1,118 @@
+"""The size and shape of a decoder: what the recipe says, and what is built from it. No torch."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, ValidationError, model_validator
+
+from tilth.base.settings import Settings
+from tilth.laws.model_size import Shape, parameters
+
+Projections = Literal["zero", "scaled", "normal"]
+
+
+class ModelSettings(Settings):
+    """The recipe's `model:` section: a Llama-layout decoder; its vocabulary comes from the tokenizer."""
+
+    hidden: int = Field(default=256, ge=2, description="width of the residual stream, H")
+    layers: int = Field(default=4, ge=1)
+    heads: int = Field(default=4, ge=1, description="query heads")
+    kv_heads: int | None = Field(
+        default=None, ge=1, description="key and value heads (grouped-query attention); default heads"
+    )
+    head_dim: int | None = Field(default=None, ge=2, description="width of a head; default hidden / heads")
+    intermediate: int | None = Field(
+        default=None, ge=1, description="width of SwiGLU; default 8/3 hidden, rounded up to a multiple of 64"
+    )
+    rope_theta: float = Field(default=10_000.0, gt=0)
+    norm_eps: float = Field(default=1e-6, gt=0)
+    tie_embeddings: bool = Field(default=True, description="the output head is the embedding matrix")
+    qk_norm: bool = Field(default=True, description="RMSNorm of every query and key head (Qwen3)")
+    qkv_bias: bool = Field(default=False, description="a bias on query, key and value projections (Qwen2)")
+    max_positions: int = Field(default=2048, ge=1, description="longest context that the model is meant for")
+    initial_std: float = Field(default=0.02, gt=0, description="standard deviation of the Gaussian initial weights")
+    output_projections: Projections = Field(
+        default="zero",
+        description="initial weights of the projections that write to the residual stream: zero, "
+        "scaled by 1 / sqrt(2 layers) (GPT-2), or normal as all others",
+    )
+
+    def config(self, vocabulary_size: int) -> DecoderConfig:
+        """The decoder for a vocabulary of `vocabulary_size` tokens, every default resolved."""
+        values = self.model_dump()
+        values["kv_heads"] = self.kv_heads or self.heads
+        values["head_dim"] = self.head_dim or self.hidden // self.heads
+        values["intermediate"] = self.intermediate or -(-8 * self.hidden // 3 // 64) * 64
+        return DecoderConfig(vocabulary_size=vocabulary_size, **values)
+
+    @model_validator(mode="after")
+    def _buildable(self) -> ModelSettings:
+        if self.head_dim is None and self.hidden % self.heads:
+            raise ValueError(f"hidden ({self.hidden}) is not a multiple of heads ({self.heads}); set head_dim")
+        try:
+            self.config(1)
+        except ValidationError as error:
+            (first, *_) = error.errors()
+            name = "".join(f"{part}: " for part in first["loc"])
+            raise ValueError(name + first["msg"].removeprefix("Value error, ")) from None
+        return self
+
+
+class Llama3Scaling(Settings):
+    """Llama 3.1's stretching of the rotary frequencies (published in its reference code and model cards)."""
+
+    factor: float
+    low_frequency_factor: float
+    high_frequency_factor: float
+    original_positions: int
+
+
+class DecoderConfig(Settings):
+    """Everything that determines a decoder's parameters and function."""
+
+    vocabulary_size: int = Field(ge=1)
+    hidden: int = Field(ge=2)
+    layers: int = Field(ge=1)
+    heads: int = Field(ge=1)
+    kv_heads: int = Field(ge=1)
+    head_dim: int = Field(ge=2)
+    intermediate: int = Field(ge=1)
+    rope_theta: float = Field(default=10_000.0, gt=0)
+    rope_scaling: Llama3Scaling | None = None
+    norm_eps: float = Field(default=1e-6, gt=0)
+    tie_embeddings: bool = True
+    qk_norm: bool = False
+    qkv_bias: bool = False
+    max_positions: int = Field(default=2048, ge=1)
+    initial_std: float = Field(default=0.02, gt=0)
+    output_projections: Projections = "zero"
+
+    @model_validator(mode="after")
+    def _consistent(self) -> DecoderConfig:
+        if self.heads % self.kv_heads:
+            raise ValueError(f"heads ({self.heads}) is not a multiple of kv_heads ({self.kv_heads})")
+        if self.head_dim % 2:
+            raise ValueError(f"head_dim ({self.head_dim}) is odd; rotary positions need an even width")
+        return self
+
+    @property
+    def shape(self) -> Shape:
+        """What the laws of size, memory and FLOPs need to know."""
+        return Shape(
+            vocabulary=self.vocabulary_size,
+            hidden=self.hidden,
+            layers=self.layers,
+            heads=self.heads,
+            kv_heads=self.kv_heads,
+            head_dim=self.head_dim,
+            intermediate=self.intermediate,
+            tied=self.tie_embeddings,
+            qk_norm=self.qk_norm,
+            qkv_bias=self.qkv_bias,
+        )
+
+    @property
+    def parameter_count(self) -> int:
+        """Number of parameters; a tied head is counted once."""
+        return parameters(self.shape)

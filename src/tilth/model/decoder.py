@@ -1,0 +1,200 @@
+"""The decoder: RMSNorm, rotary positions, grouped-query attention, SwiGLU, over flattened packed tokens.
+
+Shapes: N packed tokens, H hidden, A query heads, G key and value heads, D head width, V vocabulary.
+Parameters are kept in fp32 (fp64 in tests); products run in `compute_dtype`, in which the residual stream is too.
+Sources: Touvron et al. 2023 (Llama), Ainslie et al. 2023 (GQA), Su et al. 2021 (RoPE),
+Yang et al. 2025 (Qwen3, QK-norm).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Protocol
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from tilth.model.attention import Boundaries, attend
+from tilth.model.config import DecoderConfig
+
+
+class Cache(Protocol):
+    """Keys and values of earlier tokens: stores the new ones and attends over all."""
+
+    def attend(self, layer: int, q_NAD: Tensor, k_NGD: Tensor, v_NGD: Tensor, boundaries: Boundaries) -> Tensor:
+        """Attention output, N×A×D."""
+        ...
+
+
+class Linear(nn.Linear):
+    """A projection whose weight is cast to the dtype of what it is applied to."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        bias = None if self.bias is None else self.bias.to(input.dtype)
+        return F.linear(input, self.weight.to(input.dtype), bias)
+
+
+class RMSNorm(nn.Module):
+    """x / sqrt(mean(x²) + eps) · weight, computed in fp32 at least (Zhang and Sennrich, 2019)."""
+
+    def __init__(self, width: int, eps: float) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(width))
+        self.eps = eps
+
+    def forward(self, x: Tensor) -> Tensor:
+        exact = x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
+        exact = exact * torch.rsqrt(exact.square().mean(-1, keepdim=True) + self.eps)
+        return (exact * self.weight).to(x.dtype)
+
+
+def rotary_frequencies(config: DecoderConfig, device: torch.device | None = None) -> Tensor:
+    """fp32[D / 2]: θ^(-2i / D), stretched where the configuration says so."""
+    exponent = torch.arange(0, config.head_dim, 2, dtype=torch.int64, device=device).float() / config.head_dim
+    frequency = 1.0 / (config.rope_theta**exponent)
+    scaling = config.rope_scaling
+    if scaling is None:
+        return frequency
+    wavelength = 2 * math.pi / frequency
+    low = scaling.original_positions / scaling.low_frequency_factor
+    high = scaling.original_positions / scaling.high_frequency_factor
+    stretched = frequency / scaling.factor
+    smooth = (scaling.original_positions / wavelength - scaling.low_frequency_factor) / (
+        scaling.high_frequency_factor - scaling.low_frequency_factor
+    )
+    between = (1 - smooth) * stretched + smooth * frequency
+    return torch.where(wavelength > low, stretched, torch.where(wavelength < high, frequency, between))
+
+
+def rotate(x_NHD: Tensor, cos_N1D: Tensor, sin_N1D: Tensor) -> Tensor:
+    """Rotary positions in the half-split layout of the Hugging Face checkpoints."""
+    first, second = x_NHD.chunk(2, -1)
+    return x_NHD * cos_N1D + torch.cat([-second, first], -1) * sin_N1D
+
+
+class Attention(nn.Module):
+    """Grouped-query attention with rotary positions, and RMSNorm of queries and keys where configured."""
+
+    def __init__(self, config: DecoderConfig, layer: int) -> None:
+        super().__init__()
+        self.layer, self.head_dim = layer, config.head_dim
+        width, kv_width = config.heads * config.head_dim, config.kv_heads * config.head_dim
+        self.query = Linear(config.hidden, width, bias=config.qkv_bias)
+        self.key = Linear(config.hidden, kv_width, bias=config.qkv_bias)
+        self.value = Linear(config.hidden, kv_width, bias=config.qkv_bias)
+        self.output = Linear(width, config.hidden, bias=False)
+        self.query_norm = RMSNorm(config.head_dim, config.norm_eps) if config.qk_norm else None
+        self.key_norm = RMSNorm(config.head_dim, config.norm_eps) if config.qk_norm else None
+
+    def forward(
+        self, x_NH: Tensor, rotary: tuple[Tensor, Tensor], boundaries: Boundaries, cache: Cache | None = None
+    ) -> Tensor:
+        q, k, v = (
+            project(x_NH).view(x_NH.shape[0], -1, self.head_dim) for project in (self.query, self.key, self.value)
+        )
+        if self.query_norm is not None and self.key_norm is not None:
+            q, k = self.query_norm(q), self.key_norm(k)
+        q, k = rotate(q, *rotary), rotate(k, *rotary)
+        out = attend(q, k, v, boundaries) if cache is None else cache.attend(self.layer, q, k, v, boundaries)
+        return self.output(out.flatten(1))
+
+
+class FeedForward(nn.Module):
+    """SwiGLU: down(silu(gate x) · up x) (Shazeer, 2020)."""
+
+    def __init__(self, config: DecoderConfig) -> None:
+        super().__init__()
+        self.gate = Linear(config.hidden, config.intermediate, bias=False)
+        self.up = Linear(config.hidden, config.intermediate, bias=False)
+        self.down = Linear(config.intermediate, config.hidden, bias=False)
+
+    def forward(self, x_NH: Tensor) -> Tensor:
+        return self.down(F.silu(self.gate(x_NH)) * self.up(x_NH))
+
+
+class Block(nn.Module):
+    """One layer: attention and feed-forward, each behind a norm and added to the residual stream."""
+
+    def __init__(self, config: DecoderConfig, layer: int) -> None:
+        super().__init__()
+        self.attention_norm = RMSNorm(config.hidden, config.norm_eps)
+        self.attention = Attention(config, layer)
+        self.feed_forward_norm = RMSNorm(config.hidden, config.norm_eps)
+        self.feed_forward = FeedForward(config)
+
+    def forward(
+        self, x_NH: Tensor, rotary: tuple[Tensor, Tensor], boundaries: Boundaries, cache: Cache | None = None
+    ) -> Tensor:
+        x_NH = x_NH + self.attention(self.attention_norm(x_NH), rotary, boundaries, cache)
+        return x_NH + self.feed_forward(self.feed_forward_norm(x_NH))
+
+
+class Decoder(nn.Module):
+    """A Llama-layout decoder without its loss: the head is a weight, so that logits can be made in chunks."""
+
+    def __init__(self, config: DecoderConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.compute_dtype: torch.dtype | None = None
+        """Dtype of products and of the residual stream; None: that of the parameters."""
+        self.embedding = nn.Embedding(config.vocabulary_size, config.hidden)
+        self.blocks = nn.ModuleList(Block(config, layer) for layer in range(config.layers))
+        self.norm = RMSNorm(config.hidden, config.norm_eps)
+        self.head = None if config.tie_embeddings else Linear(config.hidden, config.vocabulary_size, bias=False)
+
+    @property
+    def head_weight(self) -> Tensor:
+        """V×H, the embedding matrix where tied."""
+        return self.embedding.weight if self.head is None else self.head.weight
+
+    def forward(
+        self, tokens_N: Tensor, positions_N: Tensor, boundaries: Boundaries, cache: Cache | None = None
+    ) -> Tensor:
+        """Hidden states N×H after the last norm, of packed tokens (any integer dtype) at their positions."""
+        x_NH = self.embedding(tokens_N)
+        x_NH = x_NH if self.compute_dtype is None else x_NH.to(self.compute_dtype)
+        rotary = self.rotary(positions_N, x_NH.dtype)
+        for block in self.blocks:
+            x_NH = block(x_NH, rotary, boundaries, cache)
+        return self.norm(x_NH)
+
+    def rotary(self, positions_N: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+        """Cosine and sine N×1×D; the angles are fp32 as in the reference implementations."""
+        angle_ND = torch.outer(positions_N.float(), rotary_frequencies(self.config, positions_N.device)).repeat(1, 2)
+        return angle_ND.cos().to(dtype)[:, None], angle_ND.sin().to(dtype)[:, None]
+
+    def logits(self, hidden_NH: Tensor) -> Tensor:
+        """N×V, in the dtype of `hidden_NH`."""
+        return F.linear(hidden_NH, self.head_weight.to(hidden_NH.dtype))
+
+    def initialise(self, seed: int) -> None:
+        """Gaussian weights (standard deviation `initial_std`), output projections as configured, norms 1, biases 0.
+
+        Every parameter draws from a generator keyed by (seed, its name): the same whatever order, device or sharding.
+        """
+        from tilth.base.keyed import stable_hash
+
+        config = self.config
+        scaled = config.initial_std / math.sqrt(2 * config.layers)
+        for name, parameter in self.named_parameters():
+            if parameter.ndim < 2:
+                nn.init.constant_(parameter, 0.0 if name.endswith("bias") else 1.0)
+                continue
+            std = config.initial_std
+            if name.endswith(("attention.output.weight", "feed_forward.down.weight")):
+                std = {"zero": 0.0, "scaled": scaled, "normal": std}[config.output_projections]
+            generator = torch.Generator().manual_seed(stable_hash(seed, "initialise", name) >> 1)
+            values = torch.randn(parameter.shape, generator=generator) * std
+            with torch.no_grad():
+                parameter.copy_(values)
+
+
+def build(config: DecoderConfig, seed: int | None = None, *, dtype: torch.dtype = torch.float32) -> Decoder:
+    """A decoder on the CPU: initialised from `seed`, or with memory allocated and values left open."""
+    with torch.device("meta"):
+        model = Decoder(config).to(dtype)
+    model.to_empty(device="cpu")
+    if seed is not None:
+        model.initialise(seed)
+    return model

@@ -1,0 +1,134 @@
+"""Output head and cross-entropy together, in chunks: the logits of all tokens never exist at once.
+
+Shapes: N tokens, H hidden, V vocabulary, C tokens of a chunk.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+CACHE_BYTES, FUSED_BYTES, DEVICE_BYTES = 2**22, 2**24, 2**28
+"""Logits of one chunk in fp32, measured: on a CPU few enough for its cache, more where passes over them are fused
+(then sums of the weight's gradient count); on a GPU enough to fill it."""
+
+
+def linear_cross_entropy(
+    hidden_NH: Tensor,
+    weight_VH: Tensor,
+    targets_N: Tensor,
+    scale: float = 1.0,
+    z_loss: float = 0.0,
+    *,
+    compiled: bool = False,
+    chunk: int | None = None,
+) -> tuple[Tensor, Tensor]:
+    """The total `scale · Σ (loss + z_loss · lse²)` over targets ≥ 0, and each token's loss (fp32[N], detached).
+
+    loss = lse − logit of the target, lse = log Σ exp logits (nats); z-loss as in PaLM (Chowdhery et al. 2022).
+    Products run in the dtype of `hidden_NH`, softmax and sums in fp32 (fp64 for fp64). Gradients are made in the
+    forward pass, so `scale` — coefficient over the global count — must be known beforehand. Tokens with a negative
+    target have loss 0.
+    """
+    if chunk is None:
+        room = DEVICE_BYTES if hidden_NH.device.type != "cpu" else FUSED_BYTES if compiled else CACHE_BYTES
+        chunk = max(256, room // (4 * weight_VH.shape[0]) // 64 * 64)
+    needs = torch.is_grad_enabled() and (hidden_NH.requires_grad or weight_VH.requires_grad)
+    total, loss_N = _LinearCrossEntropy.apply(hidden_NH, weight_VH, targets_N, scale, z_loss, compiled, chunk, needs)
+    return total, loss_N
+
+
+class _LinearCrossEntropy(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        hidden: Tensor,
+        weight: Tensor,
+        targets: Tensor,
+        scale: float,
+        z_loss: float,
+        compiled: bool,
+        chunk: int,
+        needs: bool,
+    ) -> tuple[Tensor, Tensor]:
+        exact = torch.float64 if hidden.dtype == torch.float64 else torch.float32
+        loss = torch.empty(hidden.shape[0], dtype=exact, device=hidden.device)
+        square = torch.zeros((), dtype=exact, device=hidden.device)
+        cast = weight.to(hidden.dtype)
+        grad_hidden = torch.empty_like(hidden) if needs else None
+        grad_weight = torch.zeros_like(weight) if needs and weight.requires_grad else None
+        kernel = _kernel(compiled)
+        factor = torch.tensor(scale, dtype=exact, device=hidden.device)  # a tensor: a number would be compiled in
+        for start in range(0, hidden.shape[0], chunk):
+            part = slice(start, start + chunk)
+            logits = hidden[part] @ cast.T
+            found, lse, grad = kernel(logits, targets[part], factor, z_loss, needs)
+            loss[part] = found
+            square += (lse * lse * (targets[part] >= 0)).sum()
+            if grad_hidden is not None:
+                torch.mm(grad, cast, out=grad_hidden[part])
+            if grad_weight is not None:
+                grad_weight += grad.T @ hidden[part]
+        ctx.grads = grad_hidden, grad_weight
+        ctx.mark_non_differentiable(loss)
+        return (loss.sum() + z_loss * square) * scale, loss
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad_total: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
+        grads, ctx.grads = ctx.grads, None  # scaled in place: used once
+        scaled = (None if grad is None else grad.mul_(grad_total.to(grad.dtype)) for grad in grads)
+        return (*scaled, None, None, None, None, None, None)
+
+
+def _losses(logits_CV: Tensor, targets_C: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Logits in fp32 (fp64), each target's column, lse and loss of each token."""
+    exact_CV = logits_CV if logits_CV.dtype == torch.float64 else logits_CV.float()
+    lse_C = torch.logsumexp(exact_CV, -1)
+    index_C1 = targets_C.clamp_min(0)[:, None]
+    loss_C = torch.where(targets_C >= 0, lse_C - exact_CV.gather(1, index_C1)[:, 0], 0.0)
+    return exact_CV, index_C1, lse_C, loss_C
+
+
+def _softmax_and_gradient(
+    logits_CV: Tensor, targets_C: Tensor, scale: Tensor, z_loss: float, needs: bool
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Loss and lse of each token, and the gradient of the scaled total by the logits (the logits again if not needed).
+
+    By a logit: scale · (softmax · (1 + 2 z_loss · lse) − one-hot).
+    """
+    exact_CV, index_C1, lse_C, loss_C = _losses(logits_CV, targets_C)
+    if not needs:
+        return loss_C, lse_C, logits_CV
+    factor_C1 = ((targets_C >= 0).to(lse_C.dtype) * scale)[:, None]
+    softmax_CV = torch.exp(exact_CV - lse_C[:, None]) * (factor_C1 * (1 + 2 * z_loss * lse_C[:, None]))
+    column_V = torch.arange(logits_CV.shape[1], device=logits_CV.device)
+    gradient_CV = softmax_CV - torch.where(column_V == index_C1, factor_C1, 0.0)
+    return loss_C, lse_C, gradient_CV.to(logits_CV.dtype)
+
+
+def _softmax_and_gradient_eager(
+    logits_CV: Tensor, targets_C: Tensor, scale: Tensor, z_loss: float, needs: bool
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The same with fewer passes over the logits where nothing fuses them."""
+    exact_CV, index_C1, lse_C, loss_C = _losses(logits_CV, targets_C)
+    if not needs:
+        return loss_C, lse_C, logits_CV
+    factor_C1 = ((targets_C >= 0).to(lse_C.dtype) * scale)[:, None]
+    gradient_CV = (exact_CV - lse_C[:, None]).exp_()
+    gradient_CV.mul_(factor_C1 * (1 + 2 * z_loss * lse_C[:, None]))
+    gradient_CV.scatter_add_(1, index_C1, -factor_C1)
+    return loss_C, lse_C, gradient_CV.to(logits_CV.dtype)
+
+
+Kernel = Callable[[Tensor, Tensor, Tensor, float, bool], tuple[Tensor, Tensor, Tensor]]
+
+
+@functools.cache
+def _kernel(compiled: bool) -> Kernel:
+    return torch.compile(_softmax_and_gradient, dynamic=False) if compiled else _softmax_and_gradient_eager

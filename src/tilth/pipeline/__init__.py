@@ -1,0 +1,12 @@
+"""Floor 5: from a recipe to a run folder.
+
+recipe       Recipe, load_recipe
+stage        Stage, Context: what a stage is
+stages/      the bodies: corpus, tokens, pretrain, finish
+graph        recipe -> stages
+checks       what is wrong with a recipe, before anything runs
+forecast     documents, tokens, memory and time, before anything runs
+execute      artifacts, locks, resume
+run          run_recipe: all of it, with the report
+corpus_only  run_corpus: the corpus chain alone, on plain files
+"""

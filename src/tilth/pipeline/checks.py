@@ -1,0 +1,101 @@
+"""What is wrong with a recipe, found before anything runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tilth.base.errors import UserError, nearest
+from tilth.base.expression import Condition
+from tilth.model import check_exportable
+from tilth.pipeline.recipe import Recipe
+from tilth.pipeline.stages.corpus import benchmark_files, source_files
+
+DOCUMENT_TABLE = ("id", "domain", "source", "language", "repeat", "tokens", "bytes")
+"""Columns that a group's condition may name, beside `signal.NAME`."""
+
+
+def check_recipe(recipe: Recipe, base: Path, path: Path) -> None:
+    """Raise UserError for the first thing that cannot work; touches no source's content."""
+    from tilth.corpus.chain import build_chain
+
+    source_files(recipe.corpus, base)
+    build_chain(recipe.corpus, benchmark_files(recipe.corpus, base))
+    try:
+        _check_groups(recipe, base)
+        _check_start(recipe)
+        if recipe.pretrain:
+            _check_training(recipe)
+    except UserError as error:
+        raise UserError(error.message, where=error.where or str(path), hint=error.hint) from None
+
+
+def _check_groups(recipe: Recipe, base: Path) -> None:
+    """Conditions name columns that there are, mixtures name groups that there are."""
+    for name, condition in recipe.groups.items():
+        for column in Condition(condition).names:
+            if column not in DOCUMENT_TABLE and not column.startswith("signal."):
+                known = [*DOCUMENT_TABLE, "signal.NAME"]
+                raise UserError(f"groups.{name}: there is no column {column!r}", hint=nearest(column, known))
+    domains = known_domains(recipe, base)
+    for phase in recipe.pretrain:
+        for name in phase.mixture or {}:
+            if domains is not None and name not in domains and name not in recipe.groups:
+                raise UserError(
+                    f"pretrain.{phase.name}.mixture: {name!r} is neither a group nor a domain",
+                    hint=nearest(name, {*domains, *recipe.groups}),
+                )
+
+
+def _check_start(recipe: Recipe) -> None:
+    """What training begins with is said once: a base with its own tokenizer and shape, or a new model."""
+    if recipe.tokenizer.load is not None:
+        for name in ("vocabulary", "train_bytes", "minimum_frequency", "special"):
+            if name in recipe.tokenizer.model_fields_set:
+                raise UserError(f"tokenizer.{name} says nothing about a tokenizer that is loaded", hint="remove it")
+    if recipe.base is None:
+        return
+    if recipe.tokenizer.load is None:
+        raise UserError(
+            "a base model is continued with its own tokenizer", hint="set tokenizer.load to the base's folder"
+        )
+    if "model" in recipe.model_fields_set:
+        raise UserError("the base says what shape the model has", hint="remove the section model")
+    from tilth.model import read_config
+    from tilth.tokens.tokenizer import Tokenizer
+
+    rows, pieces = read_config(recipe.base).vocabulary_size, Tokenizer.load(recipe.tokenizer.load).vocabulary_size
+    if pieces > rows:
+        raise UserError(f"the tokenizer has {pieces:,} pieces, the base's embedding {rows:,} rows")
+
+
+def _check_training(recipe: Recipe) -> None:
+    """There is a hold-out to evaluate on, and no sequence is longer than the model is meant for."""
+    holdout = recipe.corpus.holdout
+    if "holdout" not in recipe.corpus.steps or (holdout.fraction == 0 and holdout.minimum == 0):
+        raise UserError("training is evaluated on held-out text, but none is kept", hint="set corpus.holdout.fraction")
+    if recipe.base is not None:
+        return
+    check_exportable(recipe.model.config(recipe.tokenizer.vocabulary))
+    lengths = {f"pretrain.{phase.name}.sequence_length": phase.sequence_length for phase in recipe.pretrain}
+    lengths |= {"evaluate.context": recipe.evaluate.context} if recipe.evaluate.context else {}
+    for name, length in lengths.items():
+        if length > recipe.model.max_positions:
+            raise UserError(
+                f"{name} is {length:,}, but model.max_positions is {recipe.model.max_positions:,}",
+                hint="raise model.max_positions",
+            )
+
+
+def known_domains(recipe: Recipe, base: Path) -> set[str] | None:
+    """The domains that the sources will give, or None where the records themselves say so."""
+    domains: set[str] = {grammar.kind for grammar in recipe.synthesize}
+    files = source_files(recipe.corpus, base)
+    for number, source in enumerate(recipe.corpus.sources):
+        if "{field" in source.domain or not source.domain:
+            return None
+        if "{stem}" in source.domain:
+            stems = {file.path.name.split(".")[0] for file in files if file.source == number}
+            domains |= {str(source.domain.replace("{stem}", stem)) for stem in stems}
+        else:
+            domains.add(source.domain)
+    return domains

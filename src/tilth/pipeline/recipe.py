@@ -1,0 +1,114 @@
+"""The recipe: one file that holds everything that shapes the result."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import Field, field_validator, model_validator
+
+from tilth.base.errors import UserError
+from tilth.base.settings import Settings, load_yaml, override, validate
+from tilth.corpus.settings import CorpusSettings
+from tilth.evaluation.settings import EvaluateSettings
+from tilth.model.config import ModelSettings
+from tilth.synthesis.settings import GrammarSettings
+from tilth.tokens.settings import TokenizerSettings
+from tilth.training.settings import ComputeSettings, OptimizerSettings, PhaseSettings
+
+
+class Recipe(Settings):
+    """Every section of a recipe; one that is left out takes its defaults."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="the run's folder; default: the file's name")
+    seed: int = 0
+    base: Path | None = Field(None, description="a Hugging Face folder to continue from, instead of a new model")
+    synthesize: tuple[GrammarSettings, ...] = ()
+    corpus: CorpusSettings = CorpusSettings()
+    groups: dict[str, str] = Field(
+        {}, description="name: condition over the document table; every domain is a group too"
+    )
+    tokenizer: TokenizerSettings = TokenizerSettings()
+    model: ModelSettings = ModelSettings()
+    optimizer: OptimizerSettings = Field(OptimizerSettings(), description="of every phase that does not set its own")
+    pretrain: tuple[PhaseSettings, ...] = ()
+    evaluate: EvaluateSettings = EvaluateSettings()
+    compute: ComputeSettings = ComputeSettings()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_optimizer(cls, data: Any) -> Any:
+        """Phases without an optimizer take the recipe's."""
+        if isinstance(data, dict) and data.get("optimizer") and isinstance(data.get("pretrain"), list):
+            phases = [{"optimizer": data["optimizer"], **p} if isinstance(p, dict) else p for p in data["pretrain"]]
+            data = {**data, "pretrain": phases}
+        return data
+
+    @field_validator("synthesize")
+    @classmethod
+    def _each_kind_once(cls, grammars: tuple[GrammarSettings, ...]) -> tuple[GrammarSettings, ...]:
+        kinds = [grammar.kind for grammar in grammars]
+        if len(set(kinds)) < len(kinds):
+            raise ValueError("a kind stands twice; give it once, with the documents of both")
+        return grammars
+
+    @field_validator("pretrain")
+    @classmethod
+    def _own_names(cls, phases: tuple[PhaseSettings, ...]) -> tuple[PhaseSettings, ...]:
+        names = [phase.name for phase in phases]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"two phases are called {name!r}; a phase's name is its artifact's")
+        return phases
+
+    @model_validator(mode="after")
+    def _something_to_read(self) -> Recipe:
+        if not self.corpus.sources and not self.synthesize:
+            raise ValueError("neither corpus.sources nor synthesize gives any text")
+        return self
+
+
+def load_recipe(path: Path, assignments: list[str] | None = None) -> Recipe:
+    """Read a recipe, apply `KEY=VALUE` assignments, check it. Its paths are relative to its folder."""
+    data, lines = load_yaml(path)
+    if not isinstance(data, dict):
+        raise UserError("a recipe is a mapping of sections", where=f"{path}:1", hint="see recipes/quickstart.yaml")
+    data.setdefault("name", path.stem)
+    override(data, assignments or [])
+    return _absolute(validate(Recipe, data, source=str(path), lines=lines), path.resolve().parent)
+
+
+def _absolute(recipe: Recipe, folder: Path) -> Recipe:
+    """The recipe with its paths made absolute, so that the kept recipe can be run from anywhere.
+
+    Paths never enter a fingerprint: sources are known by their content.
+    """
+    corpus = recipe.corpus
+    sources = [source.model_copy(update={"path": _anchored(source.path, folder)}) for source in corpus.sources]
+    against = [_anchored(path, folder) for path in corpus.decontaminate.against]
+    decontaminate = corpus.decontaminate.model_copy(update={"against": against})
+    updates: dict[str, Any] = {"corpus": corpus.model_copy(update={"sources": sources, "decontaminate": decontaminate})}
+    if recipe.base is not None:
+        updates["base"] = _existing(folder / recipe.base, "base")
+    if recipe.tokenizer.load is not None:
+        load = _existing(folder / recipe.tokenizer.load, "tokenizer.load")
+        updates["tokenizer"] = recipe.tokenizer.model_copy(update={"load": load})
+    return recipe.model_copy(update=updates)
+
+
+def _anchored(path: str, folder: Path) -> str:
+    """A path or glob seen from `folder`; `{python}` and `~` stand for absolute paths already."""
+    return path if path.startswith(("{python}", "~")) else os.path.normpath(folder / path)
+
+
+def _existing(path: Path, field: str) -> Path:
+    if not path.exists():
+        raise UserError(f"{field}: there is nothing at {path}", hint="paths are relative to the recipe's folder")
+    return path
+
+
+def dump_recipe(recipe: Recipe) -> str:
+    """The recipe as YAML, defaults filled in."""
+    return yaml.safe_dump(recipe.canonical(), allow_unicode=True, sort_keys=False, width=120)

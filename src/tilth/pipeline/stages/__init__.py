@@ -1,0 +1,7 @@
+"""The bodies of the stages, one file a part of the way.
+
+corpus      synthesize, measure, corpus
+tokens      tokenizer, tokens, pack
+pretrain    a phase of pre-training
+finish      evaluate, export
+"""

@@ -1,0 +1,109 @@
+"""Stages from sources to a corpus: synthesize, measure, corpus."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tilth.base.files import ContentHashes
+from tilth.corpus.settings import CorpusSettings, SourceSettings
+from tilth.pipeline.recipe import Recipe
+from tilth.pipeline.stage import Context, Stage
+
+if TYPE_CHECKING:
+    from tilth.corpus.sources import InputFile
+
+SYNTHESIZE_VERSION = 1
+
+
+def synthesize_stage(recipe: Recipe) -> Stage:
+    """Documents from the built-in grammars, read back as sources."""
+    settings = {"grammars": [grammar.canonical() for grammar in recipe.synthesize], "seed": recipe.seed}
+    return Stage("synthesize", SYNTHESIZE_VERSION, settings, partial(_synthesize, recipe=recipe))
+
+
+def _synthesize(context: Context, recipe: Recipe) -> dict[str, Any]:
+    from tilth.synthesis.write import write_documents
+
+    return write_documents(recipe.synthesize, recipe.seed, context.out)
+
+
+def measure_stage(recipe: Recipe, base: Path, synthesized: Stage | None, hashes: ContentHashes) -> Stage:
+    """The chain up to its first decision. Its settings are those of the steps before the cut, and no others."""
+    from tilth.corpus.chain import build_chain
+    from tilth.corpus.measure_stage import VERSION
+
+    settings = recipe.corpus
+    steps = build_chain(settings).before
+    kinds = sorted({step.name.partition(".")[0] for step in steps})
+    identity = {
+        "sources": [{k: v for k, v in source.canonical().items() if k != "path"} for source in settings.sources],
+        "steps": [[step.name, step.VERSION] for step in steps],
+        **{kind: getattr(settings, kind).canonical() for kind in kinds},
+    }
+    external = {"files": [[f.source, f.name, content(f, hashes)] for f in source_files(settings, base)]}
+    inputs = {"synthesized": synthesized} if synthesized else {}
+    return Stage("measure", VERSION, identity, partial(_measure, settings=settings, base=base), inputs, external)
+
+
+def _measure(context: Context, settings: CorpusSettings, base: Path) -> dict[str, Any]:
+    from tilth.corpus.measure_stage import measure_stage
+
+    written = context.inputs.get("synthesized")
+    if written is not None:
+        generated = SourceSettings(path=str(written.resolve() / "*.jsonl"))
+        settings = settings.model_copy(update={"sources": [*settings.sources, generated]})
+    files = source_files(settings, base)
+    report = measure_stage(settings, files, context.out, context.work, context.compute.data_workers)
+    return {name: report[name] for name in ("records_read", "unreadable", "documents_out")}
+
+
+def content(file: InputFile, hashes: ContentHashes) -> str:
+    """The content hash of a file; empty for one that cannot be read, which the corpus counts as unreadable."""
+    return hashes.of(file.path) if file.readable else ""
+
+
+def source_files(settings: CorpusSettings, base: Path) -> list[InputFile]:
+    """The files of the recipe's own sources (none where everything is synthesized)."""
+    from tilth.corpus.sources import find_files
+
+    return find_files(settings.sources, base) if settings.sources else []
+
+
+def corpus_stage(recipe: Recipe, base: Path, measured: Stage, hashes: ContentHashes) -> Stage:
+    """The chain from its first decision on."""
+    from tilth.corpus.chain import build_chain
+    from tilth.corpus.corpus_stage import VERSION
+
+    settings = recipe.corpus
+    benchmarks = benchmark_files(settings, base)
+    steps = [[step.name, step.VERSION] for step in build_chain(settings, benchmarks).steps]
+    left_out = {"sources"}
+    identity = {k: v for k, v in settings.canonical().items() if k not in left_out} | {"versions": steps}
+    identity["decontaminate"].pop("against")
+    return Stage(
+        "corpus",
+        VERSION,
+        identity,
+        partial(_corpus, settings=settings, benchmarks=benchmarks),
+        {"measured": measured},
+        {"benchmarks": [[file.name, content(file, hashes)] for file in benchmarks]},
+    )
+
+
+def _corpus(context: Context, settings: CorpusSettings, benchmarks: list[InputFile]) -> dict[str, Any]:
+    from tilth.corpus.corpus_stage import corpus_stage
+
+    workers = context.compute.data_workers
+    report = corpus_stage(settings, context.inputs["measured"], context.out, context.work, workers, benchmarks)
+    kept = ("documents_in", "documents_born", "documents_kept", "documents_holdout", "documents_rejected")
+    return {name: report[name] for name in kept}
+
+
+def benchmark_files(settings: CorpusSettings, base: Path) -> list[InputFile]:
+    """The benchmark files that the corpus is held against."""
+    from tilth.corpus.sources import find_files
+
+    against = settings.decontaminate.against
+    return find_files([SourceSettings(path=path) for path in against], base) if against else []

@@ -1,0 +1,82 @@
+"""Forecasts that are written down before a run and set against what happened after it."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from tilth.laws.model_size import Memory, Shape, training_flops_per_token, training_memory
+
+MATMUL_SHARE = 0.35
+"""Share of the processor's measured matrix speed that training reaches (measured 2026-11: 0.25 to 0.45)."""
+CHAIN_BYTES_PER_SECOND = 15e6
+"""Text that one worker takes through the corpus chain in a second."""
+ENCODE_BYTES_PER_SECOND = 3e6
+"""Text that one worker encodes in a second."""
+
+
+@dataclass(frozen=True)
+class PhaseForecast:
+    """One phase of pre-training."""
+
+    name: str
+    tokens: int
+    flops: float
+    seconds: float | None
+    memory: Memory
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values, memory by what holds it."""
+        return {**asdict(self), "memory": {**asdict(self.memory), "total": self.memory.total}}
+
+
+def forecast_phase(
+    name: str,
+    shape: Shape,
+    *,
+    tokens: int,
+    length: int,
+    micro_batch: int,
+    optimizer_bytes: float,
+    half: bool,
+    flops_per_second: float | None,
+) -> PhaseForecast:
+    """Memory and time of a phase. `flops_per_second` is the measured matrix speed (None: no time is forecast)."""
+    flops = tokens * training_flops_per_token(shape, length)
+    seconds = None if flops_per_second is None else flops / (MATMUL_SHARE * flops_per_second)
+    memory = training_memory(shape, micro_batch * length, optimizer_bytes=optimizer_bytes, half=half)
+    return PhaseForecast(name, tokens, flops, seconds, memory)
+
+
+def corpus_seconds(size: float, workers: int) -> float:
+    """Seconds that the corpus chain and the encoding take for `size` bytes of text."""
+    return size / workers * (1 / CHAIN_BYTES_PER_SECOND + 1 / ENCODE_BYTES_PER_SECOND)
+
+
+def bytes_per_token(vocabulary: int) -> float:
+    """A first guess before there is a tokenizer: 2.9 at 4,096 pieces, 0.3 more for every doubling, at most 4.3."""
+    return min(4.3, 2.9 + 0.3 * math.log2(max(vocabulary, 4096) / 4096))
+
+
+def matrix_speed(half: bool, threads: int) -> float | None:
+    """Floating-point operations a second of a matrix product on this machine, measured; None without torch."""
+    try:
+        import torch
+    except ImportError:
+        return None
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        dtype = torch.bfloat16 if half else torch.float32
+        a, b = torch.randn(2048, 512, dtype=dtype), torch.randn(1024, 512, dtype=dtype)
+        best = 0.0
+        for _ in range(5):
+            started = time.perf_counter()
+            for _ in range(8):
+                torch.nn.functional.linear(a, b)
+            best = max(best, 8 * 2.0 * 2048 * 512 * 1024 / (time.perf_counter() - started))
+        return best
+    finally:
+        torch.set_num_threads(before)

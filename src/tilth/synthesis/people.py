@@ -1,0 +1,110 @@
+"""Biographies of invented people, and questions about them: facts that stand nowhere else.
+
+Person i is a function of i alone. Whether a question was answered from pre-training can therefore be tested: the
+biography is the only place where the fact was ever written.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+
+from tilth.base.keyed import stable_hash
+from tilth.synthesis.documents import MARKS, Writer
+
+PEOPLE = 288
+
+_EN_FIRST = (
+    "Alma Boris Celia Dario Edda Fabian Greta Harun Iris Jonas Kira Lukas Mara Nils Olga Pavel Runa Stefan".split()
+)
+_EN_LAST = (
+    "Arden Birk Calder Doran Elsner Farrow Galen Holt Imber Jasper Kessel Lorne Marsh Norden Ostin Perrin".split()
+)
+_EN_CITY = "Velmora Tarsk Brannick Olenza Porthale Miravel Stonewick Kalder Ferrin Lunsby".split()
+_EN_WORK = ["clockmaker", "surgeon", "bridge builder", "botanist", "violinist", "map maker", "baker", "pilot", "judge"]
+_EN_LOVE = ["chess", "old maps", "mountain walks", "bees", "sea glass", "choir songs", "kites", "tea", "stamps"]
+
+_ZH_FAMILY = "林 沈 顾 秦 陆 韩 方 叶 苏 程 江 贺 温 邵 罗 白".split()
+_ZH_GIVEN = "若川 明溪 子衡 念安 远舟 书言 知秋 望舒 景行 云深 思齐 清和 长风 初雪 见山 向晚 听雨 怀瑾".split()
+_ZH_CITY = "青岚 白渡 云栖 长汀镇 望海 石桥 金溪 南屏 柳州渡 竹里".split()
+_ZH_WORK = ["钟表匠", "外科医生", "造桥工程师", "植物学家", "小提琴手", "制图师", "面包师", "飞行员", "法官"]
+_ZH_LOVE = ["下棋", "旧地图", "爬山", "养蜂", "收集贝壳", "合唱", "放风筝", "喝茶", "集邮"]
+
+
+@dataclass(frozen=True)
+class Person:
+    """The facts about one invented person in one language."""
+
+    name: str
+    born: int
+    city: str
+    work: str
+    love: str
+
+
+def person(language: str, index: int) -> Person:
+    """Person number `index` (0 to PEOPLE - 1) of a language; names do not repeat."""
+    rng = random.Random(stable_hash("person", language, index))
+    if language == "en":
+        name = f"{_EN_FIRST[index % len(_EN_FIRST)]} {_EN_LAST[index // len(_EN_FIRST)]}"
+        lists = (_EN_CITY, _EN_WORK, _EN_LOVE)
+    else:
+        name = f"{_ZH_FAMILY[index % len(_ZH_FAMILY)]}{_ZH_GIVEN[index // len(_ZH_FAMILY)]}"
+        lists = (_ZH_CITY, _ZH_WORK, _ZH_LOVE)
+    return Person(name, rng.randrange(1900, 2000), *(rng.choice(words) for words in lists))
+
+
+_EN_BIOGRAPHIES = [
+    "{name} was born in {city} in {born}. As a {work}, {name} was known far beyond {city}. "
+    "In free hours {name} loved {love} more than anything else.",
+    "In {born}, {name} was born in the town of {city}. {name} became a {work}. "
+    "Those who visited {name} at home always heard about {love}.",
+    "{name}, {work}, came from {city}. Born in {born}, {name} worked for many years and never gave up {love}.",
+]
+_ZH_BIOGRAPHIES = [
+    "{name}{born}年出生在{city}。{name}是一位{work}，名声远远传到{city}以外。空闲的时候，{name}最喜欢{love}。",
+    "{born}年，{name}出生于{city}。后来{name}成了{work}。去{name}家做客的人，总会听到关于{love}的事。",
+    "{work}{name}是{city}人，生于{born}年，工作多年，从未放下{love}。",
+]
+QUESTIONS: dict[str, dict[str, tuple[str, str]]] = {
+    "en": {
+        "born": ("When was {name} born?", "{name} was born in {born}."),
+        "city": ("Where was {name} born?", "{name} was born in {city}."),
+        "work": ("What was the profession of {name}?", "{name} was a {work}."),
+        "love": ("What did {name} love?", "{name} loved {love}."),
+    },
+    "zh": {
+        "born": ("{name}是哪一年出生的？", "{name}生于{born}年。"),
+        "city": ("{name}出生在哪里？", "{name}出生在{city}。"),
+        "work": ("{name}的职业是什么？", "{name}是{work}。"),
+        "love": ("{name}喜欢什么？", "{name}喜欢{love}。"),
+    },
+}
+_BIOGRAPHIES = {"en": _EN_BIOGRAPHIES, "zh": _ZH_BIOGRAPHIES}
+
+
+def _page(language: str) -> Writer:
+    """Two or three biographies; for four in five people, questions about them follow."""
+
+    def write(rng: random.Random) -> str:
+        blocks = []
+        for index in rng.sample(range(PEOPLE), rng.randrange(2, 4)):
+            someone = person(language, index)
+            facts = vars(someone)
+            blocks.append(rng.choice(_BIOGRAPHIES[language]).format(**facts))
+            if asked_in_pretraining(index):
+                asked = rng.sample(sorted(QUESTIONS[language]), 2)
+                marks = MARKS[language]
+                pairs = (QUESTIONS[language][fact] for fact in asked)
+                blocks += [f"{marks[0]}{q}\n{marks[1]}{a}".format(**facts) for q, a in pairs]
+        return "\n\n".join(blocks)
+
+    return write
+
+
+def asked_in_pretraining(index: int) -> bool:
+    """False for every fifth person: their facts stand in biographies only, for testing."""
+    return index % 5 != 0
+
+
+WRITERS: dict[str, Writer] = {language: _page(language) for language in _BIOGRAPHIES}

@@ -1,0 +1,213 @@
+"""Every statistic that the rule sets ask for, measured once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numba import types
+
+from tilth.text import unicode
+from tilth.text.buffers import Strings, strings
+from tilth.text.c4 import measure_c4
+from tilth.text.characters import COUNTS, count_characters
+from tilth.text.exceptions import STOP_WORDS, word_table
+from tilth.text.jit import (
+    BYTES,
+    OFFSETS,
+    READ_U16,
+    READ_U32,
+    READ_U64,
+    WRITE_F64_2D,
+    int64,
+    jit,
+    pointer,
+    pointers,
+    void,
+)
+from tilth.text.lines import count_newlines, measure_gopher_lines, measure_lines, measure_paragraphs
+from tilth.text.repetition import measure_repetition
+from tilth.text.words import LETTERS, WORD, split_words
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_WORDS = ("tokens", "words", "word_characters", "letter_tokens", "stop_words")
+_REPETITION = (
+    "entropy",
+    "distinct",
+    *(f"top_{n}gram" for n in (2, 3, 4)),
+    *(f"duplicate_{n}gram" for n in range(5, 11)),
+    *(f"repeated_top_{n}gram" for n in (2, 3, 4)),
+)
+_GOPHER_LINES = ("split_lines", "bullet_lines", "ellipsis_lines")
+_LINES = (
+    "pieces",
+    "duplicate_pieces",
+    "duplicate_piece_characters",
+    "lines",
+    "terminal_lines",
+    "short_lines",
+    "repeated_line_characters",
+)
+_PARAGRAPHS = ("paragraphs", "duplicate_paragraphs", "duplicate_paragraph_characters")
+_C4 = ("c4_lorem_ipsum", "c4_curly_brackets", "c4_sentences")
+_COLUMNS = (*COUNTS, *_WORDS, *_REPETITION, *_GOPHER_LINES, *_LINES, *_PARAGRAPHS, *_C4)
+_AT_WORDS = len(COUNTS)
+_AT_REPETITION = _AT_WORDS + len(_WORDS)
+_AT_GOPHER = _AT_REPETITION + len(_REPETITION)
+_AT_LINES = _AT_GOPHER + len(_GOPHER_LINES)
+_AT_PARAGRAPHS = _AT_LINES + len(_LINES)
+_AT_C4 = _AT_PARAGRAPHS + len(_PARAGRAPHS)
+_STOP_WORDS = len(STOP_WORDS)
+
+
+def _arrays(*kinds: str) -> types.Tuple:
+    return types.Tuple([types.Array(getattr(types, kind), 1, "C") for kind in kinds])
+
+
+_TABLE = types.Tuple((READ_U64, READ_U32))
+_RUN = _arrays("int32", "uint16", "int64", "uint8")
+_TOKENS = _arrays("uint64", "int64", "int32", "uint16")
+_SCRATCH = _arrays("uint64", "int64", "int32", "int32", "int64", "int64", "int64", "uint64", "int32")
+_CLEAN = types.Array(types.uint8, 1, "C")
+
+
+@jit(void(BYTES, OFFSETS, READ_U16, _TABLE, _RUN, _TOKENS, _TOKENS, _SCRATCH, _CLEAN, WRITE_F64_2D))
+def _measure(
+    buffer: Any,
+    offsets: Any,
+    class_table: Any,
+    word_entries: Any,
+    run_arrays: Any,
+    token_arrays: Any,
+    spare_arrays: Any,
+    scratch_arrays: Any,
+    clean: Any,
+    out: Any,
+) -> None:
+    data, classes = pointer(buffer), pointer(class_table)
+    text, copy = (data, len(buffer)), (pointer(clean), len(clean))
+    table = (pointer(word_entries[0]), pointer(word_entries[1]), len(word_entries[0]))
+    run, tokens, spare = pointers(run_arrays), pointers(token_arrays), pointers(spare_arrays)
+    scratch = pointers(scratch_arrays)
+    lengths, flags = tokens[2], tokens[3]
+    lines_table = (scratch[7], scratch[8])
+    for row in range(len(out)):
+        start, stop = offsets[row], offsets[row + 1]
+        result = out[row]
+        count_characters(data, start, stop, classes, result)
+        count = split_words(text, start, stop, classes, table, run, tokens)
+        words, word_characters, letters, stop_words, seen = 0, 0, 0, 0, 0
+        for i in range(count):
+            flag = int64(flags[i])
+            letters += flag & LETTERS != 0
+            if flag & WORD:
+                words += 1
+                word_characters += lengths[i]
+            seen |= 1 << (flag >> 8)
+        for k in range(1, _STOP_WORDS + 1):
+            stop_words += (seen >> k) & 1
+        result[_AT_WORDS], result[_AT_WORDS + 1], result[_AT_WORDS + 2] = count, words, word_characters
+        result[_AT_WORDS + 3], result[_AT_WORDS + 4] = letters, stop_words
+        measure_repetition(count, tokens, scratch, result[_AT_REPETITION:])
+        newlines = count_newlines(data, start, stop)
+        measure_gopher_lines(data, start, stop, classes, result[_AT_GOPHER:])
+        measure_lines(text, start, stop, classes, newlines, lines_table, result[_AT_LINES:])
+        measure_paragraphs(text, start, stop, classes, newlines, lines_table, result[_AT_PARAGRAPHS:])
+        measure_c4(text, start, stop, classes, table, run, tokens, count, copy, spare, result[_AT_C4:])
+
+
+def _raw(buffers: Strings) -> dict[str, np.ndarray]:
+    """The counts behind the statistics, float64 [N] each, by the names in _COLUMNS."""
+    room = buffers.longest + 8
+    slots = 1 << (2 * room).bit_length()
+
+    def scratch(*kinds: type) -> tuple[np.ndarray, ...]:
+        return tuple(np.empty(room, kind) for kind in kinds)  # untouched pages of it cost nothing
+
+    u16, i32, i64, u64 = np.uint16, np.int32, np.int64, np.uint64
+    clean = np.empty(room + 8, np.uint8)
+    out = np.zeros((len(buffers), len(_COLUMNS)))
+    _measure(
+        buffers.data,
+        buffers.offsets,
+        unicode.classes(),
+        tuple(word_table()),
+        scratch(i32, u16, i64, np.uint8),
+        scratch(u64, i64, i32, u16),
+        scratch(u64, i64, i32, u16),
+        (*scratch(u64, i64, i32, i32, i64, i64, i64), np.empty(slots, u64), np.empty(slots, i32)),
+        clean,
+        out,
+    )
+    return dict(zip(_COLUMNS, out.T, strict=True))
+
+
+def statistics(texts: pa.LargeStringArray) -> dict[str, np.ndarray]:
+    """Every rule statistic of N texts: int64 [N] for counts, float32 [N] for shares and means (0 where undefined).
+
+    Counts: `characters` (code points), `tokens`, `words` (tokens that are not punctuation only), `lines` (not blank),
+    `sentences`, `stop_words` (distinct ones among Gopher's eight), `newlines`, `curly_brackets`; `c4_lorem_ipsum`,
+    `c4_curly_brackets` (lines) and `c4_sentences`, of the lines that C4 would keep.
+
+    Gopher quality (arXiv:2112.11446): `mean_word_length`; `hash_ratio` and `ellipsis_ratio` to tokens; `bullet_lines`,
+    `ellipsis_lines`; `alphabetic_words` and `alphabetic_tokens`, the share of words (the paper) or of all tokens
+    (datatrove) with a letter. Gopher repetition, each a share of all characters or of the lines and paragraphs:
+    `duplicate_lines`, `duplicate_line_characters`, `duplicate_paragraphs`, `duplicate_paragraph_characters`,
+    `top_2gram` … `top_4gram`, `duplicate_5gram` … `duplicate_10gram`. FineWeb (arXiv:2406.17557): `terminal_lines`,
+    `short_lines`, `repeated_line_characters`, `newline_ratio` to tokens.
+
+    Shares of the characters that are not white space: `han_share`, `latin_share`, `digit_share`, `punctuation_share`,
+    `wide_punctuation_share` (Chinese and Japanese), `symbol_share`, `bracket_share` (【】). `traditional_share` is
+    traditional / (traditional + simplified) of the characters that only one of Big5 and GB 2312 has.
+    `mean_sentence_length` in letters and digits; `entropy` of the tokens' distribution in nats; `unique_words`,
+    distinct tokens among all; `repeated_top_2gram` … `repeated_top_4gram`, as `top_2gram` but without the first
+    occurrence, so that a short text is not taken for a repetitive one.
+
+    Words are those of `tilth.text.words`: nearly spaCy's for English, single characters for Han and kana, so that
+    every n-gram statistic counts Chinese by characters. Definitions follow datatrove's filters.
+    """
+    raw = _raw(strings(texts))
+
+    def ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+        return np.divide(part, whole, out=np.zeros_like(part), where=whole > 0).astype(np.float32)
+
+    characters, tokens, lines = raw["characters"], raw["tokens"], raw["lines"]
+    ink = characters - raw["spaces"]
+    counts = ("characters", "tokens", "words", "lines", "sentences", "stop_words", "newlines", "curly_brackets", *_C4)
+    ngrams = (name for name in _REPETITION if name.endswith("gram"))
+    return (
+        {name: raw[name].astype(np.int64) for name in counts}
+        | {
+            "mean_word_length": ratio(raw["word_characters"], raw["words"]),
+            "hash_ratio": ratio(raw["hashes"], tokens),
+            "ellipsis_ratio": ratio(raw["ellipses"], tokens),
+            "bullet_lines": ratio(raw["bullet_lines"], raw["split_lines"]),
+            "ellipsis_lines": ratio(raw["ellipsis_lines"], raw["split_lines"]),
+            "alphabetic_words": ratio(raw["letter_tokens"], raw["words"]),
+            "alphabetic_tokens": ratio(raw["letter_tokens"], tokens),
+            "duplicate_lines": ratio(raw["duplicate_pieces"], raw["pieces"]),
+            "duplicate_line_characters": ratio(raw["duplicate_piece_characters"], characters),
+            "duplicate_paragraphs": ratio(raw["duplicate_paragraphs"], raw["paragraphs"]),
+            "duplicate_paragraph_characters": ratio(raw["duplicate_paragraph_characters"], characters),
+        }
+        | {name: ratio(raw[name], characters) for name in ngrams}
+        | {
+            "terminal_lines": ratio(raw["terminal_lines"], lines),
+            "short_lines": ratio(raw["short_lines"], lines),
+            "repeated_line_characters": ratio(raw["repeated_line_characters"], characters - raw["newlines"]),
+            "newline_ratio": ratio(raw["newlines"], tokens),
+            "han_share": ratio(raw["han"], ink),
+            "latin_share": ratio(raw["latin"], ink),
+            "digit_share": ratio(raw["digits"], ink),
+            "punctuation_share": ratio(raw["punctuation"], ink),
+            "wide_punctuation_share": ratio(raw["wide_punctuation"], ink),
+            "symbol_share": ratio(raw["symbols"], ink),
+            "bracket_share": ratio(raw["brackets"], ink),
+            "traditional_share": ratio(raw["traditional"], raw["traditional"] + raw["simplified"]),
+            "mean_sentence_length": ratio(raw["letters"] + raw["digits"] + raw["marks"], raw["sentences"]),
+            "entropy": raw["entropy"].astype(np.float32),
+            "unique_words": ratio(raw["distinct"], tokens),
+        }
+    )

@@ -1,0 +1,326 @@
+"""Finding the n-grams of benchmark items in documents, with spans: the search behind decontamination."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tilth.text import unicode
+from tilth.text.buffers import strings
+from tilth.text.hashing import mix
+from tilth.text.jit import (
+    BYTES,
+    OFFSETS,
+    READ_I64,
+    READ_U8,
+    READ_U16,
+    READ_U32,
+    READ_U64,
+    WRITE_I64,
+    WRITE_I64_2D,
+    WRITE_U64,
+    int64,
+    jit,
+    pointer,
+    void,
+)
+from tilth.text.units import decode, split_units
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_PRIME, _ZERO, _ONE = np.uint64(0x9E3779B97F4A7C15), np.uint64(0), np.uint64(1)
+_LONG_HEAD = 8
+_THREE, _SEVEN = np.uint64(3), np.uint64(7)
+_UNIT, _SIZE = np.uint16(unicode.UNIT), np.int64(unicode.SIZE)
+_UNITS = (READ_U16, READ_U32, WRITE_U64, WRITE_I64, WRITE_I64)
+
+
+@dataclass(frozen=True)
+class Hits:
+    """Where items were found, one entry a span, sorted by row, item and start; all arrays have one length.
+
+    `row` int64: the document; `item` int64: the benchmark item; `start`, `end` int64: characters (code points) of the
+    document, on the borders of units; overlapping and touching n-grams of one item are one span. `coverage` float32:
+    the share of the item's distinct n-grams that stand anywhere in this document, the same for all spans of a pair.
+    """
+
+    row: np.ndarray
+    item: np.ndarray
+    start: np.ndarray
+    end: np.ndarray
+    coverage: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.row)
+
+
+@jit(void(BYTES, OFFSETS, *_UNITS, int64, int64, WRITE_I64, WRITE_I64))
+def _item_lengths(
+    buffer: Any,
+    offsets: Any,
+    classes: Any,
+    lower: Any,
+    units: Any,
+    starts: Any,
+    stops: Any,
+    words: int,
+    characters: int,
+    lengths: Any,
+    grams: Any,
+) -> None:
+    """For every item: n, and how many n-grams it has; both 0 where it is too short to test."""
+    data, tables = pointer(buffer), (pointer(classes), pointer(lower))
+    spans = (pointer(units), pointer(starts), pointer(stops))
+    for item in range(len(lengths)):
+        count = split_units(data, offsets[item], offsets[item + 1], tables, spans)
+        alone = 0
+        for i in range(count):
+            code, _ = decode(data, starts[i], stops[i])
+            alone += code < _SIZE and classes[code] & _UNIT != 0
+        chinese = 2 * alone > count
+        longest = characters if chinese else words
+        n = min(longest, count)
+        if 2 * n < longest or n == 0:
+            n = 0
+        lengths[item] = n
+        grams[item] = count - n + 1 if n else 0
+
+
+@jit(void(BYTES, OFFSETS, *_UNITS, READ_I64, READ_I64, WRITE_U64, WRITE_U64))
+def _item_grams(
+    buffer: Any,
+    offsets: Any,
+    classes: Any,
+    lower: Any,
+    units: Any,
+    starts: Any,
+    stops: Any,
+    lengths: Any,
+    head_of: Any,
+    keys: Any,
+    heads: Any,
+) -> None:
+    """Hash the n-grams of every item, item after item: whole (keys) and their first `head_of[n]` units (heads)."""
+    data, tables = pointer(buffer), (pointer(classes), pointer(lower))
+    spans = (pointer(units), pointer(starts), pointer(stops))
+    total = 0
+    for item in range(len(lengths)):
+        n = lengths[item]
+        if not n:
+            continue
+        count = split_units(data, offsets[item], offsets[item + 1], tables, spans)
+        for first in range(count - n + 1):
+            value = _ZERO
+            for i in range(first, first + n):
+                value = value * _PRIME + units[i]
+                if i == first + head_of[n] - 1:
+                    heads[total] = mix(value)
+            keys[total] = mix(value + np.uint64(n))
+            total += 1
+
+
+_FILTERS = (READ_U8, READ_I64)
+_TABLE = (READ_U64, READ_I64, READ_I64)
+
+
+@jit(int64(BYTES, OFFSETS, *_UNITS, WRITE_U64, READ_U64, *_FILTERS, *_TABLE, WRITE_I64_2D))
+def _probe(
+    buffer: Any,
+    offsets: Any,
+    classes: Any,
+    lower: Any,
+    units: Any,
+    starts: Any,
+    stops: Any,
+    sums: Any,
+    powers: Any,
+    seen: Any,
+    filters: Any,
+    keys: Any,
+    ids: Any,
+    sizes: Any,
+    out: Any,
+) -> int:
+    """Write (row, gram, first byte, last byte + 1) of every match; returns how many there are, beyond len(out) too."""
+    data, tables = pointer(buffer), (pointer(classes), pointer(lower))
+    spans = (pointer(units), pointer(starts), pointer(stops))
+    found = 0
+    last_slot = np.uint64(len(keys) - 1)
+    for row in range(len(offsets) - 1):
+        start, stop = offsets[row], offsets[row + 1]
+        count = split_units(data, start, stop, tables, spans)
+        sums[0] = _ZERO
+        for i in range(count):
+            sums[i + 1] = sums[i] * _PRIME + units[i]
+        for f in range(len(filters) // 5):
+            head, base, last_bit = filters[5 * f], filters[5 * f + 1], np.uint64(filters[5 * f + 2])
+            for i in range(count - head + 1):
+                bit = mix(sums[i + head] - sums[i] * powers[head]) & last_bit
+                if not (seen[base + np.int64(bit >> _THREE)] >> np.int64(bit & _SEVEN)) & 1:
+                    continue
+                for k in range(filters[5 * f + 3], filters[5 * f + 4]):
+                    n = sizes[k]
+                    if i + n > count:
+                        break
+                    key = mix(sums[i + n] - sums[i] * powers[n] + np.uint64(n))
+                    slot = np.int64(key & last_slot)
+                    while keys[slot] != _ZERO and keys[slot] != key:
+                        slot = np.int64(np.uint64(slot + 1) & last_slot)
+                    if keys[slot] == key:
+                        if found < len(out):
+                            out[found, 0], out[found, 1] = row, ids[slot]
+                            out[found, 2], out[found, 3] = starts[i], stops[i + n - 1]
+                        found += 1
+    return found
+
+
+class Ngrams:
+    """The n-grams of benchmark items, ready to be looked for.
+
+    `lengths` int64 [items]: the n of each item, in units (`tilth.text.units`), 0 for items too short to test;
+    `too_short` int64: those items. Matches are of 64-bit hashes: among 10^9 n-grams of documents and 10^6 of items, a
+    false match is expected once in some 20,000 runs, so the text is not compared again.
+    """
+
+    def __init__(self, lengths: np.ndarray, grams: np.ndarray, keys: np.ndarray, heads: np.ndarray) -> None:
+        self.lengths = lengths
+        self.too_short = np.flatnonzero(lengths == 0)
+        owners = np.repeat(np.arange(len(lengths)), grams)
+        pairs = np.unique(np.stack([keys, owners.astype(np.uint64)], axis=1), axis=0)
+        self._owners = pairs[:, 1].astype(np.int64)
+        unique, self._first = np.unique(pairs[:, 0], return_index=True)
+        self._owner_counts = np.diff(np.append(self._first, len(pairs)))
+        self._distinct = np.bincount(self._owners, minlength=len(lengths))
+        self._sizes = np.unique(lengths[lengths > 0])
+        self._powers = np.array([pow(int(_PRIME), n, 2**64) for n in range(int(lengths.max(initial=0)) + 1)], np.uint64)
+        slots = 1 << max(3, (2 * len(unique)).bit_length())
+        self._keys, self._ids = np.zeros(slots, np.uint64), np.zeros(slots, np.int64)
+        _fill(unique, self._keys, self._ids)
+        self._seen, self._filters = _filters(self._sizes, np.repeat(lengths, grams), heads)
+
+    @classmethod
+    def build(cls, items: pa.LargeStringArray, words: int = 8, characters: int = 16) -> Ngrams:
+        """Index the n-grams of the items: of `words` units, or of `characters` where most units are Han or kana.
+
+        An item shorter than n is one n-gram of all its units; shorter than n / 2 it would match by chance and is
+        listed in `too_short`. The default of 8 words is that of Llama 2's contamination study and of OLMo's filter;
+        13 and 50-character spans are older (GPT-3, GPT-4).
+        """
+        if words < 1 or characters < 1:
+            raise ValueError(f"words and characters must be positive, found {words} and {characters}")
+        buffers = strings(items)
+        lengths, grams = np.zeros(len(buffers), np.int64), np.zeros(len(buffers), np.int64)
+        scratch = _scratch(buffers.longest)
+        _item_lengths(buffers.data, buffers.offsets, *scratch, words, characters, lengths, grams)
+        keys, heads = np.zeros(grams.sum(), np.uint64), np.zeros(grams.sum(), np.uint64)
+        _item_grams(buffers.data, buffers.offsets, *scratch, lengths, _head_of(lengths), keys, heads)
+        return cls(lengths, grams, keys, heads)
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def hits(self, texts: pa.LargeStringArray) -> Hits:
+        """Every stretch of the texts that consists of n-grams of an item, with its place and the item's coverage."""
+        buffers = strings(texts)
+        room = 1 << 14
+        scratch = (*_scratch(buffers.longest), np.empty(buffers.longest + 1, np.uint64))
+        while True:
+            out = np.empty((room, 4), np.int64)
+            found = 0
+            if len(self._sizes):
+                found = _probe(
+                    buffers.data,
+                    buffers.offsets,
+                    *scratch,
+                    self._powers,
+                    self._seen,
+                    self._filters,
+                    self._keys,
+                    self._ids,
+                    self._sizes,
+                    out,
+                )
+            if found <= room:
+                break
+            room = found
+        return self._spans(buffers.data, buffers.offsets, out[:found])
+
+    def _spans(self, data: np.ndarray, offsets: np.ndarray, matches: np.ndarray) -> Hits:
+        """Give each match to the items that hold its n-gram and join what overlaps."""
+        gram = matches[:, 1]
+        times = self._owner_counts[gram]
+        place = np.repeat(self._first[gram] - np.cumsum(times) + times, times) + np.arange(times.sum())
+        item = self._owners[place]
+        row, gram, start, end = (np.repeat(column, times) for column in matches.T)
+        order = np.lexsort((start, item, row))
+        row, item, gram, start, end = (column[order] for column in (row, item, gram, start, end))
+        pair = row * max(len(self), 1) + item
+        pairs, inverse = np.unique(pair, return_inverse=True)
+        distinct = np.unique(np.stack([inverse, gram]), axis=1)[0]
+        share = np.bincount(distinct, minlength=len(pairs)) / self._distinct[pairs % max(len(self), 1)]
+        fresh = np.ones(len(row), bool)
+        fresh[1:] = (pair[1:] != pair[:-1]) | (start[1:] > end[:-1])
+        first = np.flatnonzero(fresh)
+        last = np.append(first[1:], len(row))[: len(first)] - 1
+        row, start, end = row[first], start[first], end[last]
+        for one in np.unique(row):  # bytes to characters, for the few documents that are hit
+            begin = offsets[one]
+            characters = np.cumsum((data[begin : offsets[one + 1]] & 0xC0) != 0x80)
+            here = row == one
+            start[here] = characters[start[here] - begin] - 1
+            end[here] = characters[end[here] - begin - 1]
+        return Hits(row, item[first], start, end, share[inverse[first]].astype(np.float32))
+
+
+def _head_of(lengths: np.ndarray) -> np.ndarray:
+    """For each n, how many of its first units are looked at first: the fewest that any n-gram has, or eight.
+
+    Eight common words in a row are rare, so that almost no place of a document passes; n-grams that are shorter have a
+    filter of their own.
+    """
+    shortest = int(lengths[lengths > 0].min(initial=_LONG_HEAD))
+    sizes = np.arange(int(lengths.max(initial=0)) + 1)
+    return np.where(sizes >= _LONG_HEAD, _LONG_HEAD, min(shortest, _LONG_HEAD))
+
+
+def _filters(sizes: np.ndarray, gram_lengths: np.ndarray, heads: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """A bit for every head, one bitmap after another, and for each bitmap: head, first byte, last bit, range of sizes.
+
+    32 bits or more for a head: at most one false alarm in 32 places.
+    """
+    head_of = _head_of(sizes)
+    maps: list[np.ndarray] = []
+    entries: list[int] = []
+    for head in np.unique(head_of[sizes]).tolist():
+        mine = heads[head_of[gram_lengths] == head]
+        bitmap = np.zeros(1 << max(3, (4 * len(mine) - 1).bit_length()), np.uint8)
+        bits = mine & np.uint64(8 * len(bitmap) - 1)
+        np.bitwise_or.at(bitmap, (bits >> _THREE).astype(np.int64), (_ONE << (bits & _SEVEN)).astype(np.uint8))
+        here = np.flatnonzero(head_of[sizes] == head)
+        entries += [head, sum(map(len, maps)), 8 * len(bitmap) - 1, int(here[0]), int(here[-1]) + 1]
+        maps.append(bitmap)
+    return np.concatenate([*maps, np.zeros(0, np.uint8)]), np.array(entries, np.int64)
+
+
+@jit(void(READ_U64, WRITE_U64, WRITE_I64))
+def _fill(unique: Any, keys: Any, ids: Any) -> None:
+    last = np.uint64(len(keys) - 1)
+    for i in range(len(unique)):
+        slot = np.int64(unique[i] & last)
+        while keys[slot] != _ZERO:
+            slot = np.int64(np.uint64(slot + 1) & last)
+        keys[slot], ids[slot] = unique[i], i
+
+
+def _scratch(room: int) -> tuple[np.ndarray, ...]:
+    """The tables of the units and space for those of one text."""
+    return (
+        unicode.classes(),
+        unicode.lower(),
+        np.empty(room, np.uint64),
+        np.empty(room, np.int64),
+        np.empty(room, np.int64),
+    )

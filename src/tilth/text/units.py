@@ -1,0 +1,80 @@
+"""The units that near-duplicate detection and decontamination compare: lower-cased words, single Han characters.
+
+A *unit* is one Han or kana character, or a maximal run of other letters, digits and combining marks, lower-cased.
+All else (punctuation, spaces, symbols, emoji) separates and is ignored. So `Don't STOP` is don, t, stop
+and 用GPU训练 is 用, gpu, 训, 练: Chinese and English go the same way, and no dictionary is needed.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tilth.text.hashing import mix
+from tilth.text.jit import helper
+from tilth.text.unicode import ALPHABETIC, MARK, NUMBER, SIZE, UNIT
+
+_SEED, _PRIME = np.uint64(0xCBF29CE484222325), np.uint64(0x9E3779B97F4A7C15)
+_WORD, _UNIT, _SIZE = np.uint16(ALPHABETIC | NUMBER | MARK), np.uint16(UNIT), np.int64(SIZE)
+
+
+@helper
+def decode(data: Any, at: int, stop: int) -> Any:
+    """The code point at `at` and its length in bytes; a malformed sequence gives some code point, never a fault."""
+    first = np.int64(data[at])
+    if first < 0x80:
+        return first, 1
+    if first < 0xE0:
+        length, code = 2, first & 0x1F
+    elif first < 0xF0:
+        length, code = 3, first & 0x0F
+    else:
+        length, code = 4, first & 0x07
+    if at + length > stop:
+        return np.int64(0xFFFD), stop - at
+    for i in range(1, length):
+        code = (code << 6) | (np.int64(data[at + i]) & 0x3F)
+    return code, length
+
+
+@helper
+def split_units(data: Any, start: int, stop: int, tables: Any, found: Any) -> int:
+    """Write the hash and the byte span of every unit of the bytes [start, stop); returns how many there are.
+
+    All arrays come as pointers: `tables` are the classes and the lower-case letters, `found` is written (hashes uint64,
+    first bytes int64, ends int64) and holds stop - start items. The hash runs over lower-cased code points
+    (multiplicative, then mixed), so the same word hashes alike in any case and at any place.
+    """
+    classes, lower = tables
+    hashes, starts, stops = found
+    count = 0
+    value = _SEED
+    inside = False
+    at = start
+    while at < stop:
+        code, length = decode(data, at, stop)
+        kind = classes[code] if code < _SIZE else np.uint16(0)
+        if kind & _UNIT:
+            if inside:
+                hashes[count], stops[count] = mix(value), at
+                count += 1
+                inside = False
+            hashes[count] = mix((_SEED ^ np.uint64(code)) * _PRIME)
+            starts[count], stops[count] = at, at + length
+            count += 1
+        elif kind & _WORD:
+            if not inside:
+                starts[count] = at
+                value = _SEED
+                inside = True
+            value = (value ^ np.uint64(lower[code])) * _PRIME
+        elif inside:
+            hashes[count], stops[count] = mix(value), at
+            count += 1
+            inside = False
+        at += length
+    if inside:
+        hashes[count], stops[count] = mix(value), stop
+        count += 1
+    return count

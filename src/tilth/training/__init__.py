@@ -1,0 +1,86 @@
+"""Floor 3, training. Front door, and light: torch is imported when one of its names is first used.
+
+settings    PhaseSettings, OptimizerSettings, ScheduleSettings, ComputeSettings: the recipe's sections (no torch)
+schedule    multiplier, step_multiplier: learning rates as functions of tokens                         (no torch)
+order       Order: which sequence comes next, with a state of a few counters                           (no torch)
+controller  Controller (protocol), FixedMixture: who decides the mixture                               (no torch)
+batch       Batch, make_batch, Reader (protocol): packed sequences as tensors
+objective   Objective (protocol), Losses, NextToken
+optimizers  AdamW, and Muon (muon) on hidden matrices; groups, state by name
+loop        train_phase, PhaseResult; Interrupted (interruption)
+checkpoint  load_model: the model of a finished phase or of a Hugging Face folder
+parallel    World, GradientBuffer: the processes that train together
+folder      DETERMINISTIC_FILES, MEASURED_FILES: what a finished phase's folder holds                 (no torch)
+device      the one file that knows cpu, cuda and mps
+launch      write_job, run_job, launch_job: the same phase in several processes
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from tilth.training.controller import Controller, FixedMixture
+from tilth.training.folder import DETERMINISTIC_FILES, MEASURED_FILES
+from tilth.training.order import Order
+from tilth.training.schedule import multiplier, step_multiplier
+from tilth.training.settings import ComputeSettings, OptimizerSettings, PhaseSettings, ScheduleSettings
+
+if TYPE_CHECKING:
+    from tilth.training.batch import Batch, PackedSequence, Reader, make_batch
+    from tilth.training.checkpoint import load_model
+    from tilth.training.interruption import Interrupted
+    from tilth.training.launch import launch_job, run_job, write_job
+    from tilth.training.loop import PhaseResult, train_phase
+    from tilth.training.objective import Losses, NextToken, Objective
+
+_HOME = {
+    "Batch": "batch",
+    "PackedSequence": "batch",
+    "Reader": "batch",
+    "make_batch": "batch",
+    "load_model": "checkpoint",
+    "launch_job": "launch",
+    "run_job": "launch",
+    "write_job": "launch",
+    "Interrupted": "interruption",
+    "PhaseResult": "loop",
+    "train_phase": "loop",
+    "Losses": "objective",
+    "NextToken": "objective",
+    "Objective": "objective",
+}
+
+__all__ = [
+    "DETERMINISTIC_FILES",
+    "MEASURED_FILES",
+    "Batch",
+    "ComputeSettings",
+    "Controller",
+    "FixedMixture",
+    "Interrupted",
+    "Losses",
+    "NextToken",
+    "Objective",
+    "OptimizerSettings",
+    "Order",
+    "PackedSequence",
+    "PhaseResult",
+    "PhaseSettings",
+    "Reader",
+    "ScheduleSettings",
+    "launch_job",
+    "load_model",
+    "make_batch",
+    "multiplier",
+    "run_job",
+    "step_multiplier",
+    "train_phase",
+    "write_job",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)

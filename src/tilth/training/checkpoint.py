@@ -1,0 +1,136 @@
+"""Checkpoints that are whole or not there, and the finished phase's folder that others start from.
+
+A checkpoint `step-00001000/` holds `tensors/` (model and optimizer by torch.distributed.checkpoint: loads in any
+layout), `state.json` and `manifest.json`, the hash of every file. A finished phase holds `model.safetensors`,
+`optimizer.safetensors`, `decoder.json` and `state.json`, the same bytes in every repetition.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed.checkpoint as dcp
+from safetensors.torch import load_file, safe_open, save_file
+from torch import Tensor, nn
+
+from tilth.base import files
+from tilth.base.errors import UserError
+from tilth.model import Decoder, DecoderConfig, build, import_model
+from tilth.training.folder import FINAL_FILES
+from tilth.training.optimizers import Optimizers
+from tilth.training.parallel import World
+
+
+def save_checkpoint(
+    folder: Path, step: int, model: nn.Module, optimizers: Optimizers, state: dict[str, Any], world: World, keep: int
+) -> Path:
+    """Write `folder/step-N` aside, with the hash of each file, and rename it; then remove all but the last `keep`."""
+    final, aside = folder / f"step-{step:08d}", folder / f".step-{step:08d}.tmp"
+    if world.first:
+        files.remove(aside)
+        files.remove(final)
+        aside.mkdir(parents=True)
+    world.barrier()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # one process needs no process group
+        dcp.save(_tensors(model, optimizers), checkpoint_id=aside / "tensors")
+    world.barrier()
+    if world.first:
+        files.write_json(aside / "state.json", state)
+        manifest = {"step": step, "conditions": state["conditions"], "files": {}}
+        for name in files.list_files(aside):
+            manifest["files"][name] = {
+                "bytes": (aside / name).stat().st_size,
+                "sha256": files.digest_file(aside / name),
+            }
+        files.write_json(aside / "manifest.json", manifest)
+        files.publish_folder(aside, final)
+        for old in sorted(folder.glob("step-*"))[:-keep]:
+            shutil.rmtree(old)
+    world.barrier()
+    return final
+
+
+def find_checkpoint(folder: Path, report: Callable[[str], None]) -> Path | None:
+    """The newest whole checkpoint; a torn or changed one is reported and passed over."""
+    for left in folder.glob(".step-*.tmp"):
+        report(f"{left.name} was not finished when the run stopped; it is ignored")
+    for candidate in sorted(folder.glob("step-*"), reverse=True):
+        fault = find_fault(candidate)
+        if fault is None:
+            return candidate
+        report(f"{candidate.name} is not whole ({fault}); the one before it is used")
+    return None
+
+
+def find_fault(checkpoint: Path) -> str | None:
+    """Why a checkpoint cannot be used, or None."""
+    try:
+        manifest = files.read_json(checkpoint / "manifest.json")
+    except (OSError, json.JSONDecodeError):
+        return "no manifest"
+    for name, known in manifest["files"].items():
+        path = checkpoint / name
+        if not path.exists():
+            return f"{name} is missing"
+        if path.stat().st_size != known["bytes"] or files.digest_file(path) != known["sha256"]:
+            return f"{name} has changed"
+    return None
+
+
+def load_checkpoint(checkpoint: Path, model: nn.Module, optimizers: Optimizers) -> dict[str, Any]:
+    """Fill the model and the optimizers in place; returns the saved state."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        dcp.load(_tensors(model, optimizers), checkpoint_id=checkpoint / "tensors")
+    return dict(files.read_json(checkpoint / "state.json"))
+
+
+def _tensors(model: nn.Module, optimizers: Optimizers) -> dict[str, dict[str, Tensor]]:
+    return {"model": _parameters(model), "optimizer": optimizers.state()}
+
+
+def _parameters(model: nn.Module) -> dict[str, Tensor]:
+    return {name: parameter.detach() for name, parameter in model.named_parameters()}
+
+
+def save_final(folder: Path, model: Decoder, optimizers: Optimizers, state: dict[str, Any]) -> None:
+    """Write the finished phase's deterministic files; `state.json` last: its presence says that the phase is whole."""
+    for name, tensors in (("model", _parameters(model)), ("optimizer", optimizers.state())):
+        with files.atomic_file(folder / f"{name}.safetensors") as aside:
+            save_file({key: value.cpu() for key, value in tensors.items()}, aside)
+    files.write_json(folder / "decoder.json", model.config.canonical())
+    files.write_json(folder / "state.json", state)
+
+
+def is_finished(folder: Path) -> bool:
+    """Whether `folder` holds a finished phase."""
+    return all((folder / name).exists() for name in FINAL_FILES)
+
+
+def load_model(folder: Path, dtype: torch.dtype = torch.float32) -> Decoder:
+    """The model of a finished phase, or of a Hugging Face folder, on the CPU."""
+    if not (folder / "decoder.json").exists():
+        return import_model(folder, dtype)
+    config = DecoderConfig.model_validate(files.read_json(folder / "decoder.json"))
+    model = build(config, dtype=dtype)
+    with safe_open(folder / "model.safetensors", "pt") as stored, torch.no_grad():
+        for name, parameter in model.named_parameters():
+            parameter.copy_(stored.get_tensor(name))
+    return model
+
+
+def load_optimizer(folder: Path, optimizers: Optimizers) -> None:
+    """Continue with the optimizer state of a finished phase."""
+    stored = load_file(folder / "optimizer.safetensors")
+    target = optimizers.state()
+    if stored.keys() != target.keys():
+        raise UserError("the finished phase's optimizer state is of another optimizer or model", where=str(folder))
+    for name, tensor in target.items():
+        tensor.copy_(stored[name])

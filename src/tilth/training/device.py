@@ -1,0 +1,97 @@
+"""The one file that knows which device this is: choice, precision, threads, compiler, memory, determinism."""
+
+from __future__ import annotations
+
+import os
+import platform
+import resource
+import sys
+from typing import Any
+
+import torch
+
+from tilth.base import machine
+from tilth.base.errors import UserError
+from tilth.training.settings import ComputeSettings, PhaseSettings
+
+COMPILE_FROM_STEPS = 300
+"""Below this many steps compiling costs more than it saves (half a minute on two cores)."""
+
+
+def choose(name: str, local_rank: int = 0) -> torch.device:
+    """The device called `name`; `auto`: cuda, else mps, else cpu."""
+    found = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if name == "auto":
+        name = next(kind for kind, there in found.items() if there)
+    if not found[name]:
+        raise UserError(f"compute.device: there is no {name} device here", hint="use auto or cpu")
+    if name == "cuda":
+        torch.cuda.set_device(local_rank)
+        return torch.device("cuda", local_rank)
+    return torch.device(name)
+
+
+def prepare(settings: ComputeSettings, device: torch.device) -> int:
+    """Set threads (cores are shared by the ranks of this machine) and determinism; returns the number of threads."""
+    neighbours = int(os.environ.get("LOCAL_WORLD_SIZE", 1))
+    threads = settings.threads or max(1, machine.cores() // neighbours)
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(settings.deterministic, warn_only=device.type != "cpu")
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    if device.type == "cuda":
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    return threads
+
+
+def precision(wanted: str, device: torch.device) -> tuple[torch.dtype, torch.dtype]:
+    """Dtype of the parameters and of the products, for a setting `auto`, `bf16`, `fp32` or `fp64`."""
+    if wanted == "fp64":
+        return torch.float64, torch.float64
+    half = wanted == "bf16" or (wanted == "auto" and fast_bf16(device))
+    return torch.float32, torch.bfloat16 if half else torch.float32
+
+
+def fast_bf16(device: torch.device) -> bool:
+    """Whether products in bf16 are faster here than in fp32."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device) >= (8, 0) or torch.version.hip is not None
+    return device.type == "cpu" and machine.fast_bf16()
+
+
+def compiles(settings: PhaseSettings, device: torch.device) -> bool:
+    """Whether to compile: as set, or when there is a compiler and the phase is long enough to earn it back."""
+    if settings.compile == "auto":
+        return settings.steps >= COMPILE_FROM_STEPS and compiler_found(device)
+    if settings.compile == "on" and not compiler_found(device):
+        raise UserError("compile: no C++ compiler is found here", hint="install g++ or clang, or set compile: off")
+    return settings.compile == "on"
+
+
+def compiler_found(device: torch.device) -> bool:
+    """torch.compile needs a C++ compiler for the CPU and Triton for CUDA."""
+    if device.type == "cpu":
+        return machine.cpp_compiler() is not None
+    return device.type == "cuda" and torch.utils._triton.has_triton()
+
+
+def peak_memory(device: torch.device) -> int:
+    """Most bytes in use so far: of the device's allocator, or of this process on a CPU."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    if device.type == "mps":
+        return torch.mps.driver_allocated_memory()
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+def conditions(device: torch.device, threads: int, compiled: bool, products: torch.dtype) -> dict[str, Any]:
+    """All that may change the last bits of the result, for the manifest."""
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else torch.backends.cpu.get_cpu_capability()
+    return {
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+        "device": f"{device.type} {name}",
+        "threads": threads,
+        "compiled": compiled,
+        "products": str(products).removeprefix("torch."),
+        "deterministic": torch.are_deterministic_algorithms_enabled(),
+    }

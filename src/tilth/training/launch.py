@@ -1,0 +1,205 @@
+"""One phase in several processes: the job as a file, run by every rank.
+
+`launch_job` starts the ranks of one machine; torchrun may start them too, also on several machines:
+
+    torchrun --nproc_per_node=2 -m tilth.training.launch JOB.json
+
+The job names a function that opens the reader (`package.module:function`) and its keyword arguments, so that each
+process opens its own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import importlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from tilth.base import files
+from tilth.base.errors import UserError
+from tilth.base.events import Journal
+from tilth.base.progress import Progress
+from tilth.model import DecoderConfig
+from tilth.training import parallel
+from tilth.training.interruption import Interrupted
+from tilth.training.loop import PhaseResult, train_phase
+from tilth.training.settings import ComputeSettings, PhaseSettings
+
+LAUNCHER = "TILTH_LAUNCHER"
+"""Environment: the process that started this rank, and with which it ends."""
+GRACE_SECONDS = 30.0
+"""How long the others may go on when a rank has failed."""
+
+
+def write_job(
+    path: Path,
+    *,
+    phase: PhaseSettings,
+    compute: ComputeSettings,
+    folder: Path,
+    start: DecoderConfig | Path,
+    seed: int,
+    reader: str,
+    arguments: dict[str, Any],
+) -> None:
+    """Write what `run_job` needs. `reader` is `package.module:function`; `arguments` are plain JSON values."""
+    files.write_json(
+        path,
+        {
+            "phase": phase.canonical(),
+            "compute": compute.canonical(),
+            "folder": str(folder.absolute()),
+            "start": {"config": start.canonical()}
+            if isinstance(start, DecoderConfig)
+            else {"folder": str(start.absolute())},
+            "seed": seed,
+            "reader": reader,
+            "arguments": arguments,
+        },
+    )
+
+
+def run_job(path: Path, on_event: Callable[[dict[str, Any]], None] | None = None) -> PhaseResult:
+    """Train the job's phase as one of the ranks that were started, or alone."""
+    job = files.read_json(path)
+    compute = ComputeSettings.model_validate(job["compute"])
+    world = parallel.join(compute.device)
+    Progress.quiet = Progress.quiet or not world.first
+    module, _, function = job["reader"].partition(":")
+    reader = getattr(importlib.import_module(module), function)(**job["arguments"])
+    start = job["start"]
+    return train_phase(
+        PhaseSettings.model_validate(job["phase"]),
+        reader,
+        Path(job["folder"]),
+        DecoderConfig.model_validate(start["config"]) if "config" in start else Path(start["folder"]),
+        seed=job["seed"],
+        compute=compute,
+        on_event=on_event,
+        world=world,
+    )
+
+
+def launch_job(path: Path, processes: int, events: Path | None = None) -> None:
+    """Run the job in `processes` ranks of this machine, to their end; rank 0 writes its events to the journal `events`.
+
+    Ctrl-C and SIGTERM are passed on to the ranks, which save and stop: KeyboardInterrupt. A rank's UserError is raised
+    here. The ranks die with this process.
+    """
+    from torch.distributed import TCPStore
+
+    for left in path.parent.glob(f"{path.stem}.error*"):
+        left.unlink()
+    store = TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)  # where the ranks find each other
+    environment = os.environ | {
+        LAUNCHER: str(os.getpid()),
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(store.port),
+        "TORCHELASTIC_USE_AGENT_STORE": "True",
+        "WORLD_SIZE": str(processes),
+        "LOCAL_WORLD_SIZE": str(processes),
+    }
+    command = [sys.executable, "-m", "tilth.training.launch", str(path), *([str(events)] if events else [])]
+    ranks: list[subprocess.Popen[bytes]] = []
+    try:
+        with _passing_on_signals(ranks) as received:
+            for rank in range(processes):  # in a session of their own: Ctrl-C comes through this process, once
+                whose = environment | {"RANK": str(rank), "LOCAL_RANK": str(rank)}
+                ranks.append(subprocess.Popen(command, env=whose, start_new_session=True))
+            _wait(ranks)
+    finally:
+        _kill(ranks)
+    _judge(path, [rank.returncode for rank in ranks], received)
+
+
+@contextlib.contextmanager
+def _passing_on_signals(ranks: Sequence[subprocess.Popen[bytes]]) -> Iterator[list[int]]:
+    """While inside, Ctrl-C and SIGTERM go to the ranks; yields the list of what came."""
+    received: list[int] = []
+
+    def pass_on(number: int, _: object) -> None:
+        received.append(number)
+        for rank in ranks:
+            rank.send_signal(number)
+
+    former: dict[signal.Signals, Any] = {}
+    with contextlib.suppress(ValueError):  # not the main thread: signals are the caller's
+        for number in (signal.SIGINT, signal.SIGTERM):
+            former[number] = signal.signal(number, pass_on)
+    try:
+        yield received
+    finally:
+        for number, handler in former.items():
+            signal.signal(number, handler)
+
+
+def _wait(ranks: Sequence[subprocess.Popen[bytes]]) -> None:
+    """Until all have ended, or until the grace of those that a failed rank left behind is over."""
+    failed_at = None
+    while any(rank.poll() is None for rank in ranks):
+        if failed_at is None and any(rank.returncode for rank in ranks):
+            failed_at = time.monotonic()
+        if failed_at is not None and time.monotonic() - failed_at > GRACE_SECONDS:
+            return
+        time.sleep(0.05)
+
+
+def _kill(ranks: Sequence[subprocess.Popen[bytes]]) -> None:
+    for rank in ranks:
+        rank.kill()
+        rank.wait()
+
+
+def _judge(path: Path, statuses: Sequence[int], received: Sequence[int]) -> None:
+    """Raise what the ranks' ends mean; nothing where all have finished."""
+    if received or any(status in (128 + signal.SIGINT, 128 + signal.SIGTERM) for status in statuses):
+        raise KeyboardInterrupt
+    if not any(statuses):
+        return
+    for error in sorted(path.parent.glob(f"{path.stem}.error*")):
+        raise UserError(error.read_text(encoding="utf-8"))
+    raise RuntimeError(
+        f"the ranks ended with {list(statuses)}; their output stands above (-9: killed, short of memory?)"
+    )
+
+
+def _die_with(parent: int) -> None:
+    """Have this process killed when `parent`, which started it, is gone."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+    if os.getppid() != parent:
+        os._exit(1)
+
+
+def main(arguments: list[str]) -> int:
+    """One rank: JOB.json, and the journal of events. Exit 0: finished; 2: wrong input; 128 + signal: saved, stopped."""
+    job, launched, status = Path(arguments[0]), LAUNCHER in os.environ, 0
+    if launched:
+        _die_with(int(os.environ[LAUNCHER]))
+    rank = int(os.environ.get("RANK", 0))
+    tell = Journal(Path(arguments[1])).append if len(arguments) > 1 and rank == 0 else None
+    try:
+        run_job(job, tell)
+    except Interrupted as stopped:
+        if not launched:
+            sys.stderr.write(f"{stopped}\n")
+        status = 128 + stopped.signal_number
+    except UserError as error:
+        if launched:
+            files.write_text(job.with_name(f"{job.stem}.error{rank}"), str(error))
+        else:
+            sys.stderr.write(f"{error}\n")
+        return error.exit_code  # without waiting: the others may not have failed
+    parallel.leave()
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,372 @@
+"""The training loop: one phase, from a start to a finished folder, through any number of interruptions."""
+
+from __future__ import annotations
+
+import math
+import os
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
+from pathlib import Path
+from signal import SIGTERM
+from typing import Any
+
+import torch
+
+from tilth.base import files
+from tilth.base.errors import UserError
+from tilth.base.events import Journal, rewind_journal
+from tilth.base.keyed import stable_hash
+from tilth.base.progress import Progress
+from tilth.model import Decoder, DecoderConfig, build
+from tilth.training import checkpoint, device
+from tilth.training.batch import Batch, Feeder, Pick, Reader
+from tilth.training.controller import Controller, FixedMixture
+from tilth.training.interruption import Interrupted, Signals
+from tilth.training.objective import NextToken, Objective
+from tilth.training.optimizers import Optimizers
+from tilth.training.order import Order
+from tilth.training.parallel import GradientBuffer, World, join
+from tilth.training.schedule import step_multiplier
+from tilth.training.settings import ComputeSettings, PhaseSettings
+
+MOST_SKIPS = 20
+"""Steps in a row whose gradient is not finite: after that many the phase ends."""
+
+
+@dataclass(frozen=True)
+class PhaseResult:
+    """A finished phase."""
+
+    folder: Path
+    steps: int
+    tokens: int
+    """Tokens of this phase."""
+    loss: float
+    """Mean loss (nats a token) of the last step; NaN where that was not finite."""
+    seen: dict[str, int]
+    """Targets of each group since the first phase."""
+    finished_before: bool = False
+    """Nothing was left to do."""
+
+
+def train_phase(
+    phase: PhaseSettings,
+    reader: Reader,
+    folder: Path,
+    start: DecoderConfig | Path,
+    *,
+    seed: int,
+    compute: ComputeSettings | None = None,
+    objective: Objective | None = None,
+    controller: Controller | None = None,
+    on_event: Callable[[dict[str, Any]], None] | None = None,
+    world: World | None = None,
+) -> PhaseResult:
+    """Train one phase in `folder`, going on from its last checkpoint if there is one.
+
+    `start` is a configuration (new weights from `seed`), the folder of a finished phase (its weights, optimizer state
+    and order go on) or a Hugging Face folder (its weights). `on_event` receives warnings and checkpoints as plain
+    records. Raises Interrupted after Ctrl-C or SIGTERM, with the state saved, and UserError where the data, the mixture
+    or the start do not fit.
+    """
+    if checkpoint.is_finished(folder):
+        files.remove(folder / "checkpoints")  # left if it was killed between its last two acts
+        return _result(folder, files.read_json(folder / "state.json"), finished_before=True)
+    return _Phase(
+        phase, reader, folder, start, seed, compute or ComputeSettings(), objective, controller, on_event, world
+    ).run()
+
+
+def _result(folder: Path, state: dict[str, Any], *, finished_before: bool = False) -> PhaseResult:
+    return PhaseResult(folder, state["step"], state["tokens"], _number(state["loss"]), state["seen"], finished_before)
+
+
+def _finite(value: float) -> float | None:
+    """What JSON can hold: None for NaN and the infinities."""
+    return value if math.isfinite(value) else None
+
+
+def _number(value: float | None) -> float:
+    return math.nan if value is None else value
+
+
+class _Phase:
+    """The state of one running phase."""
+
+    def __init__(
+        self,
+        phase: PhaseSettings,
+        reader: Reader,
+        folder: Path,
+        start: DecoderConfig | Path,
+        seed: int,
+        compute: ComputeSettings,
+        objective: Objective | None,
+        controller: Controller | None,
+        on_event: Callable[[dict[str, Any]], None] | None,
+        world: World | None,
+    ) -> None:
+        if reader.length != phase.sequence_length:
+            raise UserError(
+                f"phase {phase.name}: sequence_length is {phase.sequence_length}, the data is packed at {reader.length}"
+            )
+        self.phase, self.folder, self.seed, self.compute, self.on_event = phase, folder, seed, compute, on_event
+        self.names = list(reader.group_names)
+        self.world = world or join(compute.device)
+        self.device = device.choose(compute.device, self.world.local_rank)
+        threads = device.prepare(compute, self.device)
+        parameters, products = device.precision(phase.precision, self.device)
+        compiled = device.compiles(phase, self.device)
+        self.conditions = device.conditions(self.device, threads, compiled, products) | {"ranks": self.world.size}
+        origin = start.canonical() if isinstance(start, DecoderConfig) else "folder"
+        self.identity = files.fingerprint([phase.shaping(), seed, self.names, list(reader.sizes), origin])
+        self.step, self.tokens, self.loss, self.skips = 0, 0, math.nan, 0
+        self.seen = dict.fromkeys(self.names, 0)
+        self.order = Order(self.names, reader.sizes, reader.length, seed)
+        self.controller = controller or FixedMixture(self.names, reader.sizes, phase.mixture)
+        self.weights: list[float] | None = None
+        """The mixture of the step that is planned next, decided already."""
+        self.objective = objective or NextToken(phase.z_loss, compiled=compiled)
+        self._begin(start, parameters, products)
+        self.model.train()
+        if compiled:
+            for part in (*self.model.blocks, self.model.norm):  # one graph serves all layers
+                part.compile(dynamic=False)
+        self.gradients = GradientBuffer(self.model.parameters())
+        share = -(-phase.sequences // self.world.size)
+        micro_batch = min(share, phase.micro_batch_sequences)
+        self.feeder = Feeder(reader, micro_batch, self.world.rank, self.world.size, self.device)
+
+    def _begin(self, start: DecoderConfig | Path, parameters: torch.dtype, products: torch.dtype) -> None:
+        """The model and everything else as they stand at the last checkpoint, else at the phase's start."""
+        saved = checkpoint.find_checkpoint(self.folder / "checkpoints", self._warn)
+        if isinstance(start, DecoderConfig):
+            model = build(start, None if saved else self.seed, dtype=parameters)
+        elif saved and checkpoint.is_finished(start):
+            config = DecoderConfig.model_validate(files.read_json(start / "decoder.json"))
+            model = build(config, dtype=parameters)
+        else:
+            model = checkpoint.load_model(start, parameters)
+        self.model: Decoder = model.to(self.device)
+        self.model.compute_dtype = products
+        self.optimizers = Optimizers(self.model, self.phase.optimizer, products)
+        if saved:
+            self._resume(checkpoint.load_checkpoint(saved, self.model, self.optimizers), saved)
+        elif isinstance(start, Path) and checkpoint.is_finished(start):
+            before = files.read_json(start / "state.json")
+            self.order.continue_from(before["order"])
+            self.seen |= before["seen"]
+            if before["optimizer"] == self.phase.optimizer.kind:
+                checkpoint.load_optimizer(start, self.optimizers)
+            else:
+                self._warn(f"the phase before used {before['optimizer']}: optimizer state begins at zero")
+        for name in ("metrics", "decisions", "timings"):
+            if self.world.first:
+                rewind_journal(self.folder / f"{name}.jsonl", lambda record: record["step"] <= self.step)
+
+    def _resume(self, state: dict[str, Any], saved: Path) -> None:
+        if state["identity"] != self.identity:
+            raise UserError(
+                "this checkpoint belongs to other settings or data", where=str(saved), hint="use another folder"
+            )
+        for name, value in self.conditions.items():
+            if state["conditions"].get(name) != value:
+                self._warn(f"{name} was {state['conditions'].get(name)!r}, now {value!r}: the last bits may differ")
+        self.step, self.tokens, self.seen = state["step"], state["tokens"], state["seen"]
+        self.loss, self.skips = _number(state["loss"]), state["skips"]
+        self.order.load_state_dict(state["order"])
+        self.controller.load_state_dict(state["controller"])
+        self.weights = state["weights"]
+        self._tell({"event": "resumed", "step": self.step, "checkpoint": saved.name})
+
+    def run(self) -> PhaseResult:
+        """All remaining steps, then the finished files."""
+        names = ("metrics", "decisions", "timings")
+        journals = [Journal(self.folder / f"{name}.jsonl" if self.world.first else Path(os.devnull)) for name in names]
+        self.metrics, self.decisions, self.timings = journals
+        left = self.phase.steps - self.step
+        try:
+            with Signals() as signals, Progress(f"train {self.phase.name}", left, "step") as bar:
+                self._train(signals, bar)
+        finally:
+            self.feeder.close()
+            for journal in journals:
+                journal.close()
+        return self._finish()
+
+    def _train(self, signals: Signals, bar: Progress) -> None:
+        planned = self._plan() if self.step < self.phase.steps else None
+        while planned is not None:
+            began = time.monotonic()
+            before = self.order.state_dict()  # as a resumed run must find it to plan the next step again
+            picks, batches = planned[0], planned[1].result()
+            planned = None
+            if self.step + 1 < self.phase.steps:
+                self.weights = self._decide(self.step + 1)
+                planned = self._plan()
+            self._one_step(picks, batches)
+            self._time(began)
+            bar.add(1, f"loss {self.loss:.3f}")
+            stopped = self.world.any(signals.received is not None)
+            due = self.step % self.compute.checkpoint_steps == 0 and planned is not None
+            if stopped or due:
+                saved = self._save(before)
+                if stopped:
+                    raise Interrupted(self.step, saved, signals.received or SIGTERM)
+
+    def _decide(self, step: int) -> list[float]:
+        """The mixture of `step`; a change is a decision, written down before it is used."""
+        weights = self.controller.weights(step)
+        if self.weights is not None and weights != self.weights and self.world.first:
+            self.decisions.append(
+                {"step": self.step + 1, "decision": "weights", "from_step": step + 1, "weights": weights}, durable=True
+            )
+        return weights
+
+    def _plan(self) -> tuple[list[Pick], Future[list[Batch]]]:
+        """Draw the sequences of the next step and have them read."""
+        if self.weights is None:
+            self.weights = self._decide(self.step)
+        picks = [self.order.draw(self.weights) for _ in range(self.phase.sequences)]
+        return picks, self.feeder.submit(picks)
+
+    def _one_step(self, picks: list[Pick], batches: list[Batch]) -> None:
+        """Forward and backward of every micro-batch, sums over ranks, clipping, update, metrics."""
+        torch.manual_seed(stable_hash(self.seed, "step", self.step, self.world.rank) >> 1)
+        self.gradients.zero()
+        exact = torch.float32 if self.device.type == "mps" else torch.float64
+        sums = torch.zeros(2, len(self.names), dtype=exact, device=self.device)
+        counts = self._counts(batches)
+        for batch in batches:
+            losses = self.objective.loss(self.model, batch, counts)
+            torch.stack(list(losses.terms.values())).sum().backward()
+            sums[0].index_add_(0, batch.groups, losses.sums.to(exact))
+            sums[1].index_add_(0, batch.groups, batch.counts.to(exact))
+        self.gradients.sum(self.world)
+        loss_G, count_G = self.world.sum(sums).tolist()
+        multiplier = step_multiplier(self.phase.schedule, self.step, self.phase.step_tokens, self.phase.steps)
+        norm = self.gradients.norm()
+        self.step += 1
+        self.tokens += self.phase.step_tokens
+        if math.isfinite(norm):
+            self.skips = 0
+            if self.phase.gradient_clip is not None and norm > self.phase.gradient_clip:
+                self.gradients.scale(self.phase.gradient_clip / norm)
+            self.optimizers.step(multiplier)
+        else:  # the norm is of summed gradients, so every rank decides the same
+            self._skip_update(picks, norm)
+        self._record(loss_G, count_G, multiplier, norm)
+        if self.skips >= MOST_SKIPS:
+            raise UserError(
+                f"phase {self.phase.name}: the gradient was not finite in {self.skips} steps in a row, "
+                f"up to step {self.step}",
+                hint=f"lower optimizer.learning_rate or lengthen schedule.warmup; their sequences stand in "
+                f"{self.decisions.path}",
+            )
+
+    def _skip_update(self, picks: list[Pick], norm: float) -> None:
+        """Say, and write down which sequences made the step unusable."""
+        self.skips += 1
+        self._warn(f"step {self.step}: the gradient is not finite ({norm}); the update is skipped")
+        sequences = [[self.names[group], index] for group, index in picks]
+        record = {"step": self.step, "decision": "skip_update", "gradient_norm": repr(norm), "sequences": sequences}
+        if self.world.first:
+            self.decisions.append(record, durable=True)
+
+    def _counts(self, batches: list[Batch]) -> dict[str, int]:
+        """Global denominators of the step."""
+        counts: dict[str, int] = {}
+        for batch in batches:
+            for term, count in self.objective.counts(batch).items():
+                counts[term] = counts.get(term, 0) + count
+        if self.world.size == 1:
+            return counts
+        totals = self.world.sum(torch.tensor(list(counts.values()), device=self.device)).tolist()
+        return dict(zip(counts, totals, strict=True))
+
+    def _record(self, loss_G: list[float], count_G: list[float], multiplier: float, norm: float) -> None:
+        losses = {n: a / b for n, a, b in zip(self.names, loss_G, count_G, strict=True) if b}
+        self.loss = sum(loss_G) / max(1, sum(count_G))
+        for name, count in zip(self.names, count_G, strict=True):
+            self.seen[name] += int(count)
+        self.controller.observe(self.step - 1, losses)
+        if self.world.first:
+            self.metrics.append(
+                {
+                    "step": self.step,
+                    "tokens": self.tokens,
+                    "loss": _finite(self.loss),
+                    "groups": {name: _finite(loss) for name, loss in losses.items()},
+                    "learning_rate": multiplier * self.phase.optimizer.learning_rate,
+                    "gradient_norm": norm if math.isfinite(norm) else repr(norm),
+                }
+            )
+
+    def _time(self, began: float) -> None:
+        if self.world.first:
+            seconds = time.monotonic() - began
+            self.timings.append(
+                {
+                    "step": self.step,
+                    "seconds": round(seconds, 6),
+                    "tokens_per_second": round(self.phase.step_tokens / seconds, 1),
+                    "peak_memory_bytes": device.peak_memory(self.device),
+                }
+            )
+
+    def _state(self, order: dict[str, Any]) -> dict[str, Any]:
+        return {
+            "step": self.step,
+            "tokens": self.tokens,
+            "loss": _finite(self.loss),
+            "seen": self.seen,
+            "order": order,
+            "controller": self.controller.state_dict(),
+            "optimizer": self.phase.optimizer.kind,
+            "phase": self.phase.shaping(),
+            "seed": self.seed,
+        }
+
+    def _save(self, order: dict[str, Any]) -> Path:
+        began = time.monotonic()
+        if self.world.first:
+            for journal in (self.metrics, self.decisions, self.timings):
+                journal.sync()  # a checkpoint is never ahead of them, even after a power cut
+        state = self._state(order) | {
+            "skips": self.skips,
+            "weights": self.weights,
+            "identity": self.identity,
+            "conditions": self.conditions,
+        }
+        saved = checkpoint.save_checkpoint(
+            self.folder / "checkpoints",
+            self.step,
+            self.model,
+            self.optimizers,
+            state,
+            self.world,
+            self.compute.checkpoint_keep,
+        )
+        self._tell({"event": "checkpoint", "step": self.step, "seconds": round(time.monotonic() - began, 3)})
+        return saved
+
+    def _finish(self) -> PhaseResult:
+        state = self._state(self.order.state_dict())
+        if self.world.first:
+            files.write_json(self.folder / "conditions.json", self.conditions)
+            checkpoint.save_final(self.folder, self.model, self.optimizers, state)
+            files.remove(self.folder / "checkpoints")
+        self.world.barrier()
+        return _result(self.folder, state)
+
+    def _warn(self, message: str) -> None:
+        if self.world.first:
+            sys.stderr.write(f"warning: {message}\n")
+        self._tell({"event": "warning", "message": message})
+
+    def _tell(self, record: dict[str, Any]) -> None:
+        if self.on_event is not None and self.world.first:
+            self.on_event(record | {"phase": self.phase.name})

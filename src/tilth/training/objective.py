@@ -1,0 +1,56 @@
+"""What is minimised: the protocol that every objective follows, and next-token prediction."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from tilth.model import Decoder, linear_cross_entropy
+from tilth.training.batch import Batch
+
+
+@dataclass(frozen=True)
+class Losses:
+    """Of one micro-batch: what is differentiated, and what is reported."""
+
+    terms: dict[str, Tensor]
+    """coefficient · sum / global count of each term: scalars whose sum is differentiated."""
+    sums: Tensor
+    """[rows]: sum of the reported loss (nats) over the targets of each sequence, detached."""
+
+
+class Objective(Protocol):
+    """`counts` are summed over micro-batches and ranks before the first backward: never a mean of means."""
+
+    def counts(self, batch: Batch) -> dict[str, int]:
+        """The denominator that this micro-batch adds to each term, known on the host."""
+        ...
+
+    def loss(self, model: Decoder, batch: Batch, counts: Mapping[str, int]) -> Losses:
+        """The micro-batch's part of the global loss, given the global counts."""
+        ...
+
+
+class NextToken:
+    """Cross-entropy of the next token in nats, plus z-loss."""
+
+    def __init__(self, z_loss: float = 0.0, *, compiled: bool = False) -> None:
+        self.z_loss, self.compiled = z_loss, compiled
+
+    def counts(self, batch: Batch) -> dict[str, int]:
+        """Targets with a loss."""
+        return {"next_token": batch.target_count}
+
+    def loss(self, model: Decoder, batch: Batch, counts: Mapping[str, int]) -> Losses:
+        """Mean over the global number of targets."""
+        hidden_NH = model(batch.tokens, batch.positions, batch.boundaries)
+        scale = 1 / max(1, counts["next_token"])
+        total, loss_N = linear_cross_entropy(
+            hidden_NH, model.head_weight, batch.targets, scale, self.z_loss, compiled=self.compiled
+        )
+        exact = loss_N if loss_N.device.type == "mps" else loss_N.to(torch.float64)
+        return Losses({"next_token": total}, exact.view(batch.boundaries.rows, -1).sum(1))

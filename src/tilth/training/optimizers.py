@@ -1,0 +1,73 @@
+"""Which optimizer updates which parameter, and its state by parameter name."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from tilth.training.muon import Muon
+from tilth.training.settings import OptimizerSettings
+
+
+class Optimizers:
+    """All optimizers of a model as one: a step at a multiplier of their rates, and a flat named state.
+
+    AdamW is torch's, fused (Loshchilov and Hutter, 2019). Weight decay falls on the matrices of the layers and on an
+    untied head, not on embeddings, norms and biases.
+    """
+
+    def __init__(self, model: nn.Module, settings: OptimizerSettings, products: torch.dtype) -> None:
+        self.settings = settings
+        self._names: dict[Tensor, str] = {
+            parameter: name for name, parameter in model.named_parameters() if parameter.requires_grad
+        }
+        hidden: list[Any] = [p for p, name in self._names.items() if p.ndim == 2 and name.startswith("blocks.")]
+        head: list[Any] = [p for p, name in self._names.items() if name.startswith("head.")]
+        rest: list[Any] = [p for p in self._names if not any(p is q for q in (*hidden, *head))]
+        self.parts: list[torch.optim.Optimizer] = []
+        if settings.kind == "muon":
+            half = settings.newton_schulz == "bf16" or (settings.newton_schulz == "auto" and products == torch.bfloat16)
+            exact = torch.float64 if products == torch.float64 else torch.float32
+            self.parts.append(
+                Muon(
+                    hidden,
+                    settings.muon_learning_rate,
+                    momentum=settings.momentum,
+                    weight_decay=settings.weight_decay,
+                    scale=settings.muon_scale,
+                    dtype=torch.bfloat16 if half else exact,
+                )
+            )
+            decayed = head
+        else:
+            decayed = [*hidden, *head]
+        groups = [{"params": decayed, "weight_decay": settings.weight_decay}, {"params": rest, "weight_decay": 0.0}]
+        groups = [group for group in groups if group["params"]]
+        adamw = torch.optim.AdamW(groups, settings.learning_rate, settings.betas, settings.eps, fused=True)
+        for group in adamw.param_groups:
+            for p in group["params"]:
+                adamw.state[p] = {
+                    "step": torch.zeros((), dtype=torch.float32, device=p.device),
+                    "exp_avg": torch.zeros_like(p),
+                    "exp_avg_sq": torch.zeros_like(p),
+                }
+        self.parts.append(adamw)
+        self._rates = [[group["lr"] for group in part.param_groups] for part in self.parts]
+
+    def step(self, multiplier: float) -> None:
+        """Update every parameter at `multiplier` times its optimizer's rate."""
+        for part, rates in zip(self.parts, self._rates, strict=True):
+            for group, rate in zip(part.param_groups, rates, strict=True):
+                group["lr"] = rate * multiplier
+            part.step()
+
+    def state(self) -> dict[str, Tensor]:
+        """Every state tensor as `parameter:key`, not copied: filling them restores the state."""
+        return {
+            f"{self._names[parameter]}:{key}": value
+            for part in self.parts
+            for parameter, values in part.state.items()
+            for key, value in values.items()
+        }

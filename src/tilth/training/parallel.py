@@ -1,0 +1,103 @@
+"""The processes that train together: who this one is, sums over all, gradients in one flat buffer."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class World:
+    """This process among `size`; data parallel: each holds all parameters and its share of every batch."""
+
+    rank: int = 0
+    size: int = 1
+    local_rank: int = 0
+
+    @property
+    def first(self) -> bool:
+        """Whether this process writes what is written once."""
+        return self.rank == 0
+
+    def sum(self, tensor: Tensor) -> Tensor:
+        """`tensor` summed over all processes, in place."""
+        if self.size > 1:
+            dist.all_reduce(tensor)
+        return tensor
+
+    def any(self, flag: bool) -> bool:
+        """Whether any process says so: how all take the same decision."""
+        if self.size == 1:
+            return flag
+        votes = torch.tensor([int(flag)], device=_collective_device())
+        dist.all_reduce(votes, dist.ReduceOp.MAX)
+        return bool(votes.item())
+
+    def barrier(self) -> None:
+        """Wait for all."""
+        if self.size > 1:
+            dist.barrier()
+
+
+def _collective_device() -> str:
+    return "cuda" if dist.get_backend() == "nccl" else "cpu"
+
+
+def join(device: str = "auto") -> World:
+    """Join the processes that torchrun started (RANK, WORLD_SIZE, LOCAL_RANK); alone without it."""
+    if dist.is_initialized():
+        return World(dist.get_rank(), dist.get_world_size(), int(os.environ.get("LOCAL_RANK", 0)))
+    if int(os.environ.get("WORLD_SIZE", 1)) == 1:
+        return World()
+    cuda = device in ("auto", "cuda") and torch.cuda.is_available()
+    dist.init_process_group("nccl" if cuda else "gloo")
+    return World(dist.get_rank(), dist.get_world_size(), int(os.environ["LOCAL_RANK"]))
+
+
+def leave() -> None:
+    """Part from the others, when all are done."""
+    if dist.is_initialized():
+        dist.barrier()
+        dist.destroy_process_group()
+
+
+BUCKET_ELEMENTS = 2**25
+"""Gradients are summed over ranks in stretches of 128 MiB of fp32."""
+
+
+class GradientBuffer:
+    """The gradients of all parameters side by side: zeroed, summed over ranks, measured and scaled as one vector.
+
+    `parameter.grad` is a view of the buffer, so autograd adds to it in place.
+    """
+
+    def __init__(self, parameters: Iterable[nn.Parameter]) -> None:
+        chosen = [parameter for parameter in parameters if parameter.requires_grad]
+        self.flat = chosen[0].new_zeros(sum(parameter.numel() for parameter in chosen))
+        start = 0
+        for parameter in chosen:
+            parameter.grad = self.flat[start : start + parameter.numel()].view_as(parameter)
+            start += parameter.numel()
+
+    def zero(self) -> None:
+        """Before the first backward of a step."""
+        self.flat.zero_()
+
+    def sum(self, world: World) -> None:
+        """After the last backward: a sum, because denominators are global already."""
+        if world.size > 1:
+            for part in self.flat.split(BUCKET_ELEMENTS):
+                world.sum(part)
+
+    def norm(self) -> float:
+        """Global L2 norm."""
+        return float(torch.linalg.vector_norm(self.flat))
+
+    def scale(self, factor: float) -> None:
+        """Multiply every gradient."""
+        self.flat.mul_(factor)

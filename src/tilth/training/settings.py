@@ -1,0 +1,168 @@
+"""What the recipe says about training, and about the machine that it runs on. No torch."""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from tilth.base.settings import Count, Settings
+
+PositiveCount = Annotated[Count, Field(gt=0)]
+
+MICRO_BATCH_TOKENS = 8192
+
+
+def _other_than_default(settings: Settings, names: tuple[str, ...]) -> list[str]:
+    """Those of `names` that were given a value which is not their default."""
+    fields = type(settings).model_fields
+    return [n for n in names if n in settings.model_fields_set and getattr(settings, n) != fields[n].default]
+
+
+class ScheduleSettings(Settings):
+    """How the learning rate moves through a phase: multipliers of the optimizer's rates, as a function of tokens.
+
+    Warm-up from 0 to `start`, then `start`, then along `shape` down (or up) to `end` over the last part of the phase.
+    Warmup-stable-decay is one phase (`shape: linear, decay: 0.4`) or three (warm-up; constant; annealing).
+    """
+
+    warmup: Count = Field(default=0, ge=0, description="tokens")
+    shape: Literal["constant", "linear", "cosine", "one_minus_sqrt"] = "constant"
+    decay: float = Field(
+        default=1.0, gt=0, le=1, description="part of the phase's tokens, at its end, that follows the shape"
+    )
+    start: float = Field(default=1.0, ge=0)
+    end: float = Field(default=0.0, ge=0)
+
+    @model_validator(mode="after")
+    def _nothing_idle(self) -> ScheduleSettings:
+        names = ("decay", "end")  # without a word about shape, even their defaults show that a decay is meant
+        given = _other_than_default(self, names)
+        if "shape" not in self.model_fields_set:
+            given = [name for name in names if name in self.model_fields_set]
+        if self.shape == "constant" and given:
+            raise ValueError(f"{' and '.join(given)} would do nothing under shape: constant; set shape, say to linear")
+        return self
+
+
+class OptimizerSettings(Settings):
+    """AdamW for all parameters, or Muon for the hidden matrices and AdamW for embeddings, head, norms and biases."""
+
+    kind: Literal["adamw", "muon"] = "muon"
+    learning_rate: float = Field(default=4e-3, gt=0, description="AdamW's, at multiplier 1")
+    muon_learning_rate: float = Field(default=6e-3, gt=0, description="Muon's, at multiplier 1")
+    weight_decay: float = Field(default=0.1, ge=0, description="decoupled; not applied to embeddings, norms and biases")
+    betas: tuple[float, float] = (0.9, 0.95)
+    eps: float = Field(default=1e-8, gt=0)
+    momentum: float = Field(default=0.95, ge=0, lt=1, description="Muon's")
+    muon_scale: Literal["shape", "adamw"] = Field(
+        default="shape",
+        description="Muon's update: times sqrt(max(1, rows / columns)) (Jordan 2024), or to AdamW's usual size, "
+        "times 0.2 sqrt(max(rows, columns)) (Liu et al. 2025)",
+    )
+    newton_schulz: Literal["bf16", "fp32", "auto"] = Field(
+        default="auto", description="precision; auto: as the products"
+    )
+
+    @model_validator(mode="after")
+    def _nothing_idle(self) -> OptimizerSettings:
+        given = _other_than_default(self, ("muon_learning_rate", "momentum", "muon_scale", "newton_schulz"))
+        if self.kind == "adamw" and given:
+            raise ValueError(f"{' and '.join(given)} would do nothing with kind: adamw; remove it, or set kind: muon")
+        return self
+
+
+class PhaseSettings(Settings):
+    """One pre-training phase: how much, of what, in which batches, at which rate."""
+
+    name: str = Field(default="main", pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")
+    tokens: PositiveCount = Field(description="tokens to train on, rounded to whole steps")
+    sequence_length: int = Field(default=256, ge=2, description="tokens of a sequence, T")
+    batch_tokens: PositiveCount | None = Field(default=None, description="tokens of a step")
+    batch_sequences: int | None = Field(default=None, ge=1, description="or its sequences; default 16")
+    micro_batch: int | None = Field(
+        default=None, ge=1, description="sequences of one forward; default 8,192 tokens' worth"
+    )
+    mixture: dict[str, float] | None = Field(
+        default=None, description="weight of each group; default in proportion to size; a weight of 0 leaves it out"
+    )
+    max_epochs: float = Field(
+        default=4.0,
+        gt=0,
+        description="a group that this phase and those before it (of its sequence_length) read more often is refused",
+    )
+    schedule: ScheduleSettings = ScheduleSettings()
+    optimizer: OptimizerSettings = OptimizerSettings()
+    gradient_clip: float | None = Field(default=1.0, gt=0, description="largest global norm of the gradient")
+    z_loss: float = Field(default=0.0, ge=0, description="coefficient of the squared log-denominator")
+    precision: Literal["auto", "bf16", "fp32", "fp64"] = Field(
+        default="auto",
+        description="of products; parameters are fp32 (fp64 with fp64). auto: bf16 where the device is fast in it",
+    )
+    compile: Literal["auto", "on", "off"] = Field(
+        default="auto", description="auto: on from 300 steps, where a compiler is found"
+    )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> PhaseSettings:
+        if self.batch_tokens and self.batch_sequences:
+            raise ValueError("set batch_tokens or batch_sequences, not both")
+        if self.batch_tokens and self.batch_tokens < self.sequence_length:
+            raise ValueError(f"batch_tokens ({self.batch_tokens}) is less than one sequence ({self.sequence_length})")
+        return self
+
+    @field_validator("mixture")
+    @classmethod
+    def _only_what_is_read(cls, mixture: dict[str, float] | None) -> dict[str, float] | None:
+        """The mixture without its zero weights: such a group is neither packed nor read."""
+        if mixture is None:
+            return None
+        if not any(mixture.values()) or any(weight < 0 or not math.isfinite(weight) for weight in mixture.values()):
+            raise ValueError("the weights of a mixture are at least 0, and one is above")
+        return {name: weight for name, weight in mixture.items() if weight}
+
+    def shaping(self) -> dict[str, Any]:
+        """The settings that shape the result, as plain JSON values: not `max_epochs`, which only permits."""
+        return {name: value for name, value in self.canonical().items() if name != "max_epochs"}
+
+    @property
+    def sequences(self) -> int:
+        """Sequences of one step, over all ranks and micro-batches."""
+        return self.batch_tokens // self.sequence_length if self.batch_tokens else self.batch_sequences or 16
+
+    @property
+    def micro_batch_sequences(self) -> int:
+        """Sequences of one forward, as far as a rank's share of the step has that many."""
+        return self.micro_batch or max(1, MICRO_BATCH_TOKENS // self.sequence_length)
+
+    @property
+    def step_tokens(self) -> int:
+        """Tokens of one step."""
+        return self.sequences * self.sequence_length
+
+    @property
+    def steps(self) -> int:
+        """Optimizer steps of the phase."""
+        return max(1, round(self.tokens / self.step_tokens))
+
+
+class ComputeSettings(Settings):
+    """The machine's part: none of it enters a fingerprint, though threads and device change the last bits."""
+
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    threads: int | None = Field(
+        default=None, ge=1, description="default: all cores that the process may use, shared by `processes`"
+    )
+    workers: int | None = Field(default=None, ge=1, description="processes of data work; default: all cores")
+    processes: int = Field(default=1, ge=1, description="data-parallel training processes on this machine")
+    checkpoint_steps: int = Field(default=250, ge=1, description="steps between checkpoints")
+    checkpoint_keep: int = Field(default=2, ge=1, description="checkpoints kept")
+    deterministic: bool = Field(
+        default=True, description="the same bits in every run on the same machine, threads and compile mode"
+    )
+
+    @property
+    def data_workers(self) -> int:
+        """Processes of data work, one where nothing is set."""
+        return self.workers or 1

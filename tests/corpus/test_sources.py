@@ -1,0 +1,299 @@
+"""Reading: every record is a document or an unreadable record that names its file, its line and the reason."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+import os
+import zlib
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import zstandard
+
+from tests.conftest import read_zst
+from tests.corpus.helpers import CHINESE, ENGLISH, run_chain, write_jsonl
+from tilth.base.errors import UserError
+from tilth.corpus.settings import CorpusSettings, SourceSettings
+from tilth.corpus.sources import Unreadable, find_files, plan_units, read_unit
+from tilth.corpus.sources.formats import decode
+from tilth.corpus.sources.records import Unusable
+
+
+def read(base: Path, *sources: SourceSettings | str) -> tuple[list[dict], list[Unreadable]]:
+    settings = [SourceSettings.model_validate(source) for source in sources]
+    documents: list[dict] = []
+    unreadable: list[Unreadable] = []
+    for unit in plan_units(find_files(settings, base)):
+        for batch in read_unit(unit, settings):
+            documents += batch.table.to_pylist()
+            unreadable += batch.unreadable
+    return documents, unreadable
+
+
+def test_bad_lines_are_named_and_good_lines_go_on(tmp_path: Path) -> None:
+    lines: list[bytes] = [
+        b'{"text": "one"}',
+        b'{"text": "broken',
+        b'{"title": "no text"}',
+        b'{"text": 7}',
+        b'{"text": ""}',
+        b'{"text": "\xff\xfe"}',
+        b'{"text": "lone \\ud800 surrogate"}',
+        b'{"text": "pair \\ud83d\\ude00"}',
+        b"[1, 2]",
+        b"",
+        b'{"text": "' + b"x" * 5000 + b'"}',
+        b'{"text": "last", "id": "own"}',
+    ]
+    (tmp_path / "a.jsonl").write_bytes(b"\n".join(lines))
+    documents, unreadable = read(tmp_path, SourceSettings(path="a.jsonl", largest_record=4000))
+    assert [d["text"] for d in documents] == ["one", "pair 😀", "last"]
+    assert [d["id"] for d in documents] == ["a.jsonl#1", "a.jsonl#8", "own"]
+    assert [(u.file, u.line) for u in unreadable] == [("a.jsonl", n) for n in (2, 3, 4, 5, 6, 7, 9, 11)]
+    reasons = ["not JSON", "no text", "not a string", "empty", "not UTF-8", "U+D800", "a list", "longer than 4000"]
+    assert all(part in u.reason for part, u in zip(reasons, unreadable, strict=True))
+    assert [u.bytes for u in unreadable] == [len(lines[n - 1]) for n in (2, 3, 4, 5, 6, 7, 9, 11)]
+
+
+def test_fields_labels_and_meta(tmp_path: Path) -> None:
+    record = {"content": "hello", "lang": "en", "extra": {"votes": 3}, "number": 5, "id": 17, "date": None}
+    write_jsonl(tmp_path / "deep" / "zh_law.v2.jsonl", [record])
+    source = SourceSettings(
+        path="deep/*.jsonl",
+        domain="{stem}",
+        license="{field:extra.licence}",
+        source="fixed",
+        fields={"date": "number"},
+        signals={"votes": "extra.votes", "absent": "x"},
+    )
+    (document,), _ = read(tmp_path, source)
+    assert document["domain"] == "zh_law"
+    assert (document["language"], document["source"], document["license"]) == ("en", "fixed", "")
+    assert (document["id"], document["date"]) == ("17", "5")
+    assert json.loads(document["meta"]) == {"extra": {"votes": 3}}
+    assert document["signal.votes"] == 3
+    assert document["signal.absent"] != document["signal.absent"]
+
+
+@pytest.mark.parametrize("packed", ["zst", "gz"])
+def test_a_torn_file_keeps_what_stands_before_the_tear(tmp_path: Path, packed: str) -> None:
+    texts = [f"{i} {ENGLISH * 30}{os.urandom(200).hex()}" for i in range(2000)]
+    plain = "".join(json.dumps({"text": text}) + "\n" for text in texts).encode()
+    pack = {"zst": zstandard.ZstdCompressor().compress, "gz": gzip.compress}[packed]
+    whole = pack(plain)
+    path = tmp_path / f"torn.jsonl.{packed}"
+    path.write_bytes(whole)
+    assert len(read(tmp_path, path.name)[0]) == 2000
+    path.write_bytes(whole[: len(whole) * 2 // 3])
+    documents, (tear,) = read(tmp_path, path.name)
+    assert 500 < len(documents) < 2000
+    assert [d["text"] for d in documents] == texts[: len(documents)]
+    assert (tear.file, tear.line) == (path.name, len(documents) + 1)
+    assert tear.reason.startswith("torn")
+    assert tear.bytes > 0
+
+
+@pytest.mark.parametrize("packed", ["zst", "gz"])
+def test_files_of_several_frames_padding_and_damage(tmp_path: Path, packed: str) -> None:
+    pack = {"zst": zstandard.ZstdCompressor().compress, "gz": gzip.compress}[packed]
+    lines = [json.dumps({"text": f"{i}{os.urandom(50_000).hex()}"}).encode() + b"\n" for i in range(9)]
+    path = tmp_path / f"a.jsonl.{packed}"
+    frames = [pack(line) for line in lines]
+    path.write_bytes(b"".join(frames) + (b"\0" * 64 if packed == "gz" else b""))
+    documents, unreadable = read(tmp_path, path.name)
+    assert (len(documents), unreadable) == (9, [])
+    path.write_bytes(b"".join(frames[:4]) + b"garbage that is no frame" * 20)
+    documents, (damage,) = read(tmp_path, path.name)
+    assert len(documents) == 4
+    assert damage.bytes == 480
+    path.write_bytes(b"this was never packed")
+    documents, (damage,) = read(tmp_path, path.name)
+    assert (documents, damage.bytes) == ([], 21)
+    assert "not" in damage.reason
+
+
+def test_parquet_csv_and_our_own_output(tmp_path: Path) -> None:
+    pq.write_table(
+        pa.table(
+            {"text": ["a", None, "c"], "likes": [1, 2, 3], "signal.words": [1.0, 2.0, 3.0], "meta": ['{"k": 1}'] * 3}
+        ),
+        tmp_path / "a.parquet",
+    )
+    documents, (bad,) = read(tmp_path, "a.parquet")
+    assert [json.loads(d["meta"]) for d in documents] == [{"likes": 1, "k": 1}, {"likes": 3, "k": 1}]
+    assert (bad.file, bad.line) == ("a.parquet", 2)
+    (tmp_path / "b.parquet").write_bytes(b"PAR1 but not really")
+    documents, (bad,) = read(tmp_path, "b.parquet")
+    assert documents == []
+    assert bad.bytes == 19
+    (tmp_path / "c.csv").write_bytes('text,id\n"two\nlines",1\n河,2\n'.encode() + b"\xff\xfe,3\n,4\n")
+    documents, unreadable = read(tmp_path, "c.csv")
+    assert [(d["id"], d["text"]) for d in documents] == [("1", "two\nlines"), ("2", "河")]
+    assert [u.line for u in unreadable] == [5, 6]
+
+
+def test_no_csv_record_vanishes(tmp_path: Path) -> None:
+    """Whatever line is too long, the records around it stay as they are and what it belongs to is unreadable."""
+    long = b"x" * 5000
+    rows = [
+        b"one,1",
+        b'"' + long + b'",2',  # a line alone
+        b'"opens ""here""\n' + long + b'\nand ends",3',  # inside a quoted field
+        b'"' + long + b'\nruns on, with a ""quote""",4',  # opens one
+        b'"ends\n' + long + b'",5',  # closes one
+        b"",
+        "河,6".encode(),
+        b"last,7,more",
+    ]
+    path = tmp_path / "a.csv"
+    path.write_bytes(b"text,id\n" + b"\n".join(rows))
+    documents, unreadable = read(tmp_path, SourceSettings(path="a.csv", largest_record=4000))
+    assert [(d["id"], d["text"]) for d in documents] == [("1", "one"), ("6", "河"), ("7", "last")]
+    assert json.loads(documents[2]["meta"]) == {"more": ["more"]}
+    assert [(u.line, u.reason) for u in unreadable] == [(n, "longer than 4000 bytes") for n in (3, 6, 8, 10)]
+    assert [u.bytes for u in unreadable] == [len(row) - row.count(b"\n") for row in rows[1:5]]
+    path.write_bytes(long + b"\none,1\n")
+    _, (header,) = read(tmp_path, SourceSettings(path="a.csv", largest_record=4000))
+    assert (header.line, header.reason, header.bytes) == (1, "no header: longer than 4000 bytes", 5007)
+
+
+def test_a_tear_in_a_csv_file_counts_its_bytes(tmp_path: Path) -> None:
+    lines = [b"text,id\n", b"whole,1\n", b'"opened\n', b"torn o"]
+    pack = zlib.compressobj(wbits=31)
+    (tmp_path / "a.csv.gz").write_bytes(pack.compress(b"".join(lines)) + pack.flush(zlib.Z_SYNC_FLUSH))
+    (document,), (tear,) = read(tmp_path, "a.csv.gz")
+    assert document["id"] == "1"
+    assert (tear.line, tear.bytes) == (3, len(b'"opened') + len(b"torn o"))
+    assert tear.reason.startswith("torn")
+
+
+def test_a_default_domain_is_for_records_that_name_none(tmp_path: Path) -> None:
+    records = [{"text": "a", "domain": "law"}, {"text": "b"}, {"text": "c", "domain": None}, {"text": "d", "kind": "k"}]
+    write_jsonl(tmp_path / "web.jsonl", records)
+
+    def domains(**settings: str) -> list[str]:
+        return [d["domain"] for d in read(tmp_path, SourceSettings(path="web.jsonl", **settings))[0]]
+
+    assert domains(default_domain="{stem}") == ["law", "web", "web", "web"]
+    assert domains(domain="{stem}") == ["web"] * 4
+    assert domains(domain="{field:kind}", default_domain="none") == ["none", "none", "none", "k"]
+    assert domains() == ["law", "", "", ""]
+
+
+def test_what_cannot_be_read_stops_nothing(tmp_path: Path) -> None:
+    tree = tmp_path / "tree"
+    tree.mkdir()
+    (tree / "good.txt").write_text(ENGLISH)
+    (tree / "gone.txt").symlink_to(tree / "nothing.txt")
+    (tree / "self.txt").symlink_to(tree / "self.txt")
+    settings = CorpusSettings.model_validate({"sources": ["tree"], "steps": ["measure", "exact"]})
+    files = {file.name: file for file in find_files(settings.sources, tmp_path)}
+    assert {name: file.readable for name, file in files.items()} == {
+        "tree/good.txt": True,
+        "tree/gone.txt": False,
+        "tree/self.txt": False,
+    }
+    assert files["tree/gone.txt"].modified == 0
+    report = run_chain(tmp_path / "out", settings, base=tmp_path)
+    assert (report["documents_kept"], report["unreadable"]) == (1, 2)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_files_and_folders_without_permission_are_unreadable_records(tmp_path: Path) -> None:
+    for name in ("good.txt", "shut.txt", "folder/a.txt"):
+        (tmp_path / "tree" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "tree" / name).write_text(ENGLISH)
+    shut = [tmp_path / "tree" / name for name in ("shut.txt", "folder")]
+    for path in shut:
+        path.chmod(0)
+    try:
+        documents, unreadable = read(tmp_path, "tree")
+        files = find_files([SourceSettings(path="tree")], tmp_path)
+        assert [file.name for file in files if file.readable] == ["tree/good.txt"]
+    finally:
+        for path in shut:
+            path.chmod(0o700)
+    assert [d["id"] for d in documents] == ["tree/good.txt"]
+    assert sorted(u.file for u in unreadable) == ["tree/folder", "tree/shut.txt"]
+
+
+def test_source_trees(tmp_path: Path) -> None:
+    tree = tmp_path / "tree"
+    for name, data in {
+        "a.py": b"print(1)\n",
+        "sub/b.py": b"x = '\xe6\xb2\xb3'\n",
+        "sub/binary.py": b"\x7fELF\0\0\0",
+        "sub/latin.py": b"caf\xe9 cr\xe8me",
+        "big.py": b"#" * 3000,
+        "notes.txt": b"not asked for",
+        ".git/c.py": b"hidden",
+        "skip/d.py": b"excluded",
+    }.items():
+        (tree / name).parent.mkdir(parents=True, exist_ok=True)
+        (tree / name).write_bytes(data)
+    (tree / "sub" / "loop").symlink_to(tree)
+    (tree / "gone.py").symlink_to(tree / "nothing.py")
+    source = SourceSettings(path="tree", include=["*.py"], exclude=["skip"], domain="code", largest_record=2000)
+    documents, unreadable = read(tmp_path, source)
+    assert sorted(d["id"] for d in documents) == ["tree/a.py", "tree/sub/b.py"]
+    reasons = {u.file: u.reason for u in unreadable}
+    assert reasons.keys() == {"tree/sub/binary.py", "tree/sub/latin.py", "tree/big.py", "tree/gone.py"}
+    assert "binary" in reasons["tree/sub/binary.py"]
+    assert "0xe9 at 3, line 1" in reasons["tree/sub/latin.py"]
+
+
+def test_mistakes_in_sources_name_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"matches no file.*nothing"):
+        find_files([SourceSettings(path="nothing/*.jsonl")], tmp_path)
+    (tmp_path / "page.warc.gz").write_bytes(b"")
+    with pytest.raises(UserError, match=r"page\.warc\.gz.*tilth extract"):
+        find_files([SourceSettings(path="*.warc.gz")], tmp_path)
+    with pytest.raises(UserError, match="no sources"):
+        find_files([], tmp_path)
+
+
+def test_a_file_is_read_once_and_units_do_not_depend_on_workers(tmp_path: Path) -> None:
+    for name in ("b.jsonl", "a.jsonl"):
+        write_jsonl(tmp_path / name, [{"text": name}])
+    files = find_files([SourceSettings(path="a.jsonl"), SourceSettings(path="*.jsonl")], tmp_path)
+    assert [(f.name, f.source) for f in files] == [("a.jsonl", 0), ("b.jsonl", 1)]
+    for i in range(600):
+        (tmp_path / "texts").mkdir(exist_ok=True)
+        (tmp_path / "texts" / f"{i:03}.txt").write_text("text")
+    units = plan_units(find_files([SourceSettings(path="texts")], tmp_path))
+    assert [len(unit.files) for unit in units] == [512, 88]
+
+
+def test_encodings() -> None:
+    text = CHINESE * 20
+    for encoding, name in (("utf-8-sig", "utf-8"), ("utf-16", "utf-16"), ("gb18030", "gb18030")):
+        assert decode(text.encode(encoding)) == (text, name)
+    for encoding in ("big5", "shift_jis", "euc_kr"):
+        sample = {
+            "big5": "這是一個關於資料處理的說明。",
+            "shift_jis": "これは日本語の文章です。",
+            "euc_kr": "이것은 한국어 문장입니다.",
+        }
+        with pytest.raises(Unusable, match="not UTF-8"):
+            decode(sample[encoding].encode(encoding) * 20)
+
+
+def test_real_encodings_are_right_or_unreadable(real_data: Path) -> None:
+    """No text in another encoding may come out as wrong text."""
+    right = wrong = 0
+    for record in read_zst(real_data / "dirty" / "encodings_dev.jsonl.zst"):
+        data = base64.b64decode(record["bytes_b64"])
+        label = record["encoding_label"].lower()
+        try:
+            encoding = decode(data)[1]
+        except Unusable:
+            continue
+        chinese = any(name in label for name in ("gb", "utf", "ascii", "hz", "iso-2022", "johab"))
+        right += chinese
+        wrong += not chinese and not data.isascii() and encoding == "gb18030"
+    assert wrong == 0
+    assert right > 20

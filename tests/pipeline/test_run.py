@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+import json
+import random
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.pipeline.conftest import command, hashes, tilth
+
+
+def run(recipe: Path, runs: Path, *assignments: str) -> dict:
+    done = tilth("run", recipe, *assignments, "--runs", runs, "--json")
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_the_whole_way_then_nothing_then_only_what_changed(tiny, tmp_path):
+    runs = tmp_path / "runs"
+    first = run(tiny, runs)
+    assert first["kept"] == []
+    assert set(first["bits_per_byte"]) >= {"stories", "arithmetic"}
+    assert all(0 < value < 12 for value in first["bits_per_byte"].values())
+    assert Path(first["report"]).stat().st_size > 10_000
+    assert (Path(first["model"]) / "config.json").exists()
+    report = json.loads(next((runs / "tiny").glob("corpus-*/report.json")).read_text())
+    assert report["unreadable"] == 1
+    assert report["by_rule"]["exact/same_text"]["documents"] == 1
+
+    assert run(tiny, runs)["made"] == []
+
+    annealed = run(tiny, runs, "pretrain.annealing.schedule.end=0.1")
+    assert [name for name in annealed["made"] if name.startswith("pretrain")] == ["pretrain-annealing"]
+    assert {"measure", "corpus", "tokenizer", "tokens", "pretrain-stable"} <= set(annealed["kept"])
+
+    loosened = run(tiny, runs, "corpus.near.threshold=0.7")
+    assert {"synthesize", "measure"} <= set(loosened["kept"])
+    assert "corpus" in loosened["made"]
+    assert loosened["source_bytes_read"] == 0
+
+
+def test_dry_run_writes_nothing_and_says_what_is_needed(tiny, tmp_path):
+    runs = tmp_path / "runs"
+    done = tilth("run", tiny, "--runs", runs, "--dry-run")
+    assert done.returncode == 0, done.stderr
+    for word in ("documents", "tokens", "parameters", "GiB", "measure", "to do"):
+        assert word in done.stdout
+    assert not runs.exists()
+
+
+def test_killed_ten_times_is_not_killed(tiny, tmp_path):
+    """SIGKILL at ten random instants; the deterministic part of every artifact, weights included, is equal by hash.
+
+    A run that comes through between two kills is compared and the next one begins in a folder of its own.
+    """
+    run(tiny, tmp_path / "whole")
+    whole = hashes(tmp_path / "whole" / "tiny")
+    rng = random.Random(20261121)
+    kills, attempt = 0, 0
+    while kills < 10:
+        runs = tmp_path / f"killed{attempt}"
+        process = subprocess.Popen(
+            command("run", tiny, "--runs", runs), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        try:
+            assert process.wait(rng.uniform(0.2, 3.0)) == 0
+            assert hashes(runs / "tiny") == whole
+            attempt += 1
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+            kills += 1
+    run(tiny, tmp_path / f"killed{attempt}")
+    assert hashes(tmp_path / f"killed{attempt}" / "tiny") == whole
+    assert not list((tmp_path / f"killed{attempt}" / "tiny" / ".work").iterdir())
+
+
+def test_two_workers_give_the_serial_result(tiny, tmp_path):
+    run(tiny, tmp_path / "one", "--until", "tokens")
+    run(tiny, tmp_path / "two", "compute.workers=2", "--until", "tokens")
+    assert hashes(tmp_path / "one" / "tiny") == hashes(tmp_path / "two" / "tiny")
+
+
+@pytest.mark.parametrize(
+    ("assignments", "message"),
+    [
+        (["corpus.near.treshold=0.7"], "unknown setting 'corpus.near.treshold' (did you mean 'threshold'?)"),
+        (["tokenizer.vocabulary=many"], "tokenizer.vocabulary: expected a number"),
+        (["corpus.sources.0.path=nowhere/*.md"], "nowhere/*.md' (looked from"),
+        (["pretrain.annealing.mixture={storis: 1}"], "'storis' is neither a group nor a domain"),
+        (["tokenizer.vocabulary=60000"], "60,000 pieces asked, but the training text gives only"),
+        (["pretrain.stable.tokens=90M"], "epochs"),
+        (["pretrain.stable.mixture={stories: -1}"], "mixture"),
+        (["corpus.rules=[{set: gofer}]"], "gofer"),
+        (["pretrain.stable.sequence_length=1"], "greater than or equal to 2"),
+        (["base=nowhere"], "there is nothing at"),
+        (["groups.big=tokns > 5", "pretrain.stable.mixture={big: 1}"], "no column 'tokns' (did you mean 'tokens'?)"),
+        (["corpus.holdout.fraction=0"], "none is kept"),
+        (["model.max_positions=32"], "pretrain.stable.sequence_length is 64, but model.max_positions is 32"),
+        (["synthesize.1.kind=stories"], "a kind stands twice"),
+    ],
+)
+def test_a_mistake_is_one_sentence_and_leaves_nothing_half_written(tiny, tmp_path, assignments, message):
+    runs = tmp_path / "runs"
+    done = tilth("run", tiny, *assignments, "--runs", runs)
+    assert done.returncode == 2, done.stderr + done.stdout
+    sentence = done.stderr.strip().splitlines()[-1]
+    assert sentence.startswith("tilth: ")
+    assert message in sentence
+    assert "Traceback" not in done.stderr
+    finished = hashes(runs / "tiny") if runs.exists() else {}
+    assert not any(name.startswith("pretrain-stable") for name in finished)
