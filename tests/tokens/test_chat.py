@@ -118,7 +118,8 @@ def test_the_colossal_template_and_its_golden_mask(own):
         "A chat between a curious human and an artificial intelligence assistant. "
         "The assistant gives helpful, detailed, and polite answers to the human's questions.\n\n"
     )
-    whole = f"{begin}{head}Human: {begin}你好{end}Assistant: {begin}Hello!{end}Human: {begin}b{end}Assistant: {begin}c d{end}"
+    whole = f"{begin}{head}Human: {begin}你好{end}Assistant: {begin}Hello!{end}"
+    whole += f"Human: {begin}b{end}Assistant: {begin}c d{end}"
     assert own.decode(rendered.ids, keep_special=True) == whole
     spoken = [own.decode(rendered.ids[a:b], keep_special=True) for a, b in runs(rendered.trained)]
     assert spoken == [f"{begin}Hello!{end}", f"{begin}c d{end}"]

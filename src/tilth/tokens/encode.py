@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from tilth.base.files import atomic_file, remove
+from tilth.base.files import atomic_file
 from tilth.base.pool import map_units
 from tilth.base.progress import Progress
 from tilth.tokens.megatron import token_type, write_index
@@ -26,8 +26,8 @@ def encode_files(
 ) -> dict[str, Any]:
     """Encode the documents of Parquet `files` into the token store `out`; returns documents, tokens and bytes.
 
-    Finished parts stay in `work`, so that a killed run goes on where it was. The store is the same for any
-    number of workers.
+    Finished parts stay in `work`, which the caller removes, so that a killed run goes on where it was. The store is the
+    same for any number of workers.
     """
     work.mkdir(parents=True, exist_ok=True)
     out.mkdir(parents=True, exist_ok=True)
@@ -35,7 +35,7 @@ def encode_files(
     with Progress(label, total=len(parts), unit="files") as bar:
         for _ in map_units(partial(_encode_part, tokenizer=tokenizer), parts, workers):
             bar.add()
-    return _join([part for _, part in parts], out, token_type(Tokenizer.load(tokenizer).vocabulary_size))
+    return join_parts([part for _, part in parts], out, token_type(Tokenizer.load(tokenizer).vocabulary_size))
 
 
 def _encode_part(unit: tuple[Path, Path], tokenizer: Path) -> None:
@@ -81,8 +81,8 @@ def _empty(schema: Any, kept: list[str]) -> Any:
     return pa.schema([*fields, ("tokens", pa.int64()), ("bytes", pa.int64())]).empty_table()
 
 
-def _join(parts: list[Path], out: Path, dtype: np.dtype) -> dict[str, Any]:
-    """Put the parts one behind another; they are removed once the store is whole."""
+def join_parts(parts: list[Path], out: Path, dtype: np.dtype) -> dict[str, Any]:
+    """Put the parts `PART.bin` and `PART.parquet` one behind another, and write index and table of the whole."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -95,7 +95,4 @@ def _join(parts: list[Path], out: Path, dtype: np.dtype) -> dict[str, Any]:
     write_index(out / "tokens.idx", lengths, dtype)
     with atomic_file(out / "documents.parquet") as aside:
         pq.write_table(table, aside, compression="zstd")
-    for part in parts:
-        remove(part.with_suffix(".bin"))
-        remove(part.with_suffix(".parquet"))
     return {"documents": len(lengths), "tokens": int(lengths.sum()), "bytes": int(table["bytes"].to_numpy().sum())}

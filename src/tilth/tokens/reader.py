@@ -48,6 +48,8 @@ class SequenceReader:
             tokens = self.store.read(document, start, length + 1)
             inputs[at : at + length] = tokens[:-1]
             targets[at : at + length] = tokens[1:]
+            for begin, stop in (self.store.without_loss(document) - (start + 1)).tolist():
+                targets[at + max(begin, 0) : at + max(0, min(stop, length))] = NO_LOSS
             at += length
         lengths, documents = segments["length"].astype(np.int32), segments["document"].astype(np.int64)
         if at < self.length:

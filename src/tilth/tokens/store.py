@@ -11,6 +11,10 @@ import numpy as np
 from tilth.base.errors import UserError
 from tilth.tokens.megatron import read_index
 
+MASK = "mask"
+"""Column of `documents.parquet`, list<int32>: start and stop of each span of tokens without loss."""
+_NO_SPAN = np.zeros((0, 2), np.int32)
+
 
 class TokenStore:
     """Reads `tokens.bin`, `tokens.idx` and `documents.parquet`; tokens are memory-mapped, never loaded whole."""
@@ -42,13 +46,31 @@ class TokenStore:
         stop = int(self.lengths[document]) if length is None else start + length
         return self._tokens[first + start : first + stop]
 
+    def without_loss(self, document: int) -> np.ndarray:
+        """int32 [k, 2]: the spans [start, stop) of a document's tokens that are not trained on."""
+        if self._masks is None:
+            return _NO_SPAN
+        spans, first = self._masks
+        return spans[first[document] : first[document + 1]].reshape(-1, 2)
+
+    @cached_property
+    def _masks(self) -> tuple[np.ndarray, np.ndarray] | None:
+        """All spans one behind another, flat, and where each document's begin; None where no document has any."""
+        import pyarrow.parquet as pq
+
+        table = self.folder / "documents.parquet"
+        if not table.exists() or MASK not in pq.read_schema(table).names:
+            return None
+        column = pq.read_table(table, columns=[MASK])[MASK].combine_chunks()
+        return column.values.to_numpy(), column.offsets.to_numpy().astype(np.int64)
+
     @cached_property
     def columns(self) -> dict[str, np.ndarray]:
         """The document table as arrays by column name: strings as objects, numbers as they are."""
         import pyarrow.parquet as pq
 
         table = pq.read_table(self.folder / "documents.parquet")
-        return {name: _array(table[name]) for name in table.column_names}
+        return {name: _array(table[name]) for name in table.column_names if name != MASK}
 
 
 def _array(column: Any) -> np.ndarray:

@@ -10,8 +10,8 @@ records      from a record to a document's columns   batches     read_unit
 
 from tilth.corpus.sources.batches import Batch, read_unit
 from tilth.corpus.sources.files import InputFile, Unit, find_files, plan_units
-from tilth.corpus.sources.formats import Unreadable
-from tilth.corpus.sources.records import TEXT_NAMES
+from tilth.corpus.sources.formats import Unreadable, read_jsonl, read_parquet
+from tilth.corpus.sources.records import TEXT_NAMES, Unusable
 from tilth.corpus.sources.streams import Stream
 
 __all__ = [
@@ -21,7 +21,10 @@ __all__ = [
     "Stream",
     "Unit",
     "Unreadable",
+    "Unusable",
     "find_files",
     "plan_units",
+    "read_jsonl",
+    "read_parquet",
     "read_unit",
 ]

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
+from typing import Any, Protocol, TypeVar
 
 from tilth.corpus.sources.records import Mapper, Row, Unusable
 from tilth.corpus.sources.streams import Line, Stream, lines
@@ -28,7 +29,29 @@ class Unreadable:
 Record = Row | Unreadable
 
 
-def read_jsonl(path: Path, mapper: Mapper, limit: int) -> Iterator[Record]:
+class Sized(Protocol):
+    """What a mapper makes of a record."""
+
+    @property
+    def bytes(self) -> int:
+        """Its size."""
+        ...
+
+
+Made = TypeVar("Made", bound=Sized, covariant=True)
+
+
+class RecordMapper(Protocol[Made]):
+    """Makes something of each record of the file called `file`; raises `Unusable` with the reason where it cannot."""
+
+    file: str
+
+    def row(self, record: Any, number: int) -> Made:
+        """Of record `number`, from 1."""
+        ...
+
+
+def read_jsonl(path: Path, mapper: RecordMapper[Made], limit: int) -> Iterator[Made | Unreadable]:
     """JSON Lines; empty lines are no records. A tear is one unreadable record, whatever came before it is kept."""
     stream, number = Stream(path), 0
     for line in lines(stream, limit):
@@ -41,7 +64,7 @@ def read_jsonl(path: Path, mapper: Mapper, limit: int) -> Iterator[Record]:
         yield _json_record(line, mapper, limit)
 
 
-def _json_record(line: Line, mapper: Mapper, limit: int) -> Record:
+def _json_record(line: Line, mapper: RecordMapper[Made], limit: int) -> Made | Unreadable:
     if line.data is None:
         return Unreadable(mapper.file, line.number, f"longer than {limit} bytes", line.size)
     try:
@@ -58,20 +81,20 @@ def _json_record(line: Line, mapper: Mapper, limit: int) -> Record:
     return Unreadable(mapper.file, line.number, reason, line.size)
 
 
-def _torn_line(line: Line, stream: Stream, mapper: Mapper) -> Iterator[Record]:
+def _torn_line(line: Line, stream: Stream, mapper: RecordMapper[Made]) -> Iterator[Made | Unreadable]:
     """What stands between the last newline and the tear: a document if it is whole, else part of what is lost."""
     assert stream.torn is not None
     lost = stream.torn.unread_bytes
     if line.data:
         last = _json_record(line, mapper, line.size)
-        if isinstance(last, Row):
-            yield last
-        else:
+        if isinstance(last, Unreadable):
             lost += line.size
+        else:
+            yield last
     yield Unreadable(mapper.file, line.number, stream.torn.reason, lost)
 
 
-def read_parquet(path: Path, mapper: Mapper, limit: int) -> Iterator[Record]:
+def read_parquet(path: Path, mapper: RecordMapper[Made], limit: int) -> Iterator[Made | Unreadable]:
     """Parquet of any columns. `line` of an unreadable record is its row, from 1."""
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -95,7 +118,7 @@ def read_parquet(path: Path, mapper: Mapper, limit: int) -> Iterator[Record]:
                 yield Unreadable(mapper.file, row + 1, f"damaged row group {group}: {_first_line(error)}", bytes_lost)
 
 
-def _mapped(record: object, number: int, mapper: Mapper, limit: int) -> Record:
+def _mapped(record: object, number: int, mapper: RecordMapper[Made], limit: int) -> Made | Unreadable:
     try:
         row = mapper.row(record, number)
     except Unusable as error:
