@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 
 from tilth.model import linear_cross_entropy
+from tilth.model.loss import token_log_probabilities
 
 
 def inputs(dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -58,3 +59,47 @@ def test_without_gradients_nothing_is_kept() -> None:
         total, losses = linear_cross_entropy(hidden, weight, targets)
     assert not total.requires_grad
     assert float(total) == pytest.approx(float(losses.sum()), rel=1e-6)
+
+
+@pytest.mark.parametrize(("chunk", "compiled"), [(1, False), (32, False), (None, False), (50, True)])
+def test_log_probabilities_equal_log_softmax(chunk: int | None, compiled: bool) -> None:
+    if compiled and not shutil.which("g++"):
+        pytest.skip("there is no C++ compiler")
+    hidden, weight, targets = inputs(torch.float64)
+    found = token_log_probabilities(hidden, weight, targets, chunk=chunk, compiled=compiled)
+    dense = torch.log_softmax(hidden @ weight.T, -1).gather(1, targets.clamp_min(0)[:, None])[:, 0]
+    expected = torch.where(targets >= 0, dense, 0.0)
+    assert found.dtype == torch.float64
+    assert (found - expected).abs().max() <= 1e-12
+    factor = torch.randn(100, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    pairs = zip(
+        *(torch.autograd.grad((factor * x.exp()).sum(), (hidden, weight)) for x in (found, expected)), strict=True
+    )
+    assert max(float((a - b).abs().max()) for a, b in pairs) <= 1e-12
+
+
+def test_log_probabilities_pass_gradcheck() -> None:
+    hidden, weight, targets = inputs(torch.float64)
+    small, part = hidden.detach()[:7].requires_grad_(), targets[:7]
+    assert torch.autograd.gradcheck(lambda x, w: token_log_probabilities(x, w, part, chunk=3), (small, weight))
+
+
+def test_log_probabilities_agree_with_the_loss_in_half_precision() -> None:
+    hidden, weight, targets = inputs(torch.float32)
+    half = hidden.detach().bfloat16().requires_grad_()
+    found = token_log_probabilities(half, weight, targets)
+    total, losses = linear_cross_entropy(half, weight, targets, 1 / 80)
+    assert found.dtype == torch.float32
+    assert torch.equal(found, -losses)
+    gradients = (torch.autograd.grad(x, (half, weight)) for x in (-found.sum() / 80, total))
+    for a, b in zip(*gradients, strict=True):
+        assert a.dtype == b.dtype
+        assert (a - b).abs().max() <= 1e-6
+
+
+def test_frozen_weights_have_no_gradient() -> None:
+    hidden, weight, targets = inputs(torch.float32)
+    token_log_probabilities(hidden, weight.detach(), targets).sum().backward()
+    assert hidden.grad is not None
+    with torch.no_grad():
+        assert not token_log_probabilities(hidden, weight, targets).requires_grad

@@ -5,12 +5,24 @@ from __future__ import annotations
 import hashlib
 import os
 import signal
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from tests.training.fakes import FakeReader, FakeSequence
-from tilth.model import ModelSettings
-from tilth.training import DETERMINISTIC_FILES, ComputeSettings, PhaseResult, PhaseSettings, train_phase
+from tilth.model import Decoder, ModelSettings
+from tilth.training import (
+    DETERMINISTIC_FILES,
+    Batch,
+    ComputeSettings,
+    Losses,
+    NextToken,
+    PhaseResult,
+    PhaseSettings,
+    train_phase,
+)
 
 SMALL = ModelSettings(hidden=16, heads=2, kv_heads=1, layers=2, output_projections="normal", initial_std=0.1)
 MODEL = SMALL.config(64)
@@ -51,3 +63,32 @@ class PressesControlC(FakeReader):
         if self.reads == self.at:
             os.kill(os.getpid(), signal.SIGINT)
         return super().read(group, index)
+
+
+class Reported(NextToken):
+    """Next-token prediction with a loss a document, and metrics: what an objective of its own may say."""
+
+    def __init__(self, limit: float = 99.0) -> None:
+        super().__init__()
+        self.limit = limit
+
+    def counts(self, batch: Batch) -> dict[str, int]:
+        return super().counts(batch) | {"documents": int((batch.segment_counts > 0).sum())}
+
+    def loss(self, model: Decoder, batch: Batch, counts: Mapping[str, int]) -> Losses:
+        found = super().loss(model, batch, counts)
+        rows = torch.bucketize(batch.boundaries.offsets[:-1], torch.arange(len(batch.counts)) * 32, right=True) - 1
+        units = torch.zeros(len(batch.counts), dtype=torch.int64).index_add(0, rows, (batch.segment_counts > 0).long())
+        ids = batch.documents[batch.segment_counts > 0].sum()
+        return Losses(
+            found.terms,
+            found.sums,
+            units,
+            {"nats": (found.sums.sum(), "next_token"), "number": (ids, "documents")},
+        )
+
+    def describe(self) -> dict[str, Any]:
+        return {"limit": self.limit}
+
+    def watch(self, step: int, metrics: Mapping[str, float]) -> str | None:
+        return f"{metrics['nats']:.1f} nats" if metrics["nats"] > self.limit else None

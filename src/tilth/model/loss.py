@@ -35,9 +35,7 @@ def linear_cross_entropy(
     forward pass, so `scale` — coefficient over the global count — must be known beforehand. Tokens with a negative
     target have loss 0.
     """
-    if chunk is None:
-        room = DEVICE_BYTES if hidden_NH.device.type != "cpu" else FUSED_BYTES if compiled else CACHE_BYTES
-        chunk = max(256, room // (4 * weight_VH.shape[0]) // 64 * 64)
+    chunk = chunk or _chunk(hidden_NH, weight_VH, compiled)
     needs = torch.is_grad_enabled() and (hidden_NH.requires_grad or weight_VH.requires_grad)
     total, loss_N = _LinearCrossEntropy.apply(hidden_NH, weight_VH, targets_N, scale, z_loss, compiled, chunk, needs)
     return total, loss_N
@@ -86,6 +84,60 @@ class _LinearCrossEntropy(torch.autograd.Function):
         return (*scaled, None, None, None, None, None, None)
 
 
+def token_log_probabilities(
+    hidden_NH: Tensor,
+    weight_VH: Tensor,
+    targets_N: Tensor,
+    *,
+    compiled: bool = False,
+    chunk: int | None = None,
+) -> Tensor:
+    """log p(target) of each token in nats, fp32[N] (fp64 for fp64), 0 where the target is negative; differentiable.
+
+    For objectives whose gradient differs from token to token: the logits are made again, chunk by chunk, in the
+    backward pass. Where the gradient is one factor for all, `linear_cross_entropy` saves that.
+    """
+    chunk = chunk or _chunk(hidden_NH, weight_VH, compiled)
+    log_p: Tensor = _TokenLogProbabilities.apply(hidden_NH, weight_VH, targets_N, compiled, chunk)
+    return log_p
+
+
+class _TokenLogProbabilities(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, hidden: Tensor, weight: Tensor, targets: Tensor, compiled: bool, chunk: int) -> Tensor:
+        exact = torch.float64 if hidden.dtype == torch.float64 else torch.float32
+        loss = torch.empty(hidden.shape[0], dtype=exact, device=hidden.device)
+        cast, kernel, unused = weight.to(hidden.dtype), _kernel(compiled), loss.new_zeros(())
+        for start in range(0, hidden.shape[0], chunk):
+            part = slice(start, start + chunk)
+            loss[part], _, _ = kernel(hidden[part] @ cast.T, targets[part], unused, 0.0, False)
+        ctx.save_for_backward(hidden, weight, targets)
+        ctx.compiled, ctx.chunk = compiled, chunk
+        return loss.neg_()
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad_N: Tensor) -> tuple[Tensor | None, ...]:
+        hidden, weight, targets = ctx.saved_tensors
+        grad_hidden = torch.empty_like(hidden) if ctx.needs_input_grad[0] else None
+        grad_weight = torch.zeros_like(weight) if ctx.needs_input_grad[1] else None
+        cast, kernel, scale_N = weight.to(hidden.dtype), _kernel(ctx.compiled), -grad_N
+        for start in range(0, hidden.shape[0], ctx.chunk):
+            part = slice(start, start + ctx.chunk)
+            _, _, grad = kernel(hidden[part] @ cast.T, targets[part], scale_N[part], 0.0, True)
+            if grad_hidden is not None:
+                torch.mm(grad, cast, out=grad_hidden[part])
+            if grad_weight is not None:
+                grad_weight += grad.T @ hidden[part]
+        return grad_hidden, grad_weight, None, None, None
+
+
+def _chunk(hidden_NH: Tensor, weight_VH: Tensor, compiled: bool) -> int:
+    """Tokens of a chunk."""
+    room = DEVICE_BYTES if hidden_NH.device.type != "cpu" else FUSED_BYTES if compiled else CACHE_BYTES
+    return max(256, room // (4 * weight_VH.shape[0]) // 64 * 64)
+
+
 def _losses(logits_CV: Tensor, targets_C: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Logits in fp32 (fp64), each target's column, lse and loss of each token."""
     exact_CV = logits_CV if logits_CV.dtype == torch.float64 else logits_CV.float()
@@ -100,7 +152,7 @@ def _softmax_and_gradient(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Loss and lse of each token, and the gradient of the scaled total by the logits (the logits again if not needed).
 
-    By a logit: scale · (softmax · (1 + 2 z_loss · lse) − one-hot).
+    `scale` is one for all tokens or one for each. By a logit: scale · (softmax · (1 + 2 z_loss · lse) − one-hot).
     """
     exact_CV, index_C1, lse_C, loss_C = _losses(logits_CV, targets_C)
     if not needs:

@@ -26,6 +26,8 @@ class PackedSequence(Protocol):
     """int32[T]; -1: no loss."""
     lengths: np.ndarray
     """int32[k]: segments, summing to T; a padding tail is a segment of its own whose targets are -1."""
+    documents: np.ndarray
+    """int64[k]: the document of each segment; -1: padding."""
 
 
 class Reader(Protocol):
@@ -57,9 +59,14 @@ class Batch:
     """int64[rows]: targets with a loss of each sequence."""
     target_count: int
     """Their sum, known without asking the device."""
+    documents: Tensor
+    """int64[segments], aligned with `boundaries`: the document of each; padding and filling segments: -1. On the host,
+    where objectives look up what they know of a document."""
+    segment_counts: Tensor
+    """int64[segments]: targets with a loss of each; on the host."""
 
     def to(self, device: torch.device) -> Batch:
-        """The batch on `device`."""
+        """The batch on `device`, but for what stays on the host."""
         if device.type == "cpu":
             return self
         names = ("tokens", "targets", "positions", "groups", "counts")
@@ -85,8 +92,13 @@ def make_batch(
     lengths += [np.array([length])] * (rows - len(sequences))
     offsets = np.concatenate([[0], np.cumsum(np.concatenate(lengths), dtype=np.int64)])
     positions = np.arange(rows * length) - np.repeat(offsets[:-1], np.diff(offsets))
-    padded = np.full(max(slots, len(offsets) - 1) + 1, rows * length, np.int32)
+    slots = max(slots, len(offsets) - 1)
+    padded = np.full(slots + 1, rows * length, np.int32)
     padded[: len(offsets)] = offsets
+    documents = np.full(slots, -1, np.int64)
+    given = np.concatenate([sequence.documents for sequence in sequences])
+    documents[: len(given)] = given
+    trained = np.concatenate([[0], np.cumsum(targets >= 0)])
     counts = (targets >= 0).sum(1)
     group_ids = np.zeros(rows, np.int64)
     group_ids[: len(sequences)] = 0 if groups is None else groups
@@ -98,15 +110,16 @@ def make_batch(
         groups=torch.from_numpy(group_ids),
         counts=torch.from_numpy(counts),
         target_count=int(counts.sum()),
+        documents=torch.from_numpy(documents),
+        segment_counts=torch.from_numpy(np.diff(trained[padded])),
     )
 
 
 def empty_batch(rows: int, length: int, slots: int) -> Batch:
     """A batch without a target, for a rank that has no sequence left in a step."""
-    nothing = np.full(length, -1, np.int32)
-    return make_batch(
-        [_Empty(np.zeros(length, np.int32), nothing, np.array([length], np.int32))], rows=rows, slots=slots
-    )
+    inputs, targets = np.zeros(length, np.int32), np.full(length, -1, np.int32)
+    sequence = _Empty(inputs, targets, np.array([length], np.int32), np.array([-1], np.int64))
+    return make_batch([sequence], rows=rows, slots=slots)
 
 
 @dataclass
@@ -114,6 +127,7 @@ class _Empty:
     inputs: np.ndarray
     targets: np.ndarray
     lengths: np.ndarray
+    documents: np.ndarray
 
 
 class Feeder:

@@ -4,8 +4,8 @@
 
     torchrun --nproc_per_node=2 -m tilth.training.launch JOB.json
 
-The job names a function that opens the reader (`package.module:function`) and its keyword arguments, so that each
-process opens its own.
+The job names a function that opens the reader (`package.module:function`) and its keyword arguments, and another for
+the objective where it is not the next token, so that each process builds its own.
 """
 
 from __future__ import annotations
@@ -48,8 +48,14 @@ def write_job(
     seed: int,
     reader: str,
     arguments: dict[str, Any],
+    objective: str | None = None,
+    objective_arguments: dict[str, Any] | None = None,
+    fresh: bool = False,
 ) -> None:
-    """Write what `run_job` needs. `reader` is `package.module:function`; `arguments` are plain JSON values."""
+    """Write what `run_job` needs: `train_phase`'s arguments as plain JSON values.
+
+    `reader` and `objective` are `package.module:function`, called with `arguments` and `objective_arguments`.
+    """
     files.write_json(
         path,
         {
@@ -62,6 +68,9 @@ def write_job(
             "seed": seed,
             "reader": reader,
             "arguments": arguments,
+            "objective": objective,
+            "objective_arguments": objective_arguments or {},
+            "fresh": fresh,
         },
     )
 
@@ -72,19 +81,25 @@ def run_job(path: Path, on_event: Callable[[dict[str, Any]], None] | None = None
     compute = ComputeSettings.model_validate(job["compute"])
     world = parallel.join(compute.device)
     Progress.quiet = Progress.quiet or not world.first
-    module, _, function = job["reader"].partition(":")
-    reader = getattr(importlib.import_module(module), function)(**job["arguments"])
     start = job["start"]
     return train_phase(
         PhaseSettings.model_validate(job["phase"]),
-        reader,
+        _call(job["reader"], job["arguments"]),
         Path(job["folder"]),
         DecoderConfig.model_validate(start["config"]) if "config" in start else Path(start["folder"]),
         seed=job["seed"],
         compute=compute,
+        objective=_call(job["objective"], job["objective_arguments"]) if job["objective"] else None,
+        fresh=job["fresh"],
         on_event=on_event,
         world=world,
     )
+
+
+def _call(name: str, arguments: dict[str, Any]) -> Any:
+    """What the function `package.module:function` returns."""
+    module, _, function = name.partition(":")
+    return getattr(importlib.import_module(module), function)(**arguments)
 
 
 def launch_job(path: Path, processes: int, events: Path | None = None) -> None:

@@ -14,6 +14,7 @@ from signal import SIGTERM
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from tilth.base import files
 from tilth.base.errors import UserError
@@ -45,7 +46,7 @@ class PhaseResult:
     tokens: int
     """Tokens of this phase."""
     loss: float
-    """Mean loss (nats a token) of the last step; NaN where that was not finite."""
+    """Mean loss of the last step (nats a token, if the objective says nothing else); NaN where it was not finite."""
     seen: dict[str, int]
     """Targets of each group since the first phase."""
     finished_before: bool = False
@@ -62,21 +63,23 @@ def train_phase(
     compute: ComputeSettings | None = None,
     objective: Objective | None = None,
     controller: Controller | None = None,
+    fresh: bool = False,
     on_event: Callable[[dict[str, Any]], None] | None = None,
     world: World | None = None,
 ) -> PhaseResult:
     """Train one phase in `folder`, going on from its last checkpoint if there is one.
 
     `start` is a configuration (new weights from `seed`), the folder of a finished phase (its weights, optimizer state
-    and order go on) or a Hugging Face folder (its weights). `on_event` receives warnings and checkpoints as plain
-    records. Raises Interrupted after Ctrl-C or SIGTERM, with the state saved, and UserError where the data, the mixture
-    or the start do not fit.
+    and order go on; `fresh`: its weights alone, as behind another kind of training) or a Hugging Face folder (its
+    weights). `objective` is the next token's cross-entropy by default. `on_event` receives warnings and checkpoints as
+    plain records. Raises Interrupted after Ctrl-C or SIGTERM, with the state saved, and UserError where the data, the
+    mixture or the start do not fit.
     """
     if checkpoint.is_finished(folder):
         files.remove(folder / "checkpoints")  # left if it was killed between its last two acts
         return _result(folder, files.read_json(folder / "state.json"), finished_before=True)
     return _Phase(
-        phase, reader, folder, start, seed, compute or ComputeSettings(), objective, controller, on_event, world
+        phase, reader, folder, start, seed, compute or ComputeSettings(), objective, controller, fresh, on_event, world
     ).run()
 
 
@@ -106,6 +109,7 @@ class _Phase:
         compute: ComputeSettings,
         objective: Objective | None,
         controller: Controller | None,
+        fresh: bool,
         on_event: Callable[[dict[str, Any]], None] | None,
         world: World | None,
     ) -> None:
@@ -121,16 +125,18 @@ class _Phase:
         parameters, products = device.precision(phase.precision, self.device)
         compiled = device.compiles(phase, self.device)
         self.conditions = device.conditions(self.device, threads, compiled, products) | {"ranks": self.world.size}
+        self.objective = objective or NextToken(phase.z_loss, compiled=compiled)
         origin = start.canonical() if isinstance(start, DecoderConfig) else "folder"
-        self.identity = files.fingerprint([phase.shaping(), seed, self.names, list(reader.sizes), origin])
+        self.identity = files.fingerprint(
+            [phase.shaping(), seed, self.names, list(reader.sizes), origin, self.objective.describe()]
+        )
         self.step, self.tokens, self.loss, self.skips = 0, 0, math.nan, 0
         self.seen = dict.fromkeys(self.names, 0)
         self.order = Order(self.names, reader.sizes, reader.length, seed)
         self.controller = controller or FixedMixture(self.names, reader.sizes, phase.mixture)
         self.weights: list[float] | None = None
         """The mixture of the step that is planned next, decided already."""
-        self.objective = objective or NextToken(phase.z_loss, compiled=compiled)
-        self._begin(start, parameters, products)
+        self._begin(start, fresh, parameters, products)
         self.model.train()
         if compiled:
             for part in (*self.model.blocks, self.model.norm):  # one graph serves all layers
@@ -140,7 +146,7 @@ class _Phase:
         micro_batch = min(share, phase.micro_batch_sequences)
         self.feeder = Feeder(reader, micro_batch, self.world.rank, self.world.size, self.device)
 
-    def _begin(self, start: DecoderConfig | Path, parameters: torch.dtype, products: torch.dtype) -> None:
+    def _begin(self, start: DecoderConfig | Path, fresh: bool, parameters: torch.dtype, products: torch.dtype) -> None:
         """The model and everything else as they stand at the last checkpoint, else at the phase's start."""
         saved = checkpoint.find_checkpoint(self.folder / "checkpoints", self._warn)
         if isinstance(start, DecoderConfig):
@@ -155,7 +161,7 @@ class _Phase:
         self.optimizers = Optimizers(self.model, self.phase.optimizer, products)
         if saved:
             self._resume(checkpoint.load_checkpoint(saved, self.model, self.optimizers), saved)
-        elif isinstance(start, Path) and checkpoint.is_finished(start):
+        elif isinstance(start, Path) and checkpoint.is_finished(start) and not fresh:
             before = files.read_json(start / "state.json")
             self.order.continue_from(before["order"])
             self.seen |= before["seen"]
@@ -238,15 +244,19 @@ class _Phase:
         torch.manual_seed(stable_hash(self.seed, "step", self.step, self.world.rank) >> 1)
         self.gradients.zero()
         exact = torch.float32 if self.device.type == "mps" else torch.float64
-        sums = torch.zeros(2, len(self.names), dtype=exact, device=self.device)
+        sums = torch.zeros(3, len(self.names), dtype=exact, device=self.device)
+        reported: list[dict[str, tuple[Tensor, str]]] = []
         counts = self._counts(batches)
         for batch in batches:
             losses = self.objective.loss(self.model, batch, counts)
             torch.stack(list(losses.terms.values())).sum().backward()
-            sums[0].index_add_(0, batch.groups, losses.sums.to(exact))
-            sums[1].index_add_(0, batch.groups, batch.counts.to(exact))
+            units = batch.counts if losses.units is None else losses.units
+            for row, amounts in zip(sums, (losses.sums, units, batch.counts), strict=True):
+                row.index_add_(0, batch.groups, amounts.to(exact))
+            reported.append(losses.metrics)
         self.gradients.sum(self.world)
-        loss_G, count_G = self.world.sum(sums).tolist()
+        loss_G, unit_G, target_G = self.world.sum(sums).tolist()
+        metrics = self._metrics(reported, counts, exact)
         multiplier = step_multiplier(self.phase.schedule, self.step, self.phase.step_tokens, self.phase.steps)
         norm = self.gradients.norm()
         self.step += 1
@@ -258,7 +268,9 @@ class _Phase:
             self.optimizers.step(multiplier)
         else:  # the norm is of summed gradients, so every rank decides the same
             self._skip_update(picks, norm)
-        self._record(loss_G, count_G, multiplier, norm)
+        for name, count in zip(self.names, target_G, strict=True):
+            self.seen[name] += int(count)
+        self._record(loss_G, unit_G, metrics, multiplier, norm)
         if self.skips >= MOST_SKIPS:
             raise UserError(
                 f"phase {self.phase.name}: the gradient was not finite in {self.skips} steps in a row, "
@@ -287,12 +299,26 @@ class _Phase:
         totals = self.world.sum(torch.tensor(list(counts.values()), device=self.device)).tolist()
         return dict(zip(counts, totals, strict=True))
 
-    def _record(self, loss_G: list[float], count_G: list[float], multiplier: float, norm: float) -> None:
-        losses = {n: a / b for n, a, b in zip(self.names, loss_G, count_G, strict=True) if b}
-        self.loss = sum(loss_G) / max(1, sum(count_G))
-        for name, count in zip(self.names, count_G, strict=True):
-            self.seen[name] += int(count)
+    def _metrics(
+        self, reported: list[dict[str, tuple[Tensor, str]]], counts: dict[str, int], exact: torch.dtype
+    ) -> dict[str, float]:
+        """Global means of what the objective reports beside its loss."""
+        if not reported[0]:
+            return {}
+        sums = torch.stack([torch.stack([value.to(exact) for value, _ in part.values()]) for part in reported]).sum(0)
+        terms = [term for _, term in reported[0].values()]
+        totals = self.world.sum(sums).tolist()
+        return {name: x / max(1, counts[term]) for name, x, term in zip(reported[0], totals, terms, strict=True)}
+
+    def _record(
+        self, loss_G: list[float], unit_G: list[float], metrics: dict[str, float], multiplier: float, norm: float
+    ) -> None:
+        losses = {n: a / b for n, a, b in zip(self.names, loss_G, unit_G, strict=True) if b}
+        self.loss = sum(loss_G) / max(1, sum(unit_G))
         self.controller.observe(self.step - 1, losses)
+        warning = self.objective.watch(self.step, metrics) if metrics else None
+        if warning:
+            self._warn(f"step {self.step}: {warning}")
         if self.world.first:
             self.metrics.append(
                 {
@@ -303,6 +329,7 @@ class _Phase:
                     "learning_rate": multiplier * self.phase.optimizer.learning_rate,
                     "gradient_norm": norm if math.isfinite(norm) else repr(norm),
                 }
+                | ({"metrics": {name: _finite(value) for name, value in metrics.items()}} if metrics else {})
             )
 
     def _time(self, began: float) -> None:

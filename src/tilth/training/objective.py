@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -20,11 +20,19 @@ class Losses:
     terms: dict[str, Tensor]
     """coefficient · sum / global count of each term: scalars whose sum is differentiated."""
     sums: Tensor
-    """[rows]: sum of the reported loss (nats) over the targets of each sequence, detached."""
+    """[rows]: sum of the reported loss over the units of each sequence, detached."""
+    units: Tensor | None = None
+    """[rows]: what the reported loss is a mean over; default the targets of each sequence (nats a token)."""
+    metrics: dict[str, tuple[Tensor, str]] = field(default_factory=dict)
+    """What else is reported: a sum, detached, and the term of `counts` that it is divided by. The same names in every
+    micro-batch, also in an empty one."""
 
 
 class Objective(Protocol):
-    """`counts` are summed over micro-batches and ranks before the first backward: never a mean of means."""
+    """`counts` are summed over micro-batches and ranks before the first backward: never a mean of means.
+
+    Derive from it for the methods that need not be written.
+    """
 
     def counts(self, batch: Batch) -> dict[str, int]:
         """The denominator that this micro-batch adds to each term, known on the host."""
@@ -34,8 +42,16 @@ class Objective(Protocol):
         """The micro-batch's part of the global loss, given the global counts."""
         ...
 
+    def describe(self) -> dict[str, Any]:
+        """What shapes the result, as plain JSON values: a checkpoint of another description is refused."""
+        return {}
 
-class NextToken:
+    def watch(self, step: int, metrics: Mapping[str, float]) -> str | None:
+        """A warning to give after step `step` (from 1), whose global means are `metrics`."""
+        return None
+
+
+class NextToken(Objective):
     """Cross-entropy of the next token in nats, plus z-loss."""
 
     def __init__(self, z_loss: float = 0.0, *, compiled: bool = False) -> None:
