@@ -1,157 +1,199 @@
 """Sums, differences, comparisons and word problems, each with its worked solution, several to a document.
 
 A document holds a handful of problems of one family in the question-answer shape, so that a model also learns that
-answers follow examples. About half of the answers are worked, half direct.
+answers follow examples. About half of the answers are worked, half direct. One pair of operands in ten is held out, and
+so are some names and wordings of the word problems: they stand in no document and in no conversation, for testing.
 """
 
 from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from dataclasses import dataclass
 
+from tilth.base.keyed import stable_hash
 from tilth.synthesis.documents import MARKS, Writer
 
-Problem = Callable[[random.Random, bool], tuple[str, str]]
-"""(generator, worked) -> (question, answer)."""
+
+@dataclass(frozen=True)
+class Problem:
+    """A question, the steps of its solution, the answer's last sentence, and the number that is right."""
+
+    question: str
+    steps: str
+    answer: str
+    result: int
+
+    def solution(self, worked: bool) -> str:
+        """The answer, with or without the steps."""
+        return self.steps + self.answer if worked else self.answer
 
 
-def _tens(a: int, b: int) -> tuple[int, int]:
-    return a - a % 10 + (b - b % 10), a % 10 + b % 10
+Draw = Callable[[random.Random, bool], Problem]
+"""(generator, held out) -> a problem whose operands, names and wording are held out, or are not."""
 
 
-def add_en(rng: random.Random, worked: bool) -> tuple[str, str]:
-    a, b = rng.randrange(10, 100), rng.randrange(10, 100)
-    tens, ones = _tens(a, b)
-    steps = f"{a - a % 10} + {b - b % 10} = {tens}. {a % 10} + {b % 10} = {ones}. {tens} + {ones} = {a + b}. "
-    return f"What is {a} + {b}?", (steps if worked else "") + f"The answer is {a + b}."
+def is_held_out(*operands: int) -> bool:
+    """True for one set of operands in ten, in whichever order."""
+    return stable_hash("held out", *sorted(operands)) % 10 == 0
 
 
-def add_zh(rng: random.Random, worked: bool) -> tuple[str, str]:
-    a, b = rng.randrange(10, 100), rng.randrange(10, 100)
-    tens, ones = _tens(a, b)
-    steps = f"{a - a % 10} + {b - b % 10} = {tens}，{a % 10} + {b % 10} = {ones}，{tens} + {ones} = {a + b}。"
-    return f"{a} 加 {b} 等于多少？", (steps if worked else "") + f"答案是 {a + b}。"
+def _operands(rng: random.Random, held_out: bool, low: int, high: int) -> tuple[int, int]:
+    """Two different numbers in [low, high)."""
+    while True:
+        a, b = rng.sample(range(low, high), 2)
+        if is_held_out(a, b) == held_out:
+            return a, b
 
 
-def add_long_en(rng: random.Random, worked: bool) -> tuple[str, str]:
-    a, b = rng.randrange(100, 1000), rng.randrange(100, 1000)
-    hundreds, rest = (a // 100 + b // 100) * 100, a % 100 + b % 100
-    steps = f"{a // 100 * 100} + {b // 100 * 100} = {hundreds}. {a % 100} + {b % 100} = {rest}. "
-    return f"What is {a} + {b}?", (
-        f"{steps}{hundreds} + {rest} = {a + b}. " if worked else ""
-    ) + f"The answer is {a + b}."
+def _falling(rng: random.Random, held_out: bool, low: int, high: int) -> tuple[int, int]:
+    """The same, the larger one first."""
+    a, b = _operands(rng, held_out, low, high)
+    return max(a, b), min(a, b)
 
 
-def add_long_zh(rng: random.Random, worked: bool) -> tuple[str, str]:
-    a, b = rng.randrange(100, 1000), rng.randrange(100, 1000)
-    hundreds, rest = (a // 100 + b // 100) * 100, a % 100 + b % 100
-    steps = f"{a // 100 * 100} + {b // 100 * 100} = {hundreds}，{a % 100} + {b % 100} = {rest}，"
-    return f"{a} 加 {b} 等于多少？", (f"{steps}{hundreds} + {rest} = {a + b}。" if worked else "") + f"答案是 {a + b}。"
+_ENDING = {"en": "The answer is {}.", "zh": "答案是 {}。"}
+_SEPARATE, _STOP = {"en": ". ", "zh": "，"}, {"en": ". ", "zh": "。"}
 
 
-def subtract_en(rng: random.Random, worked: bool) -> tuple[str, str]:
-    a, b = sorted((rng.randrange(10, 100), rng.randrange(10, 100)), reverse=True)
-    middle = a - b // 10 * 10
-    steps = f"{a} - {b // 10 * 10} = {middle}. {middle} - {b % 10} = {a - b}. "
-    return f"What is {a} - {b}?", (steps if worked else "") + f"The answer is {a - b}."
+def _solved(language: str, question: str, steps: list[str], result: int) -> Problem:
+    worked = _SEPARATE[language].join(steps) + _STOP[language]
+    return Problem(question, worked, _ENDING[language].format(result), result)
 
 
-def subtract_zh(rng: random.Random, worked: bool) -> tuple[str, str]:
-    a, b = sorted((rng.randrange(10, 100), rng.randrange(10, 100)), reverse=True)
-    middle = a - b // 10 * 10
-    steps = f"{a} - {b // 10 * 10} = {middle}，{middle} - {b % 10} = {a - b}。"
-    return f"{a} 减 {b} 等于多少？", (steps if worked else "") + f"答案是 {a - b}。"
+def _add(language: str) -> Draw:
+    asked = {"en": "What is {} + {}?", "zh": "{} 加 {} 等于多少？"}[language]
+
+    def draw(rng: random.Random, held_out: bool) -> Problem:
+        a, b = _operands(rng, held_out, 10, 100)
+        tens, ones = a - a % 10 + b - b % 10, a % 10 + b % 10
+        steps = [f"{a - a % 10} + {b - b % 10} = {tens}", f"{a % 10} + {b % 10} = {ones}", f"{tens} + {ones} = {a + b}"]
+        return _solved(language, asked.format(a, b), steps, a + b)
+
+    return draw
 
 
-def compare_en(rng: random.Random, worked: bool) -> tuple[str, str]:
-    a, b = rng.sample(range(10, 1000), 2)
-    reason = f"{max(a, b)} is {max(a, b) - min(a, b)} more than {min(a, b)}. " if worked else ""
-    return f"Which is larger, {a} or {b}?", f"{reason}The answer is {max(a, b)}."
+def _add_long(language: str) -> Draw:
+    asked = {"en": "What is {} + {}?", "zh": "{} 加 {} 等于多少？"}[language]
+
+    def draw(rng: random.Random, held_out: bool) -> Problem:
+        a, b = _operands(rng, held_out, 100, 1000)
+        hundreds, rest = (a // 100 + b // 100) * 100, a % 100 + b % 100
+        steps = [
+            f"{a // 100 * 100} + {b // 100 * 100} = {hundreds}",
+            f"{a % 100} + {b % 100} = {rest}",
+            f"{hundreds} + {rest} = {a + b}",
+        ]
+        return _solved(language, asked.format(a, b), steps, a + b)
+
+    return draw
 
 
-def compare_zh(rng: random.Random, worked: bool) -> tuple[str, str]:
-    a, b = rng.sample(range(10, 1000), 2)
-    reason = f"{max(a, b)} 比 {min(a, b)} 多 {max(a, b) - min(a, b)}。" if worked else ""
-    return f"{a} 和 {b} 哪个大？", f"{reason}答案是 {max(a, b)}。"
+def _subtract(language: str) -> Draw:
+    asked = {"en": "What is {} - {}?", "zh": "{} 减 {} 等于多少？"}[language]
+
+    def draw(rng: random.Random, held_out: bool) -> Problem:
+        a, b = _falling(rng, held_out, 10, 100)
+        middle = a - b // 10 * 10
+        steps = [f"{a} - {b // 10 * 10} = {middle}", f"{middle} - {b % 10} = {a - b}"]
+        return _solved(language, asked.format(a, b), steps, a - b)
+
+    return draw
 
 
-_EN_THINGS = ["apples", "books", "stones", "coins", "eggs", "candles", "pencils", "buttons", "tickets", "shells"]
-_EN_NAMES = ["Tom", "Mia", "Ben", "Lily", "Sam", "Anna", "Leo", "Ruth", "Max", "Ella", "Noah", "Ivy", "Hugo", "Clara"]
-_EN_MORE = [
-    "{n} has {a} {t}. A friend brings {b} more. How many {t} does {n} have now?",
-    "There are {a} {t} on the table. {n} puts {b} more beside them. How many {t} are on the table?",
-    "{n} found {a} {t} in the morning and {b} in the evening. How many {t} is that in all?",
-]
-_EN_LESS = [
-    "{n} has {a} {t} and gives {b} away. How many {t} are left?",
-    "There were {a} {t} in the box. {n} took {b} out. How many {t} are still in the box?",
-    "{n} needs {a} {t} and already has {b}. How many {t} are missing?",
-]
-_ZH_THINGS = ["个苹果", "本书", "块石头", "枚硬币", "个鸡蛋", "支蜡烛", "支铅笔", "颗纽扣", "张票", "个贝壳"]
-_ZH_NAMES = [
-    "小明",
-    "小红",
-    "阿福",
-    "小兰",
-    "大山",
-    "春燕",
-    "阿宝",
-    "小雨",
-    "石头",
-    "秋月",
-    "小虎",
-    "文文",
-    "阿海",
-    "青青",
-]
-_ZH_MORE = [
-    "{n}有 {a} {t}，朋友又送来 {b} {t}。{n}现在一共有多少{t}？",
-    "桌上有 {a} {t}，{n}又放上 {b} {t}。桌上一共有多少{t}？",
-    "{n}早上找到 {a} {t}，晚上又找到 {b} {t}。一共是多少{t}？",
-]
-_ZH_LESS = [
-    "{n}有 {a} {t}，送给别人 {b} {t}。还剩多少{t}？",
-    "盒子里有 {a} {t}，{n}拿走了 {b} {t}。盒子里还有多少{t}？",
-    "{n}需要 {a} {t}，已经有 {b} {t}。还差多少{t}？",
-]
+def _compare(language: str) -> Draw:
+    asked = {"en": "Which is larger, {} or {}?", "zh": "{} 和 {} 哪个大？"}[language]
+    reason = {"en": "{} is {} more than {}", "zh": "{} 比 {} 多 {}"}[language]
+
+    def draw(rng: random.Random, held_out: bool) -> Problem:
+        a, b = _operands(rng, held_out, 10, 1000)
+        more, less = max(a, b), min(a, b)
+        told = (more, more - less, less) if language == "en" else (more, less, more - less)
+        return _solved(language, asked.format(a, b), [reason.format(*told)], more)
+
+    return draw
 
 
-def word_en(rng: random.Random, worked: bool) -> tuple[str, str]:
-    more = rng.random() < 0.5
-    a, b = sorted((rng.randrange(3, 60), rng.randrange(2, 40)), reverse=True)
-    slots = {"n": rng.choice(_EN_NAMES), "t": rng.choice(_EN_THINGS), "a": str(a), "b": str(b)}
-    result = a + b if more else a - b
-    steps = f"{a} {'+' if more else '-'} {b} = {result}. " if worked else ""
-    return rng.choice(_EN_MORE if more else _EN_LESS).format(**slots), f"{steps}The answer is {result}."
+_THINGS = {
+    "en": "apples books stones coins eggs candles pencils buttons tickets shells".split(),
+    "zh": ["个苹果", "本书", "块石头", "枚硬币", "个鸡蛋", "支蜡烛", "支铅笔", "颗纽扣", "张票", "个贝壳"],
+}
+_NAMES = {
+    "en": "Tom Mia Ben Lily Sam Anna Leo Ruth Max Ella Noah Ivy Hugo Clara Paul Jane".split(),
+    "zh": "小明 小红 阿福 小兰 大山 春燕 阿宝 小雨 石头 秋月 小虎 文文 阿海 青青 小龙 阿美".split(),
+}
+_MORE = {
+    "en": [
+        "{n} has {a} {t}. A friend brings {b} more. How many {t} does {n} have now?",
+        "There are {a} {t} on the table. {n} puts {b} more beside them. How many {t} are on the table?",
+        "{n} found {a} {t} in the morning and {b} in the evening. How many {t} is that in all?",
+        "{n} has {a} {t} and finds {b} more. How many {t} does {n} have in all?",
+    ],
+    "zh": [
+        "{n}有 {a} {t}，朋友又送来 {b} {t}。{n}现在一共有多少{t}？",
+        "桌上有 {a} {t}，{n}又放上 {b} {t}。桌上一共有多少{t}？",
+        "{n}早上找到 {a} {t}，晚上又找到 {b} {t}。一共是多少{t}？",
+        "{n}有 {a} {t}，又找到 {b} {t}。{n}一共有多少{t}？",
+    ],
+}
+_LESS = {
+    "en": [
+        "{n} has {a} {t} and gives {b} away. How many {t} are left?",
+        "There were {a} {t} in the box. {n} took {b} out. How many {t} are still in the box?",
+        "{n} needs {a} {t} and already has {b}. How many {t} are missing?",
+        "{n} has {a} {t} and takes {b} away. How many {t} are left?",
+    ],
+    "zh": [
+        "{n}有 {a} {t}，送给别人 {b} {t}。还剩多少{t}？",
+        "盒子里有 {a} {t}，{n}拿走了 {b} {t}。盒子里还有多少{t}？",
+        "{n}需要 {a} {t}，已经有 {b} {t}。还差多少{t}？",
+        "{n}有 {a} {t}，拿走了 {b} {t}。还剩多少{t}？",
+    ],
+}
+_HELD_OUT_NAMES = 2
+"""The last names, and the last wording, are held out."""
 
 
-def word_zh(rng: random.Random, worked: bool) -> tuple[str, str]:
-    more = rng.random() < 0.5
-    a, b = sorted((rng.randrange(3, 60), rng.randrange(2, 40)), reverse=True)
-    slots = {"n": rng.choice(_ZH_NAMES), "t": rng.choice(_ZH_THINGS), "a": str(a), "b": str(b)}
-    result = a + b if more else a - b
-    steps = f"{a} {'+' if more else '-'} {b} = {result}。" if worked else ""
-    return rng.choice(_ZH_MORE if more else _ZH_LESS).format(**slots), f"{steps}答案是 {result}。"
+def _word(language: str) -> Draw:
+    def draw(rng: random.Random, held_out: bool) -> Problem:
+        a, b = _falling(rng, held_out, 3, 60)
+        more = rng.random() < 0.5
+        wordings = (_MORE if more else _LESS)[language]
+        names = _NAMES[language]
+        wording = wordings[-1] if held_out else rng.choice(wordings[:-1])
+        name = rng.choice(names[-_HELD_OUT_NAMES:] if held_out else names[:-_HELD_OUT_NAMES])
+        question = wording.format(n=name, t=rng.choice(_THINGS[language]), a=a, b=b)
+        result = a + b if more else a - b
+        return _solved(language, question, [f"{a} {'+' if more else '-'} {b} = {result}"], result)
+
+    return draw
 
 
-PROBLEMS: dict[str, list[Problem]] = {
-    "en": [add_en, add_long_en, subtract_en, compare_en, word_en],
-    "zh": [add_zh, add_long_zh, subtract_zh, compare_zh, word_zh],
+FAMILIES: dict[str, dict[str, Draw]] = {
+    language: {
+        "addition": _add(language),
+        "long addition": _add_long(language),
+        "subtraction": _subtract(language),
+        "comparison": _compare(language),
+        "word problem": _word(language),
+    }
+    for language in ("en", "zh")
 }
 
 
 def _sheet(language: str) -> Writer:
     question_mark, answer_mark = MARKS[language]
+    families = list(FAMILIES[language].values())
 
     def write(rng: random.Random) -> str:
-        family = rng.choice(PROBLEMS[language])
+        draw = rng.choice(families)
         lines = []
         for _ in range(rng.randrange(2, 10)):
-            question, answer = family(rng, rng.random() < 0.5)
-            lines.append(f"{question_mark}{question}\n{answer_mark}{answer}")
+            problem = draw(rng, False)
+            lines.append(f"{question_mark}{problem.question}\n{answer_mark}{problem.solution(rng.random() < 0.5)}")
         return "\n\n".join(lines)
 
     return write
 
 
-WRITERS: dict[str, Writer] = {language: _sheet(language) for language in PROBLEMS}
+WRITERS: dict[str, Writer] = {language: _sheet(language) for language in FAMILIES}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 
+from tilth.base.keyed import stable_hash
 from tilth.synthesis.documents import MARKS, Writer
 
 Asked = Callable[[random.Random], tuple[str, str]]
@@ -26,13 +27,21 @@ _ZH_KIND = {"动物": "马 牛 羊 乌鸦 狗 蜜蜂", "植物": "小麦 橡树 
             "工具": "犁 锤子 锯子 铁锹 针 耙子", "食物": "面包 汤 奶酪 面条 米饭 果酱"}  # fmt: skip
 
 
-def reverse_en(rng: random.Random) -> tuple[str, str]:
-    words = rng.sample(_EN_WORDS, rng.randrange(3, 5))
+def _words(rng: random.Random, words: list[str], held_out: bool) -> list[str]:
+    """Three or four of the words; one choice in ten is held out for testing."""
+    while True:
+        chosen = rng.sample(words, rng.randrange(3, 5))
+        if (stable_hash("held out", *chosen) % 10 == 0) == held_out:
+            return chosen
+
+
+def reverse_en(rng: random.Random, held_out: bool = False) -> tuple[str, str]:
+    words = _words(rng, _EN_WORDS, held_out)
     return f"Say these words in reverse order: {', '.join(words)}.", f"{', '.join(reversed(words))}."
 
 
-def reverse_zh(rng: random.Random) -> tuple[str, str]:
-    words = rng.sample(_ZH_WORDS, rng.randrange(3, 5))
+def reverse_zh(rng: random.Random, held_out: bool = False) -> tuple[str, str]:
+    words = _words(rng, _ZH_WORDS, held_out)
     return f"把这些词倒过来说：{'、'.join(words)}。", f"{'、'.join(reversed(words))}。"
 
 

@@ -14,7 +14,7 @@ from tilth.pipeline.stage import Context, Stage
 if TYPE_CHECKING:
     from tilth.corpus.sources import InputFile
 
-SYNTHESIZE_VERSION = 1
+SYNTHESIZE_VERSION = 2
 
 
 def synthesize_stage(recipe: Recipe) -> Stage:
