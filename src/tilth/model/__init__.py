@@ -4,7 +4,10 @@ config      ModelSettings (the recipe's `model:`), DecoderConfig                
 decoder     Decoder: packed tokens in, hidden states out; build
 attention   attend, Boundaries: causal attention inside documents, several backends
 loss        linear_cross_entropy: head and loss together, in chunks
-generation  generate, Sampling, Continuation: KV-cached, batched, a seed for each sequence
+sampling    Sampling, Continuation, choose: the next token from logits and a draw
+inference   the decoder with fused weights, and its key and value cache
+engine      Engine, Request: continuous batching, a seed for each request
+generation  generate: all prompts at once, on an engine
 layouts     import_model, read_config, export_model: Hugging Face folders; check_exportable (no torch)
 """
 
@@ -18,9 +21,11 @@ from tilth.model.config import DecoderConfig, ModelSettings
 if TYPE_CHECKING:
     from tilth.model.attention import Boundaries, attend
     from tilth.model.decoder import Decoder, build
-    from tilth.model.generation import Continuation, Sampling, generate
+    from tilth.model.engine import Engine, Request
+    from tilth.model.generation import generate
     from tilth.model.layouts import check_exportable, export_model, import_model, read_config
     from tilth.model.loss import linear_cross_entropy
+    from tilth.model.sampling import Continuation, Sampling
 
 _HOME = {
     "Boundaries": "attention",
@@ -28,9 +33,11 @@ _HOME = {
     "Decoder": "decoder",
     "build": "decoder",
     "linear_cross_entropy": "loss",
+    "Sampling": "sampling",
+    "Continuation": "sampling",
+    "Engine": "engine",
+    "Request": "engine",
     "generate": "generation",
-    "Sampling": "generation",
-    "Continuation": "generation",
     "check_exportable": "layouts",
     "import_model": "layouts",
     "read_config": "layouts",
@@ -42,7 +49,9 @@ __all__ = [
     "Continuation",
     "Decoder",
     "DecoderConfig",
+    "Engine",
     "ModelSettings",
+    "Request",
     "Sampling",
     "attend",
     "build",

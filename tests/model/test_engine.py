@@ -1,0 +1,156 @@
+"""The engine against the decoder without a cache, against transformers, and against itself in other company."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from tilth.base.errors import UserError
+from tilth.model import Boundaries, Decoder, DecoderConfig, Engine, Sampling, build, export_model, generate
+
+SIZES = {"vocabulary_size": 96, "hidden": 32, "layers": 3, "heads": 4, "kv_heads": 4, "head_dim": 8, "intermediate": 48}
+MORE = {"initial_std": 0.3, "output_projections": "normal", "max_positions": 64}
+SCALING = {"factor": 8.0, "low_frequency_factor": 1.0, "high_frequency_factor": 4.0, "original_positions": 32}
+CASES: dict[str, dict[str, Any]] = {
+    "llama": {"tie_embeddings": False},
+    "grouped": {"kv_heads": 2},
+    "one group, wide heads": {"kv_heads": 1, "head_dim": 16},
+    "qk_norm": {"qk_norm": True, "kv_heads": 2, "norm_eps": 1e-3},
+    "qkv_bias": {"qkv_bias": True, "kv_heads": 2, "tie_embeddings": False},
+    "rope scaling": {"rope_theta": 100.0, "rope_scaling": SCALING},
+}
+PROMPTS = [[1, 2, 3], [7], [5, 5, 9, 30, 2, 8, 11], [4, 4], list(range(40, 60))]
+
+
+def decoder(options: dict[str, Any] | None = None, dtype: torch.dtype = torch.float32) -> Decoder:
+    model = build(DecoderConfig.model_validate(SIZES | MORE | (options or {})), seed=5)
+    torch.manual_seed(1)
+    for parameter in model.parameters():
+        if parameter.ndim == 1:  # norms and biases are constants at the beginning: move them
+            torch.nn.init.normal_(parameter, float(parameter.detach()[0]), 0.3)
+    return model.to(dtype)
+
+
+def log_probabilities(model: Decoder, tokens: Sequence[int]) -> torch.Tensor:
+    """fp64 [n, V] behind each of the tokens, computed without a cache."""
+    boundaries = Boundaries(torch.tensor([0, len(tokens)], dtype=torch.int32), 1)
+    with torch.no_grad():
+        hidden = model(torch.tensor(tokens), torch.arange(len(tokens)), boundaries)
+        return torch.log_softmax(model.logits(hidden).double(), -1)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_greedy_tokens_and_log_probabilities_are_the_decoders(case: str) -> None:
+    model = decoder(CASES[case])
+    for prompt, result in zip(PROMPTS, generate(model, PROMPTS, max_new=20), strict=True):
+        expected = log_probabilities(model, [*prompt, *result.tokens])[len(prompt) - 1 : -1]
+        assert result.tokens == expected.argmax(-1).tolist()
+        found = torch.tensor(result.log_probabilities, dtype=torch.float64)
+        assert (found - expected.max(-1).values).abs().max() < 1e-5
+
+
+def test_who_else_is_in_the_batch_changes_nothing() -> None:
+    """Alone, together, joined while others run, with one row only: other settings in every row."""
+    model = decoder(CASES["grouped"], torch.float64)
+    settings = [Sampling(), Sampling(1.0), Sampling(0.7, top_k=5), Sampling(1.3, top_p=0.8), Sampling()]
+    lengths = [9, 20, 3, 14, 1]
+
+    def submit(engine: Engine, i: int) -> Any:
+        return engine.submit(PROMPTS[i], max_new=lengths[i], sampling=settings[i], seed=i, stop=[13])
+
+    alone = []
+    for i in range(5):
+        engine = Engine(model)
+        alone += engine.run([submit(engine, i)])
+    for batch, gap, prefill in ((16, 0, 4096), (16, 3, 4096), (2, 1, 4096), (1, 0, 4096), (16, 0, 1)):
+        engine = Engine(model, batch=batch, prefill=prefill)
+        requests = []
+        for i in range(5):
+            requests.append(submit(engine, i))
+            for _ in range(gap):
+                engine.step()
+        together = engine.run(requests)
+        assert [r.tokens for r in together] == [r.tokens for r in alone]
+        for a, b in zip(together, alone, strict=True):
+            assert a.log_probabilities == pytest.approx(b.log_probabilities, abs=1e-12)
+        assert not engine.busy
+
+
+@pytest.mark.parametrize("case", ["llama", "qk_norm", "qkv_bias", "rope scaling"])
+def test_transformers_generates_the_same(case: str, tmp_path: Path) -> None:
+    transformers = pytest.importorskip("transformers")
+    model = decoder(CASES[case])
+    export_model(model, tmp_path)
+    referee = transformers.AutoModelForCausalLM.from_pretrained(tmp_path).eval()
+    generator = torch.Generator().manual_seed(3)
+    prompts = torch.randint(96, (16, 12), generator=generator)
+    for count in (1, 16):
+        given = prompts[:count]
+        options = {"max_new_tokens": 24, "do_sample": False, "pad_token_id": 0, "eos_token_id": None}
+        expected = referee.generate(given, attention_mask=torch.ones_like(given), **options)[:, 12:].tolist()
+        assert [r.tokens for r in generate(model, given.tolist(), max_new=24)] == expected
+
+
+def test_a_cancelled_request_leaves_and_the_others_do_not_notice() -> None:
+    model = decoder(dtype=torch.float64)
+    engine = Engine(model, batch=3)
+    requests = [engine.submit(prompt, max_new=12) for prompt in PROMPTS]
+    for _ in range(4):
+        engine.step()
+    engine.cancel(requests[0])
+    engine.cancel(requests[3])  # it is still waiting
+    results = engine.run(requests)
+    assert not engine.running
+    expected = generate(model, PROMPTS, max_new=12)
+    assert results[0].tokens == expected[0].tokens[:4]
+    assert results[3].tokens == []
+    assert [results[i].tokens for i in (1, 2, 4)] == [expected[i].tokens for i in (1, 2, 4)]
+
+
+def test_the_context_is_the_limit() -> None:
+    engine = Engine(decoder(), context=10)
+    for max_new in (None, 50):
+        (result,) = engine.run([engine.submit([1, 2, 3], max_new=max_new)])
+        assert len(result.tokens) == 7
+        assert not result.stopped
+    with pytest.raises(UserError, match="10 tokens; the model's context holds 10"):
+        engine.submit([1] * 10)
+    with pytest.raises(UserError, match="no tokens"):
+        engine.submit([])
+    with pytest.raises(UserError, match="vocabulary of 96"):
+        engine.submit([96])
+
+
+def test_an_engine_takes_over_new_weights() -> None:
+    """As a rollout engine does after every update; until then the old weights are a copy of their own."""
+    first = decoder()
+    second = build(first.config, seed=9)
+    expected = [generate(model, PROMPTS, max_new=8) for model in (first, second)]
+    engine = Engine(first)
+    with torch.no_grad():
+        for mine, theirs in zip(first.parameters(), second.parameters(), strict=True):
+            mine.copy_(theirs)
+    assert generate(engine, PROMPTS, max_new=8) == expected[0]
+    engine.decoder.load(first)
+    assert generate(engine, PROMPTS, max_new=8) == expected[1]
+
+
+def test_half_precision_stays_close() -> None:
+    model = decoder(CASES["qk_norm"])
+    engine = Engine(model, dtype=torch.bfloat16)
+    for prompt, result in zip(PROMPTS, generate(engine, PROMPTS, max_new=16), strict=True):
+        expected = log_probabilities(model, [*prompt, *result.tokens])[len(prompt) - 1 : -1]
+        exact = expected.gather(1, torch.tensor(result.tokens)[:, None])[:, 0]
+        found = torch.tensor(result.log_probabilities, dtype=torch.float64)
+        assert (found - exact).abs().mean() < 0.1
+
+
+def test_hundreds_of_prompts_in_small_batches() -> None:
+    model = decoder()
+    prompts = [[i % 96, (i * 7) % 96] for i in range(200)]
+    small, large = generate(model, prompts, max_new=5, batch=16), generate(model, prompts, max_new=5)
+    assert [r.tokens for r in small] == [r.tokens for r in large]
