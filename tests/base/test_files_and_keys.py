@@ -18,6 +18,7 @@ from tilth.base.expression import Condition
 from tilth.base.files import ContentHashes, atomic_file, fingerprint, write_text
 from tilth.base.keyed import Permutation, uniform
 from tilth.base.pool import map_units
+from tilth.base.progress import Progress, byte_size, duration
 
 
 @given(st.integers(1, 700), st.integers(0, 5))
@@ -45,6 +46,44 @@ def test_a_file_is_whole_or_absent(tmp_path):
         aside.write_text(f"half {1 / 0}")
     assert target.read_text() == "old"
     assert os.listdir(tmp_path) == ["file"]
+
+
+def test_a_file_has_the_mode_that_the_umask_gives(tmp_path):
+    before = os.umask(0o022)
+    try:
+        with atomic_file(tmp_path / "weights") as aside:
+            os.close(os.open(aside, os.O_CREAT | os.O_WRONLY, 0o600))  # as some libraries do
+        os.umask(0o027)
+        write_text(tmp_path / "shut", "")
+    finally:
+        os.umask(before)
+    assert [(tmp_path / name).stat().st_mode & 0o777 for name in ("weights", "shut")] == [0o644, 0o640]
+    with pytest.raises(FileNotFoundError), atomic_file(tmp_path / "unwritten"):
+        pass
+    assert sorted(os.listdir(tmp_path)) == ["shut", "weights"]
+
+
+def test_times_and_sizes_as_people_say_them():
+    assert [duration(s) for s in (75, 100, 3599, 9570, 90_000)] == [
+        "75 s",
+        "1.7 min",
+        "60.0 min",
+        "2 h 39 min",
+        "25 h 0 min",
+    ]
+    assert [byte_size(b) for b in (640, 1500, 12.3e6, 2e12)] == ["640 B", "1.5 kB", "12.3 MB", "2.0 TB"]
+
+
+@pytest.mark.parametrize(
+    ("unit", "shown"), [("B", "x: 30.0 MB/40.0 MB (75 %), "), ("doc", "x: 30.0M/40.0M (75 %) doc, ")]
+)
+def test_a_line_of_progress(unit, shown, capsys):
+    with Progress("x", 40e6, unit) as bar:
+        bar.started = bar._shown = time.monotonic() - 20
+        bar.add(30e6)
+    line = capsys.readouterr().err.splitlines()[0]
+    assert line.startswith(shown)
+    assert ("MB/s" in line) == (unit == "B")
 
 
 def test_a_torn_journal_loses_the_torn_line_only(tmp_path):

@@ -1,26 +1,42 @@
 from __future__ import annotations
 
-import pytest
+from typing import Annotated, Literal
 
-from tilth.base.errors import UserError
+import pytest
+from pydantic import Field
+
+from tilth.base.errors import UserError, nearest
 from tilth.base.settings import Count, Settings, load_yaml, override, parse_count, validate
 
 
 class Inner(Settings):
-    tokens: Count = 0
-    rate: float = 0.1
+    tokens: Annotated[Count, Field(ge=0)] = 0
+    rate: float = Field(0.1, gt=0, lt=1)
+    shape: Literal["linear", "cosine"] = "linear"
+
+
+class Quality(Settings):
+    set: Literal["gopher_quality"]
+    words: int | None = 5
+
+
+class Repetition(Settings):
+    set: Literal["gopher_repetition"]
 
 
 class Outer(Settings):
     name: str
     phases: list[Inner] = []
     named: dict[str, Inner] = {}
+    rules: list[Annotated[Quality | Repetition, Field(discriminator="set")]] = []
+    on: bool = True
 
 
-def read(tmp_path, text):
+def read(tmp_path, text, *assignments):
     path = tmp_path / "recipe.yaml"
     path.write_text(text, encoding="utf-8")
     data, lines = load_yaml(path)
+    override(data, list(assignments), lines)
     return validate(Outer, data, source=path.name, lines=lines)
 
 
@@ -47,6 +63,36 @@ def test_counts_and_floats_are_read_as_people_write_them(tmp_path):
         ("name: x\nphases:\n  - tokens: many\n", r"recipe\.yaml:3: .*expected a number such as 4096, 3\.9M or 2GiB"),
         ("name: x\nname: y\n", r"recipe\.yaml:2: 'name' is set twice, first in line 1"),
         ("name: [\n", r"recipe\.yaml:2: not valid YAML"),
+        ("name:\n\ta: 1\n", r"recipe\.yaml:2: not valid YAML: use spaces, not tabs"),
+        ("name: 2020-13-45\n", r"recipe\.yaml: not valid YAML: month must be"),
+        ("", r"recipe\.yaml: the file is empty"),
+        ("# nothing but this\n", r"recipe\.yaml: the file is empty"),
+        (
+            "name: x\nphases: [{tokens: -20k}]\n",
+            r"recipe\.yaml:2: phases\.0\.tokens: must be at least 0, found '-20k'$",
+        ),
+        ("name: x\nphases: [{rate: 0}]\n", r"phases\.0\.rate: must be above 0$"),
+        ("name: x\nphases: [{rate: 1.5}]\n", r"phases\.0\.rate: must be below 1, found 1\.5$"),
+        ("name: x\nphases: [{shape: cosin}]\n", r"phases\.0\.shape: 'cosin' is not known \(did you mean 'cosine'\?\)$"),
+        ("name: x\nphases: [{shape: 3}]\n", r"phases\.0\.shape: expected 'linear' or 'cosine', found 3$"),
+        ("name: x\nphases: 3\n", r"phases: expected a list, found 3$"),
+        ("name: x\nphases: [3]\n", r"phases\.0: expected a section of settings, found 3$"),
+        ("name: 3\n", r"recipe\.yaml:1: name: expected text, found 3$"),
+        ("name: x\non: maybe\n", r"on: expected true or false, found 'maybe'$"),
+        (
+            "name: x\nrules:\n  - set: gofer\n",
+            r"recipe\.yaml:3: rules\.0\.set: 'gofer' is not known "
+            r"\(did you mean 'gopher_quality' or 'gopher_repetition'\?\)$",
+        ),
+        ("name: x\nrules:\n  - words: 3\n", r"recipe\.yaml:3: 'rules\.0\.set' is missing$"),
+        (
+            "name: x\nrules:\n  - set: gopher_quality\n    words: two\n",
+            r"recipe\.yaml:4: rules\.0\.words: expected a whole number, found 'two'$",
+        ),
+        (
+            "name: x\nrules: [{set: gopher_quality, wrds: 3}]\n",
+            r"unknown setting 'rules\.0\.wrds' \(did you mean 'words'",
+        ),
     ],
 )
 def test_a_mistake_is_one_sentence_with_its_line(tmp_path, text, message):
@@ -64,3 +110,60 @@ def test_overrides_by_path_number_and_name():
         override(data, ["phases.col.tokens=1"])
     with pytest.raises(UserError, match="expected KEY=VALUE"):
         override(data, ["tokens"])
+    data["empty"] = None
+    assert override(data, ["empty.a=1"])["empty"] == {"a": 1}
+
+
+@pytest.mark.parametrize(
+    ("assignment", "message"),
+    [
+        (
+            "phases.0.tokens=abc",
+            r"^on the command line: phases\.0\.tokens=abc: expected a number such as .*found 'abc'$",
+        ),
+        ("phases.0={tokns: 3}", r"^on the command line: phases\.0=\{tokns: 3\}: unknown setting 'phases\.0\.tokns'"),
+        ("phases=[1", r"^on the command line: phases=\[1: not valid YAML: [^\n]*$"),
+        ("on=\ttrue", "^on the command line: on=\ttrue: not valid YAML: use spaces, not tabs$"),
+        ("name.a=3", r"^on the command line: name\.a: 'a' stands under a plain value"),
+        ("phases.7.tokens=3", r"^on the command line: phases\.7\.tokens: no item '7' in this list \(known: 0\)$"),
+        (
+            "rules=[{set: gofer}]",
+            r"^on the command line: rules=\[\{set: gofer\}\]: rules\.0\.set: 'gofer' is not known",
+        ),
+    ],
+)
+def test_a_mistake_on_the_command_line_is_not_the_files(tmp_path, assignment, message):
+    with pytest.raises(UserError, match=message):
+        read(tmp_path, "name: x\nphases:\n  - tokens: 3\n", assignment)
+
+
+def test_a_mistake_around_an_assignment_names_both(tmp_path):
+    text = "name: x\nphases:\n  a: {}\n"
+    with pytest.raises(
+        UserError, match=r"^recipe\.yaml:2 with phases\.b=1 on the command line: phases: expected a list$"
+    ):
+        read(tmp_path, text, "phases.b=1")
+    with pytest.raises(UserError, match=r"^recipe\.yaml:2: phases: expected a list$"):
+        read(tmp_path, text, "named.a.rate=1e-3")
+
+
+def test_files_that_are_none(tmp_path):
+    (tmp_path / "own.yaml").write_text("name: x\n")
+    with pytest.raises(UserError, match=r"is a folder, not a file \(give a file in it: own\.yaml\)"):
+        load_yaml(tmp_path)
+    with pytest.raises(UserError, match="there is no such file"):
+        load_yaml(tmp_path / "other.yaml")
+    with pytest.raises(UserError, match="cannot be read: Not a directory"):
+        load_yaml(tmp_path / "own.yaml" / "other.yaml")
+    (tmp_path / "own.yaml").write_bytes(b"name: \xff\n")
+    with pytest.raises(UserError, match="not UTF-8: byte 0xff at 6"):
+        load_yaml(tmp_path / "own.yaml")
+
+
+def test_hints_know_parts_of_names_and_stay_short():
+    names = ["gopher_quality", "gopher_repetition", "chinese", "signal.words", "language"]
+    assert nearest("gofer", names) == "did you mean 'gopher_quality' or 'gopher_repetition'?"
+    assert nearest("words", names) == "did you mean 'signal.words'?"
+    assert nearest("languge", names) == "did you mean 'language'?"
+    assert nearest("x", ["b", "a"]) == "known: a, b"
+    assert nearest("zzz", [f"name{i:02}" for i in range(40)]).endswith("name11 and 28 more")

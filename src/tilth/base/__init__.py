@@ -2,11 +2,12 @@
 
 errors      UserError (exit 2), nearest-name hints
 settings    Settings, Count, YAML with line numbers, dotted overrides, validation sentences
+mistakes    what is wrong with settings, as sentences
 expression  Condition: small conditions over table columns, used by rules and groups
 files       atomic files and folders, hashes, fingerprints
 keyed       stable hashes and permutations: randomness as a function of its key
 events      Journal: append-only JSON Lines
-progress    one line for anything long
+progress    one line for anything long; lengths of time and numbers of bytes as people say them
 machine     what the machine is; Meter for what a piece of work used
 pool        map_units: a process pool that gives the serial result
 """

@@ -5,6 +5,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+_LISTED = 12
+
 
 class UserError(Exception):
     """What the user gave cannot be used; the message says where, what was expected and what to do.
@@ -21,9 +23,19 @@ class UserError(Exception):
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """A hint for an unknown name: the nearest known one, else the list of all."""
-    names = sorted(map(str, known))
-    close = difflib.get_close_matches(str(name), names, n=1, cutoff=0.6)
+    """A hint for an unknown name: the known ones that it is close to, else the first dozen of all."""
+    names = sorted(set(map(str, known)))
+    close = difflib.get_close_matches(str(name), names, n=1, cutoff=0.6) or _close_in_part(str(name), names)
     if close:
-        return f"did you mean {close[0]!r}?"
-    return f"known: {', '.join(names)}" if names else "nothing is known here"
+        return f"did you mean {' or '.join(map(repr, close))}?"
+    more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
+    return f"known: {', '.join(names[:_LISTED])}{more}" if names else "nothing is known here"
+
+
+def _close_in_part(name: str, names: list[str]) -> list[str]:
+    """Names whose first word, or what stands behind their dot, is close: `gofer` is meant for `gopher_quality`."""
+
+    def parts(known: str) -> list[str]:
+        return [part for part in (known.split("_")[0], known.partition(".")[2]) if part]
+
+    return [known for known in names if difflib.get_close_matches(name, parts(known), n=1, cutoff=0.7)][:3]

@@ -23,6 +23,15 @@ _COMPARE: dict[type[ast.cmpop], Callable[[Any, Any], Any]] = {
 }
 
 
+def check_condition(text: str) -> str:
+    """For settings: the text itself, if it is a condition. Raises `ValueError`, which pydantic knows how to place."""
+    try:
+        Condition(text)
+    except UserError as error:
+        raise ValueError(str(error)) from None
+    return text
+
+
 class Condition:
     """A condition over named columns; `signal.NAME` is written as it is.
 

@@ -14,16 +14,29 @@ from typing import Any
 
 @contextlib.contextmanager
 def atomic_file(path: Path) -> Iterator[Path]:
-    """Yield a path to write to; on success it is flushed to disk and renamed to `path`, else removed."""
+    """Yield a path to write to; on success it is flushed to disk and renamed to `path`, else removed.
+
+    The file's mode follows the umask, whatever the library that wrote it thinks (some make files for the owner alone).
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    mode = _usual_mode(aside)
     try:
         yield aside
+        aside.chmod(mode)
         sync(aside)
         os.replace(aside, path)
         sync(path.parent)
     finally:
         aside.unlink(missing_ok=True)
+
+
+def _usual_mode(unused: Path) -> int:
+    """The mode of a new file, asked of the file system: the umask cannot be read without being set."""
+    unused.touch()
+    mode = unused.stat().st_mode & 0o777
+    unused.unlink()
+    return mode
 
 
 def clear_leftovers(folder: Path) -> None:

@@ -40,10 +40,11 @@ class Progress:
             return
         seconds = max(time.monotonic() - self.started, 1e-9)
         rate = self.done / seconds
-        text = f"{self.label}: {_short(self.done)}"
+        number, unit = (byte_size, "") if self.unit == "B" else (_short, f" {self.unit}")
+        text = f"{self.label}: {number(self.done)}"
         if self.total:
-            text += f"/{_short(self.total)} ({100 * self.done / self.total:.0f} %)"
-        text += f" {self.unit}, {_short(rate)}/s, {_clock(seconds)}"
+            text += f"/{number(self.total)} ({100 * self.done / self.total:.0f} %)"
+        text += f"{unit}, {number(rate)}/s, {_clock(seconds)}"
         if self.total and rate and not final:
             text += f", {_clock((self.total - self.done) / rate)} left"
         text += f"  {self.note}" if self.note else ""
@@ -55,9 +56,26 @@ class Progress:
         sys.stderr.flush()
 
 
+def note(text: str) -> None:
+    """Something that a person should know and nothing fails by, on stderr."""
+    if not Progress.quiet:
+        print(f"note: {text}", file=sys.stderr)
+
+
 def duration(seconds: float) -> str:
-    """`75 s`, `12.3 min`: a length of time as reports and plans say it."""
-    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.1f} min"
+    """`75 s`, `12.3 min`, `2 h 39 min`: a length of time as reports and plans say it."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = int(seconds / 60)
+    return f"{seconds / 60:.1f} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def byte_size(count: float) -> str:
+    """`640 B`, `12.3 MB`: a number of bytes, in powers of ten."""
+    for unit, name in ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
+        if count >= unit:
+            return f"{count / unit:.1f} {name}"
+    return f"{count:.0f} B"
 
 
 def _short(value: float) -> str:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import re
-import types
-import typing
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -13,9 +11,11 @@ import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
 from tilth.base.errors import UserError, nearest
+from tilth.base.mistakes import sentences
 
 Path_ = tuple[str | int, ...]
 M = TypeVar("M", bound=BaseModel)
+COMMAND_LINE = "on the command line"
 
 
 class Settings(BaseModel):
@@ -29,7 +29,7 @@ class Settings(BaseModel):
 
 
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "b": 10**9, "g": 10**9, "t": 10**12}
-_COUNT = re.compile(r"\s*([0-9][0-9_]*(?:\.[0-9]+)?)\s*([kmbgt]?)(i?)(b?)\s*", re.IGNORECASE)
+_COUNT = re.compile(r"\s*([-+]?[0-9][0-9_]*(?:\.[0-9]+)?)\s*([kmbgt]?)(i?)(b?)\s*", re.IGNORECASE)
 
 
 def parse_count(value: Any) -> Any:
@@ -66,7 +66,14 @@ _Loader.add_implicit_resolver(
 
 
 class Lines(dict[Path_, int]):
-    """The line of every key and item of a YAML file, by its path of keys and indices."""
+    """The line of every key and item of a YAML file, by its path of keys and indices.
+
+    `overrides` are the assignments that stand in place of what the file says, by the path that each one sets.
+    """
+
+    def __init__(self, lines: Mapping[Path_, int] | None = None) -> None:
+        super().__init__(lines or {})
+        self.overrides: dict[Path_, str] = {}
 
     def nearest(self, path: Path_) -> int | None:
         """The line of `path`, else of the nearest section around it."""
@@ -76,71 +83,118 @@ class Lines(dict[Path_, int]):
             path = path[:-1]
         return None
 
+    def is_override(self, path: Path_) -> bool:
+        """Whether the command line set this very value."""
+        return path in self.overrides
+
+    def where(self, path: Path_, source: str) -> str:
+        """What to blame for the value at `path`: the command line, or a line of the file called `source`."""
+        around = [text for set_, text in self.overrides.items() if path[: len(set_)] == set_]
+        if around:
+            return f"{COMMAND_LINE}: {around[-1]}"
+        line = self.nearest(path)
+        place = f"{source}:{line}" if line else source
+        inside = [text for set_, text in self.overrides.items() if path and set_[: len(path)] == path]
+        return f"{place} with {' '.join(inside)} {COMMAND_LINE}" if inside else place
+
 
 def load_yaml(path: Path) -> tuple[Any, Lines]:
     """Read a YAML file; returns its data and the line of every key."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise UserError("there is no such file", where=str(path)) from None
-    except (UnicodeDecodeError, IsADirectoryError) as error:
-        raise UserError(f"not a readable UTF-8 file: {error}", where=str(path)) from None
+    text = _read(path)
     try:
         loader = _Loader(text)
         node = loader.get_single_node()
         lines = Lines()
         if node is None:
-            return {}, lines
-        for key, line, first in _walk(node):
+            raise UserError("the file is empty", where=str(path), hint="write settings into it, as KEY: VALUE")
+        for key, line in _walk(node):
             if key in lines:
                 raise UserError(
-                    f"{'.'.join(map(str, key))!r} is set twice, first in line {lines[key]}", where=f"{path}:{first}"
+                    f"{'.'.join(map(str, key))!r} is set twice, first in line {lines[key]}", where=f"{path}:{line}"
                 )
             lines[key] = line
         return loader.construct_document(node), lines
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:
         mark = getattr(error, "problem_mark", None)
         where = f"{path}:{mark.line + 1}" if mark else str(path)
-        raise UserError(f"not valid YAML: {getattr(error, 'problem', error)}", where=where) from None
+        raise UserError(f"not valid YAML: {_problem(error)}", where=where) from None
 
 
-def _walk(node: yaml.Node, path: Path_ = ()) -> Iterator[tuple[Path_, int, int]]:
+def _read(path: Path) -> str:
+    where = str(path)
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise UserError("there is no such file", where=where) from None
+    except IsADirectoryError:
+        inside = ", ".join(sorted(file.name for file in path.glob("*.yaml"))[:5])
+        hint = f"give a file in it: {inside}" if inside else "give a YAML file"
+        raise UserError("is a folder, not a file", where=where, hint=hint) from None
+    except UnicodeDecodeError as error:
+        raise UserError(f"not UTF-8: byte 0x{error.object[error.start]:02x} at {error.start}", where=where) from None
+    except OSError as error:
+        raise UserError(f"cannot be read: {error.strerror or error}", where=where) from None
+
+
+def _problem(error: Exception) -> str:
+    """What is wrong with a piece of YAML, in one line."""
+    problem = str(getattr(error, "problem", None) or error).splitlines()[0]
+    return "use spaces, not tabs" if r"'\t'" in problem else problem
+
+
+def _walk(node: yaml.Node, path: Path_ = ()) -> Iterator[tuple[Path_, int]]:
     if isinstance(node, yaml.MappingNode):
         for key, value in node.value:
-            here = (*path, key.value)
-            yield here, key.start_mark.line + 1, key.start_mark.line + 1
+            here = (*path, str(key.value))
+            yield here, key.start_mark.line + 1
             yield from _walk(value, here)
     elif isinstance(node, yaml.SequenceNode):
         for index, value in enumerate(node.value):
             here = (*path, index)
-            yield here, value.start_mark.line + 1, value.start_mark.line + 1
+            yield here, value.start_mark.line + 1
             yield from _walk(value, here)
 
 
-def override(data: dict[str, Any], assignments: list[str]) -> dict[str, Any]:
-    """Apply `a.b.0.c=VALUE` assignments (VALUE is YAML); the later wins."""
+def override(data: dict[str, Any], assignments: list[str], lines: Lines | None = None) -> dict[str, Any]:
+    """Apply `a.b.0.c=VALUE` assignments (VALUE is YAML); the later wins.
+
+    With the `lines` of the file, mistakes in what they set are the command line's, not the file's.
+    """
     for assignment in assignments:
         dotted, sign, text = assignment.partition("=")
         if not sign or not dotted:
             raise UserError(f"expected KEY=VALUE, found {assignment!r}", hint="for example pretrain.0.tokens=1M")
         try:
             value = yaml.load(text, Loader=_Loader)
-        except yaml.YAMLError as error:
-            raise UserError(f"{dotted}: {text!r} is not valid YAML: {error}") from None
-        _assign(data, dotted.split("."), value, dotted)
+        except (yaml.YAMLError, ValueError) as error:
+            raise UserError(f"{assignment}: not valid YAML: {_problem(error)}", where=COMMAND_LINE) from None
+        path = _assign(data, dotted.split("."), value, dotted)
+        if lines is not None:
+            lines.overrides.pop(path, None)
+            lines.overrides[path] = assignment
     return data
 
 
-def _assign(target: Any, keys: list[str], value: Any, dotted: str) -> None:
+def _assign(data: Any, keys: list[str], value: Any, dotted: str) -> Path_:
+    """Set the value; returns its path, the items of lists by their numbers."""
     *parents, last = keys
+    path: Path_ = ()
     for key in parents:
-        target = target[_index(target, key, dotted)] if isinstance(target, list) else target.setdefault(key, {})
+        step = _step(data, key, dotted)
+        if isinstance(data, dict):
+            data[step] = data.get(step) or {}
+        data, path = data[step], (*path, step)
+    step = _step(data, last, dotted)
+    data[step] = value
+    return (*path, step)
+
+
+def _step(target: Any, key: str, dotted: str) -> Any:
     if isinstance(target, list):
-        target[_index(target, last, dotted)] = value
-    elif isinstance(target, dict):
-        target[last] = value
-    else:
-        raise UserError(f"{dotted}: {last!r} stands under a plain value, not under a section")
+        return _index(target, key, dotted)
+    if not isinstance(target, dict):
+        raise UserError(f"{dotted}: {key!r} stands under a plain value, not under a section", where=COMMAND_LINE)
+    return key
 
 
 def _index(items: list[Any], key: str, dotted: str) -> int:
@@ -150,7 +204,7 @@ def _index(items: list[Any], key: str, dotted: str) -> int:
         return names.index(key)
     if not key.isdigit() or int(key) >= len(items):
         known = [n for n in names if n] or [str(i) for i in range(len(items))]
-        raise UserError(f"{dotted}: no item {key!r} in this list", hint=nearest(key, known))
+        raise UserError(f"{dotted}: no item {key!r} in this list", where=COMMAND_LINE, hint=nearest(key, known))
     return int(key)
 
 
@@ -159,48 +213,5 @@ def validate(model: type[M], data: Any, *, source: str, lines: Lines | None = No
     try:
         return model.model_validate(data)
     except ValidationError as error:
-        raise UserError("; ".join(_sentences(model, error, source, lines or Lines()))) from None
-
-
-def _sentences(model: type[BaseModel], error: ValidationError, source: str, lines: Lines) -> Iterator[str]:
-    for item in error.errors():
-        path = tuple(item["loc"])
-        line = lines.nearest(path)
-        where = f"{source}:{line}" if line else source
-        name = ".".join(map(str, path)) or "recipe"
-        if item["type"] == "extra_forbidden":
-            known = _fields_at(model, path[:-1])
-            yield f"{where}: unknown setting {name!r} ({nearest(str(path[-1]), known)})"
-        elif item["type"] == "missing":
-            yield f"{where}: {name!r} is missing"
-        else:
-            message = item["msg"].removeprefix("Value error, ")
-            found = (
-                ""
-                if isinstance(item["input"], dict | list) or repr(item["input"]) in message
-                else (f", found {item['input']!r}")
-            )
-            yield f"{where}: {name}: {message}{found}"
-
-
-def _fields_at(model: type[BaseModel], path: Path_) -> list[str]:
-    """Names of the settings that may stand at `path`, through lists, mappings and unions."""
-    candidates: list[Any] = [model]
-    for key in path:
-        following: list[Any] = []
-        for candidate in candidates:
-            if isinstance(candidate, type) and issubclass(candidate, BaseModel) and key in candidate.model_fields:
-                following += _members(candidate.model_fields[str(key)].annotation)
-            else:  # a list index, a mapping's key, or the tag of a union: the models stay
-                following.append(candidate)
-        candidates = following
-    return sorted(
-        {name for c in candidates if isinstance(c, type) and issubclass(c, BaseModel) for name in c.model_fields}
-    )
-
-
-def _members(annotation: Any) -> list[Any]:
-    """The models inside an annotation such as `list[A | B] | None` or `dict[str, A]`."""
-    if isinstance(annotation, type) and not isinstance(annotation, types.GenericAlias):
-        return [annotation]
-    return [m for argument in typing.get_args(annotation) for m in _members(argument)]
+        found = sentences(model, error, data, source, Lines() if lines is None else lines)
+        raise UserError("; ".join(found)) from None
