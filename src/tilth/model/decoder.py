@@ -73,6 +73,14 @@ def rotate(x_NHD: Tensor, cos_N1D: Tensor, sin_N1D: Tensor) -> Tensor:
     return x_NHD * cos_N1D + torch.cat([-second, first], -1) * sin_N1D
 
 
+def embedding_noise(x_NH: Tensor, boundaries: Boundaries, alpha: float) -> Tensor:
+    """NEFTune: uniform noise in ±alpha / sqrt(L · H), L the tokens of the segment (Jain et al. 2023, algorithm 1)."""
+    ends_S = boundaries.offsets[1:].to(torch.int64)
+    segment_N = torch.bucketize(torch.arange(x_NH.shape[0], device=x_NH.device), ends_S, right=True)
+    length_N1 = boundaries.offsets.diff().index_select(0, segment_N)[:, None]
+    return (2 * torch.rand_like(x_NH) - 1) * (alpha / (length_N1 * x_NH.shape[1]).to(x_NH.dtype).sqrt())
+
+
 class Attention(nn.Module):
     """Grouped-query attention with rotary positions, and RMSNorm of queries and keys where configured."""
 
@@ -138,6 +146,8 @@ class Decoder(nn.Module):
         self.config = config
         self.compute_dtype: torch.dtype | None = None
         """Dtype of products and of the residual stream; None: that of the parameters."""
+        self.embedding_noise = 0.0
+        """NEFTune's alpha; acts in training alone."""
         self.embedding = nn.Embedding(config.vocabulary_size, config.hidden)
         self.blocks = nn.ModuleList(Block(config, layer) for layer in range(config.layers))
         self.norm = RMSNorm(config.hidden, config.norm_eps)
@@ -153,6 +163,8 @@ class Decoder(nn.Module):
     ) -> Tensor:
         """Hidden states N×H after the last norm, of packed tokens (any integer dtype) at their positions."""
         x_NH = self.embedding(tokens_N)
+        if self.embedding_noise and self.training:
+            x_NH = x_NH + embedding_noise(x_NH, boundaries, self.embedding_noise)
         x_NH = x_NH if self.compute_dtype is None else x_NH.to(self.compute_dtype)
         rotary = self.rotary(positions_N, x_NH.dtype)
         for block in self.blocks:

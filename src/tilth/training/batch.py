@@ -65,6 +65,13 @@ class Batch:
     segment_counts: Tensor
     """int64[segments]: targets with a loss of each; on the host."""
 
+    def sum_segments(self, values_N: Tensor) -> Tensor:
+        """[segments]: the sum of `values_N` over the tokens of each segment, in fp64 where the device knows it."""
+        exact_N = values_N if values_N.device.type == "mps" else values_N.to(torch.float64)
+        ends_S = self.boundaries.offsets[1:].to(torch.int64)
+        segment_N = torch.bucketize(torch.arange(len(exact_N), device=exact_N.device), ends_S, right=True)
+        return exact_N.new_zeros(len(ends_S)).index_add(0, segment_N, exact_N)
+
     def to(self, device: torch.device) -> Batch:
         """The batch on `device`, but for what stays on the host."""
         if device.type == "cpu":

@@ -1,8 +1,9 @@
 """Checkpoints that are whole or not there, and the finished phase's folder that others start from.
 
-A checkpoint `step-00001000/` holds `tensors/` (model and optimizer by torch.distributed.checkpoint: loads in any
-layout), `state.json` and `manifest.json`, the hash of every file. A finished phase holds `model.safetensors`,
-`optimizer.safetensors`, `decoder.json` and `state.json`, the same bytes in every repetition.
+A checkpoint `step-00001000/` holds `tensors/` (what is trained and its optimizer state by
+torch.distributed.checkpoint: loads in any layout), `state.json` and `manifest.json`, the hash of every file. A finished
+phase holds `model.safetensors`, `optimizer.safetensors`, `decoder.json` and `state.json`, the same bytes in every
+repetition; behind one that trained an adapter also `adapter/`, which is merged into `model.safetensors`.
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ from torch import Tensor, nn
 from tilth.base import files
 from tilth.base.errors import UserError
 from tilth.model import Decoder, DecoderConfig, build, import_model
-from tilth.training.folder import FINAL_FILES
+from tilth.model.adapters import AdapterSettings, merge_difference, remove, save_adapter
+from tilth.training.batch import Batch
+from tilth.training.folder import ADAPTER, FINAL_FILES
 from tilth.training.optimizers import Optimizers
 from tilth.training.parallel import World
 
@@ -84,25 +87,45 @@ def find_fault(checkpoint: Path) -> str | None:
     return None
 
 
-def load_checkpoint(checkpoint: Path, model: nn.Module, optimizers: Optimizers) -> dict[str, Any]:
-    """Fill the model and the optimizers in place; returns the saved state."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        dcp.load(_tensors(model, optimizers), checkpoint_id=checkpoint / "tensors")
+def read_state(checkpoint: Path) -> dict[str, Any]:
+    """The saved state beside the tensors."""
     return dict(files.read_json(checkpoint / "state.json"))
 
 
+def load_checkpoint(checkpoint: Path, model: nn.Module, optimizers: Optimizers) -> None:
+    """Fill what is trained, and the optimizers, in place."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        dcp.load(_tensors(model, optimizers), checkpoint_id=checkpoint / "tensors")
+
+
 def _tensors(model: nn.Module, optimizers: Optimizers) -> dict[str, dict[str, Tensor]]:
-    return {"model": _parameters(model), "optimizer": optimizers.state()}
+    trained = {name: parameter.detach() for name, parameter in model.named_parameters() if parameter.requires_grad}
+    return {"model": trained, "optimizer": optimizers.state()}
 
 
-def _parameters(model: nn.Module) -> dict[str, Tensor]:
-    return {name: parameter.detach() for name, parameter in model.named_parameters()}
+def start_model(start: DecoderConfig | Path, seed: int, dtype: torch.dtype, *, filled: bool) -> Decoder:
+    """The model that a phase starts from, on the CPU; its shape alone where a checkpoint will fill it."""
+    if isinstance(start, DecoderConfig):
+        return build(start, None if filled else seed, dtype=dtype)
+    if filled and is_finished(start):
+        return build(DecoderConfig.model_validate(files.read_json(start / "decoder.json")), dtype=dtype)
+    return load_model(start, dtype)
+
+
+def save_and_merge(folder: Path, model: Decoder, settings: AdapterSettings, batch: Batch) -> dict[str, Any]:
+    """Keep the adapter in a folder of its own and merge it into the model; says what that changed on `batch`."""
+    save_adapter(model, settings, folder / ADAPTER)
+    with torch.compiler.set_stance("force_eager"):  # one look is not worth compiling for another dtype
+        difference = merge_difference(model, batch.tokens, batch.positions, batch.boundaries)
+    remove(model)
+    return {"adapter": settings.canonical(), "largest_logit_difference": difference}
 
 
 def save_final(folder: Path, model: Decoder, optimizers: Optimizers, state: dict[str, Any]) -> None:
     """Write the finished phase's deterministic files; `state.json` last: its presence says that the phase is whole."""
-    for name, tensors in (("model", _parameters(model)), ("optimizer", optimizers.state())):
+    weights = {name: parameter.detach() for name, parameter in model.named_parameters()}
+    for name, tensors in (("model", weights), ("optimizer", optimizers.state())):
         with files.atomic_file(folder / f"{name}.safetensors") as aside:
             save_file({key: value.cpu() for key, value in tensors.items()}, aside)
     files.write_json(folder / "decoder.json", model.config.canonical())

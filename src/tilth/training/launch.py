@@ -27,6 +27,7 @@ from tilth.base.errors import UserError
 from tilth.base.events import Journal
 from tilth.base.progress import Progress
 from tilth.model import DecoderConfig
+from tilth.model.adapters import AdapterSettings
 from tilth.training import parallel
 from tilth.training.interruption import Interrupted
 from tilth.training.loop import PhaseResult, train_phase
@@ -50,6 +51,8 @@ def write_job(
     arguments: dict[str, Any],
     objective: str | None = None,
     objective_arguments: dict[str, Any] | None = None,
+    adapter: AdapterSettings | None = None,
+    embedding_noise: float = 0.0,
     fresh: bool = False,
 ) -> None:
     """Write what `run_job` needs: `train_phase`'s arguments as plain JSON values.
@@ -70,6 +73,8 @@ def write_job(
             "arguments": arguments,
             "objective": objective,
             "objective_arguments": objective_arguments or {},
+            "adapter": adapter and adapter.canonical(),
+            "embedding_noise": embedding_noise,
             "fresh": fresh,
         },
     )
@@ -90,6 +95,8 @@ def run_job(path: Path, on_event: Callable[[dict[str, Any]], None] | None = None
         seed=job["seed"],
         compute=compute,
         objective=_call(job["objective"], job["objective_arguments"]) if job["objective"] else None,
+        adapter=AdapterSettings.model_validate(job["adapter"]) if job["adapter"] else None,
+        embedding_noise=job["embedding_noise"],
         fresh=job["fresh"],
         on_event=on_event,
         world=world,

@@ -21,9 +21,10 @@ from tilth.base.errors import UserError
 from tilth.base.events import Journal, rewind_journal
 from tilth.base.keyed import stable_hash
 from tilth.base.progress import Progress
-from tilth.model import Decoder, DecoderConfig, build
+from tilth.model import Decoder, DecoderConfig
+from tilth.model.adapters import AdapterSettings, attach
 from tilth.training import checkpoint, device
-from tilth.training.batch import Batch, Feeder, Pick, Reader
+from tilth.training.batch import Batch, Feeder, Pick, Reader, make_batch
 from tilth.training.controller import Controller, FixedMixture
 from tilth.training.interruption import Interrupted, Signals
 from tilth.training.objective import NextToken, Objective
@@ -63,6 +64,8 @@ def train_phase(
     compute: ComputeSettings | None = None,
     objective: Objective | None = None,
     controller: Controller | None = None,
+    adapter: AdapterSettings | None = None,
+    embedding_noise: float = 0.0,
     fresh: bool = False,
     on_event: Callable[[dict[str, Any]], None] | None = None,
     world: World | None = None,
@@ -71,15 +74,28 @@ def train_phase(
 
     `start` is a configuration (new weights from `seed`), the folder of a finished phase (its weights, optimizer state
     and order go on; `fresh`: its weights alone, as behind another kind of training) or a Hugging Face folder (its
-    weights). `objective` is the next token's cross-entropy by default. `on_event` receives warnings and checkpoints as
-    plain records. Raises Interrupted after Ctrl-C or SIGTERM, with the state saved, and UserError where the data, the
-    mixture or the start do not fit.
+    weights). `objective` is the next token's cross-entropy by default. With an `adapter` the weights that the phase
+    starts from are frozen, and merged with it at the end. `embedding_noise` is NEFTune's alpha (0: none). `on_event`
+    receives warnings and checkpoints as plain records. Raises Interrupted after Ctrl-C or SIGTERM, with the state
+    saved, and UserError where the data, the mixture or the start do not fit.
     """
     if checkpoint.is_finished(folder):
         files.remove(folder / "checkpoints")  # left if it was killed between its last two acts
         return _result(folder, files.read_json(folder / "state.json"), finished_before=True)
     return _Phase(
-        phase, reader, folder, start, seed, compute or ComputeSettings(), objective, controller, fresh, on_event, world
+        phase,
+        reader,
+        folder,
+        start,
+        seed=seed,
+        compute=compute or ComputeSettings(),
+        objective=objective,
+        controller=controller,
+        adapter=adapter,
+        embedding_noise=embedding_noise,
+        fresh=fresh,
+        on_event=on_event,
+        world=world,
     ).run()
 
 
@@ -105,10 +121,13 @@ class _Phase:
         reader: Reader,
         folder: Path,
         start: DecoderConfig | Path,
+        *,
         seed: int,
         compute: ComputeSettings,
         objective: Objective | None,
         controller: Controller | None,
+        adapter: AdapterSettings | None,
+        embedding_noise: float,
         fresh: bool,
         on_event: Callable[[dict[str, Any]], None] | None,
         world: World | None,
@@ -118,6 +137,7 @@ class _Phase:
                 f"phase {phase.name}: sequence_length is {phase.sequence_length}, the data is packed at {reader.length}"
             )
         self.phase, self.folder, self.seed, self.compute, self.on_event = phase, folder, seed, compute, on_event
+        self.reader, self.adapter = reader, adapter
         self.names = list(reader.group_names)
         self.world = world or join(compute.device)
         self.device = device.choose(compute.device, self.world.local_rank)
@@ -127,9 +147,8 @@ class _Phase:
         self.conditions = device.conditions(self.device, threads, compiled, products) | {"ranks": self.world.size}
         self.objective = objective or NextToken(phase.z_loss, compiled=compiled)
         origin = start.canonical() if isinstance(start, DecoderConfig) else "folder"
-        self.identity = files.fingerprint(
-            [phase.shaping(), seed, self.names, list(reader.sizes), origin, self.objective.describe()]
-        )
+        described = [self.objective.describe(), adapter and adapter.canonical(), embedding_noise]
+        self.identity = files.fingerprint([phase.shaping(), seed, self.names, list(reader.sizes), origin, *described])
         self.step, self.tokens, self.loss, self.skips = 0, 0, math.nan, 0
         self.seen = dict.fromkeys(self.names, 0)
         self.order = Order(self.names, reader.sizes, reader.length, seed)
@@ -137,6 +156,7 @@ class _Phase:
         self.weights: list[float] | None = None
         """The mixture of the step that is planned next, decided already."""
         self._begin(start, fresh, parameters, products)
+        self.model.embedding_noise = embedding_noise
         self.model.train()
         if compiled:
             for part in (*self.model.blocks, self.model.norm):  # one graph serves all layers
@@ -149,35 +169,38 @@ class _Phase:
     def _begin(self, start: DecoderConfig | Path, fresh: bool, parameters: torch.dtype, products: torch.dtype) -> None:
         """The model and everything else as they stand at the last checkpoint, else at the phase's start."""
         saved = checkpoint.find_checkpoint(self.folder / "checkpoints", self._warn)
-        if isinstance(start, DecoderConfig):
-            model = build(start, None if saved else self.seed, dtype=parameters)
-        elif saved and checkpoint.is_finished(start):
-            config = DecoderConfig.model_validate(files.read_json(start / "decoder.json"))
-            model = build(config, dtype=parameters)
-        else:
-            model = checkpoint.load_model(start, parameters)
-        self.model: Decoder = model.to(self.device)
+        if saved:
+            self._check(checkpoint.read_state(saved), saved)
+        filled = saved is not None and self.adapter is None  # beside an adapter the frozen weights are the start's
+        self.model: Decoder = checkpoint.start_model(start, self.seed, parameters, filled=filled).to(self.device)
         self.model.compute_dtype = products
+        if self.adapter is not None:
+            attach(self.model, self.adapter, self.seed)
         self.optimizers = Optimizers(self.model, self.phase.optimizer, products)
         if saved:
-            self._resume(checkpoint.load_checkpoint(saved, self.model, self.optimizers), saved)
+            checkpoint.load_checkpoint(saved, self.model, self.optimizers)
+            self._resume(checkpoint.read_state(saved), saved)
         elif isinstance(start, Path) and checkpoint.is_finished(start) and not fresh:
             before = files.read_json(start / "state.json")
             self.order.continue_from(before["order"])
             self.seen |= before["seen"]
-            if before["optimizer"] == self.phase.optimizer.kind:
-                checkpoint.load_optimizer(start, self.optimizers)
-            else:
+            if before["optimizer"] != self.phase.optimizer.kind:
                 self._warn(f"the phase before used {before['optimizer']}: optimizer state begins at zero")
+            elif self.adapter is not None or "adapter" in before:
+                self._warn("an adapter's optimizer state is not of these weights: optimizer state begins at zero")
+            else:
+                checkpoint.load_optimizer(start, self.optimizers)
         for name in ("metrics", "decisions", "timings"):
             if self.world.first:
                 rewind_journal(self.folder / f"{name}.jsonl", lambda record: record["step"] <= self.step)
 
-    def _resume(self, state: dict[str, Any], saved: Path) -> None:
+    def _check(self, state: dict[str, Any], saved: Path) -> None:
         if state["identity"] != self.identity:
             raise UserError(
                 "this checkpoint belongs to other settings or data", where=str(saved), hint="use another folder"
             )
+
+    def _resume(self, state: dict[str, Any], saved: Path) -> None:
         for name, value in self.conditions.items():
             if state["conditions"].get(name) != value:
                 self._warn(f"{name} was {state['conditions'].get(name)!r}, now {value!r}: the last bits may differ")
@@ -383,6 +406,11 @@ class _Phase:
     def _finish(self) -> PhaseResult:
         state = self._state(self.order.state_dict())
         if self.world.first:
+            if self.adapter is not None:
+                group = next(group for group, size in enumerate(self.reader.sizes) if size)
+                batch = make_batch([self.reader.read(group, 0)]).to(self.device)
+                state["adapter"] = checkpoint.save_and_merge(self.folder, self.model, self.adapter, batch)
+                self._tell({"event": "merged"} | state["adapter"])
             files.write_json(self.folder / "conditions.json", self.conditions)
             checkpoint.save_final(self.folder, self.model, self.optimizers, state)
             files.remove(self.folder / "checkpoints")

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from tilth.base.errors import UserError
 from tilth.training.muon import Muon
 from tilth.training.settings import OptimizerSettings
 
@@ -14,8 +15,9 @@ from tilth.training.settings import OptimizerSettings
 class Optimizers:
     """All optimizers of a model as one: a step at a multiplier of their rates, and a flat named state.
 
-    AdamW is torch's, fused (Loshchilov and Hutter, 2019). Weight decay falls on the matrices of the layers and on an
-    untied head, not on embeddings, norms and biases.
+    AdamW is torch's, fused (Loshchilov and Hutter, 2019). Weight decay falls on the matrices of the layers (or on those
+    of their adapters) and on an untied head, not on embeddings, norms and biases. Only what requires a gradient is
+    updated and has a state.
     """
 
     def __init__(self, model: nn.Module, settings: OptimizerSettings, products: torch.dtype) -> None:
@@ -28,6 +30,11 @@ class Optimizers:
         rest: list[Any] = [p for p in self._names if not any(p is q for q in (*hidden, *head))]
         self.parts: list[torch.optim.Optimizer] = []
         if settings.kind == "muon":
+            if any(name.endswith(("lora_A", "lora_B")) for name in self._names.values()):
+                raise UserError(
+                    "Muon orthogonalises updates of whole weight matrices, not those of an adapter's thin ones",
+                    hint="set optimizer.kind: adamw",
+                )
             half = settings.newton_schulz == "bf16" or (settings.newton_schulz == "auto" and products == torch.bfloat16)
             exact = torch.float64 if products == torch.float64 else torch.float32
             self.parts.append(
