@@ -93,14 +93,14 @@ def _pack_group(
     tails["start"] = (whole * length)[rest > 0]
     tails["length"] = rest[rest > 0]
     tails = tails[np.argsort(-tails["length"], kind="stable")]
-    bins, count = _best_fit(tails["length"], length)
+    bins, count = best_fit(tails["length"], length)
     order = np.argsort(bins, kind="stable")
     sizes = np.bincount(bins, minlength=count) if count else np.zeros(0, np.int64)
     first = np.concatenate([np.arange(len(full) + 1), len(full) + np.cumsum(sizes)]).astype(np.int64)
     return np.concatenate([full, tails[order]]), first
 
 
-def _best_fit(sizes: np.ndarray, capacity: int) -> tuple[np.ndarray, int]:
+def best_fit(sizes: np.ndarray, capacity: int) -> tuple[np.ndarray, int]:
     """The bin of each item (items longest first), and the number of bins.
 
     Open bins stand in stacks by the space they have left; bit s of `open_spaces` says that a bin with s left
