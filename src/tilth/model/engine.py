@@ -95,14 +95,15 @@ class Engine:
 
         `max_new`: tokens at most, never more than the context still holds. UserError for a prompt that leaves no room.
         """
-        self._check(prompt)
+        self.check(prompt)
         left = self.context - len(prompt)
         limit = left if max_new is None else min(max_new, left)
         request = Request(prompt, limit, frozenset(stop), sampling or Sampling(), seed)
         self.waiting.append(request)
         return request
 
-    def _check(self, prompt: Sequence[int]) -> None:
+    def check(self, prompt: Sequence[int]) -> None:
+        """UserError for a prompt that is empty, fills the context or holds unknown tokens."""
         if not prompt:
             raise UserError("the prompt has no tokens", hint="give some text, or the begin mark")
         if len(prompt) >= self.context:
@@ -119,6 +120,14 @@ class Engine:
         if request in self.waiting:
             self.waiting.remove(request)
         request.finished = True
+
+    def clear(self) -> None:
+        """Forget all requests, as after a step that failed."""
+        for request in (*self.waiting, *self.running):
+            request.finished = True
+        self.waiting.clear()
+        self.running.clear()
+        self.cache.lengths.clear()
 
     @torch.inference_mode()
     def step(self) -> list[Request]:

@@ -16,9 +16,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from tilth.model.adapters.low_rank import LowRankLinear
 from tilth.model.attention import Boundaries, attend
 from tilth.model.config import DecoderConfig
-from tilth.model.decoder import Block, Decoder, RMSNorm, rotary_frequencies
+from tilth.model.decoder import Block, Decoder, Linear, RMSNorm, rotary_frequencies
 
 Attention = Callable[[int, Tensor, Tensor, Tensor], Tensor]
 """(layer, q N×A×D, k N×G×D, v N×G×D) to the attention output N×A×D."""
@@ -63,7 +64,8 @@ class InferenceDecoder:
         """Take over the weights of `model`, which has the same configuration."""
         dtype = self.dtype
         self.embedding = model.embedding.weight.detach().to(dtype, copy=True)
-        self.head = _behind_norm(model.norm, [model.head_weight], dtype)
+        self.head = self.embedding if model.head is None else model.head.weight.detach().to(dtype, copy=True)
+        self.norm = _norm_weight(model.norm.weight, dtype)
         self.layers = [_fuse(cast(Block, block), self.config, dtype) for block in model.blocks]
 
     def _prepare_positions(self, count: int) -> None:
@@ -96,7 +98,7 @@ class InferenceDecoder:
 
     def logits(self, x_NH: Tensor) -> Tensor:
         """N×V of rows of the residual stream behind the last layer."""
-        return F.linear(_unit(x_NH, self._floor), self.head)
+        return F.linear(_unit(x_NH, self._floor) * self.norm, self.head)
 
 
 def _fuse(block: Block, config: DecoderConfig, dtype: torch.dtype) -> Layer:
@@ -106,20 +108,36 @@ def _fuse(block: Block, config: DecoderConfig, dtype: torch.dtype) -> Layer:
     if attention.query_norm is not None and attention.key_norm is not None:
         query, key = attention.query_norm.weight, attention.key_norm.weight
         heads = torch.cat([query.expand(config.heads, -1), key.expand(config.kv_heads, -1)])
-        qk_norm = (heads * math.sqrt(config.head_dim)).to(dtype)
+        qk_norm = _norm_weight(heads, dtype)
     return Layer(
-        qkv=_behind_norm(block.attention_norm, [p.weight for p in projections], dtype),
+        qkv=_behind_norm(block.attention_norm, [_matrix(p) for p in projections], dtype),
         qkv_bias=torch.cat([p.bias for p in projections]).to(dtype) if config.qkv_bias else None,
         qk_norm=qk_norm,
-        output=attention.output.weight.to(dtype).T.contiguous(),
-        gate_up=_behind_norm(block.feed_forward_norm, [feed_forward.gate.weight, feed_forward.up.weight], dtype),
-        down=feed_forward.down.weight.to(dtype).T.contiguous(),
+        output=_matrix(attention.output).to(dtype).T.contiguous(),
+        gate_up=_behind_norm(block.feed_forward_norm, [_matrix(feed_forward.gate), _matrix(feed_forward.up)], dtype),
+        down=_matrix(feed_forward.down).to(dtype).T.contiguous(),
     )
+
+
+def _matrix(projection: Linear) -> Tensor:
+    """What it multiplies with, an adapter's product included."""
+    if not isinstance(projection, LowRankLinear) or projection.merged:
+        return projection.weight
+    exact = torch.promote_types(projection.weight.dtype, torch.float32)
+    change = projection.lora_B.to(exact) @ projection.lora_A.to(exact)
+    return projection.weight.to(exact) + projection.scale * change
 
 
 def _behind_norm(norm: RMSNorm, weights: list[Tensor], dtype: torch.dtype) -> Tensor:
     """The projections as one, for what `_unit` makes of the norm's input."""
-    return (torch.cat(weights) * norm.weight * math.sqrt(len(norm.weight))).to(dtype)
+    exact = torch.promote_types(dtype, torch.float32)
+    return (torch.cat(weights).to(exact) * _norm_weight(norm.weight, exact)).to(dtype)
+
+
+def _norm_weight(weight: Tensor, dtype: torch.dtype) -> Tensor:
+    """RMSNorm's weight for what `_unit` makes of its input: · √width."""
+    exact = torch.promote_types(dtype, torch.float32)
+    return (weight.detach().to(exact) * math.sqrt(weight.shape[-1])).to(dtype)
 
 
 def _unit(x: Tensor, floor: Tensor) -> Tensor:
