@@ -6,6 +6,9 @@ corpus  tilth corpus
 look    tilth look
 tokens  tilth tokenizer
 plan    tilth plan
+mask    tilth show-mask
+chat    tilth chat
+serve   tilth serve
 doctor  tilth doctor
 options arguments that several commands share
 """

@@ -9,7 +9,7 @@ from typing import cast
 import typer
 
 from tilth.base.errors import UserError
-from tilth.cli import corpus, doctor, look, plan, run, tokens
+from tilth.cli import chat, corpus, doctor, look, plan, run, serve, tokens
 
 app = typer.Typer(
     name="tilth",
@@ -33,6 +33,8 @@ corpus.register(app)
 look.register(app)
 tokens.register(app)
 plan.register(app)
+chat.register(app)
+serve.register(app)
 doctor.register(app)
 
 

@@ -1,0 +1,110 @@
+"""A model ready to answer: its engine, its tokenizer and, where it has one, its chat template."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from tilth.base import machine
+from tilth.base.errors import UserError
+from tilth.model import Engine, import_model
+from tilth.tokens.chat import Chat, fitting_template
+from tilth.tokens.templates import chat_template
+from tilth.tokens.tokenizer import Tokenizer
+from tilth.training import device as devices
+
+TEMPLATE_KEY = "tilth_template"
+"""In tokenizer_config.json: the name of the chat template that the model was trained with."""
+
+
+@dataclass(eq=False)
+class ServedModel:
+    """One model by its name."""
+
+    name: str
+    engine: Engine
+    tokenizer: Tokenizer
+    chat: Chat | None
+    """None: a base model, which continues texts but knows no turns."""
+
+    @property
+    def context(self) -> int:
+        """Tokens that prompt and answer may have together."""
+        return self.engine.context
+
+    def needs_chat(self) -> Chat:
+        """The chat template; UserError where there is none."""
+        if self.chat is None:
+            raise UserError(
+                f"{self.name} has no chat template: its tokenizer_config.json names none ({TEMPLATE_KEY}), "
+                "and its tokenizer has no special tokens for turns",
+                hint="a base model continues texts: tilth serve offers it under /v1/completions",
+            )
+        return self.chat
+
+    def text_prompt(self, text: str) -> list[int]:
+        """A text to be continued, as a document begins."""
+        head = [] if self.tokenizer.bos is None else [self.tokenizer.bos]
+        return head + self.tokenizer.encode(text)
+
+    @property
+    def text_stop(self) -> tuple[int, ...]:
+        """The end of a document."""
+        return () if self.tokenizer.eos is None else (self.tokenizer.eos,)
+
+
+def load_model(
+    name: str, folder: Path, *, device: str = "auto", dtype: str = "fp32", batch: int = 64, threads: int | None = None
+) -> ServedModel:
+    """Read a Hugging Face folder. `dtype`: fp32 or bf16. `threads` of a CPU; None: the fastest, measured."""
+    tokenizer = Tokenizer.load(folder)
+    chosen = devices.choose(device)
+    if dtype not in ("fp32", "bf16"):
+        raise UserError(f"dtype: {dtype!r} is not known", hint="fp32 or bf16")
+    wanted = torch.bfloat16 if dtype == "bf16" else torch.float32
+    model = import_model(folder, wanted).to(chosen)
+    if tokenizer.vocabulary_size > model.config.vocabulary_size:
+        raise UserError(
+            f"the tokenizer knows {tokenizer.vocabulary_size:,} tokens, the model {model.config.vocabulary_size:,}",
+            where=str(folder),
+        )
+    engine = Engine(model, batch=batch)
+    if chosen.type == "cpu":
+        torch.set_num_threads(threads or fastest_threads(engine))
+    return ServedModel(name, engine, tokenizer, find_chat(tokenizer))
+
+
+def find_chat(tokenizer: Tokenizer) -> Chat | None:
+    """The template that the tokenizer names, else the one whose special tokens it has, else none."""
+    named = tokenizer.config.get(TEMPLATE_KEY)
+    if named is not None:
+        return Chat(chat_template(named), tokenizer)
+    template = fitting_template(tokenizer)
+    return Chat(template, tokenizer) if template.special else None
+
+
+def fastest_threads(engine: Engine) -> int:
+    """1, 2, 4, … threads tried on a few steps; more are taken only where they are a fifth faster.
+
+    Two threads on two busy cores can be far slower than one, so this is measured, not guessed.
+    """
+    best, best_seconds = 1, float("inf")
+    count = 1
+    while count <= machine.cores():
+        torch.set_num_threads(count)
+        seconds = _seconds_of_steps(engine)
+        if seconds < 0.8 * best_seconds:
+            best, best_seconds = count, seconds
+        count *= 2
+    return best
+
+
+def _seconds_of_steps(engine: Engine, steps: int = 4) -> float:
+    request = engine.submit([0], max_new=steps + 1)
+    engine.step()
+    began = time.perf_counter()
+    engine.run([request])
+    return time.perf_counter() - began
