@@ -53,6 +53,9 @@ def test_sample_and_grep(corpus: Path) -> None:
     assert found[0]["text"][80:90] == "number 10 "[:10]
     with pytest.raises(UserError, match="not a regular expression"):
         look.grep(folder, "(")
+    for ask in (look.sample, lambda *a, **b: look.grep(folder, "x", part=b["part"])):
+        with pytest.raises(UserError, match=r"no part 'nosuch' \(its parts are documents, holdout, rejected\)"):
+            ask(folder, 1, part="nosuch")
 
 
 def test_why_was_it_rejected(corpus: Path) -> None:
@@ -61,6 +64,8 @@ def test_why_was_it_rejected(corpus: Path) -> None:
     assert (row["id"], row["partner"]) == ("twin", "d3")
     assert look.rejected(folder, limit=1)[1:] == [{"more": look.overview(folder)["documents_rejected"] - 1}]
     assert look.rejected(folder, "rules/gopher_words")[0]["value"] == 2
+    assert [row["id"] for row in look.rejected(folder, "gopher_words", count=9)] == ["short"]
+    assert len(look.rejected(folder, count=1)) == 1
     with pytest.raises(UserError, match=r"gopher_wrds.*did you mean 'rules/gopher_words'"):
         look.rejected(folder, "rules/gopher_wrds")
     story = look.story(folder, "twin")
@@ -90,6 +95,7 @@ def test_difference(corpus: Path, tmp_path: Path) -> None:
     changes = look.difference(corpus / "corpus", tmp_path / "corpus")
     moved = {name: move["examples"] for name, move in changes["moved"].items()}
     assert moved["rejected by same_text -> documents"] == ["twin"]
+    assert changes["counts"]["documents_rejected"]["to"] < changes["counts"]["documents_rejected"]["from"]
     assert changes["changed"] == {"documents": 1, "examples": ["mail"]}
 
 
@@ -115,6 +121,9 @@ def test_contamination_is_removed_and_reported(tmp_path: Path) -> None:
     assert found == {"items": 11, "items_found": 1, "documents_removed": 1, "too_short": ["bench.jsonl#2"]}
     findings = [json.loads(line) for line in (tmp_path / "corpus" / "contamination.jsonl").read_text().splitlines()]
     assert [(f["document"], f["removed"]) for f in findings] == [("d0", True), ("d1", False)]
+    write_jsonl(tmp_path / "bench.jsonl", [items])
+    with pytest.raises(UserError, match=r"bench\.jsonl: the benchmark cannot be read: it is one JSON array"):
+        run_chain(tmp_path, CorpusSettings.model_validate(plain), base=tmp_path)
     write_jsonl(tmp_path / "bench.jsonl", ["{broken"])
     with pytest.raises(UserError, match=r"bench\.jsonl:1: not a benchmark item"):
         run_chain(tmp_path, CorpusSettings.model_validate(plain), base=tmp_path)
@@ -161,7 +170,11 @@ def test_the_recipe_reads_well() -> None:
         ({"steps": ["dedup"]}, "steps.0"),
         ({"near": {"bands": 20}}, "bands x rows is 160, but a signature has 112 values"),
         ({"sources": [{"path": "a", "fields": {"txt": "x"}}]}, "'txt' is no document column .did you mean 'text'"),
-        ({"rules": [{"set": "gofer"}]}, "rules.0"),
+        (
+            {"rules": [{"set": "gofer"}]},
+            r"rules\.0\.set: 'gofer' is not known .did you mean 'gopher_quality' or 'gopher_r",
+        ),
+        ({"rules": [{"set": "c4", "where": "languge = 1"}]}, r"rules\.0\.where: not a condition"),
         ({"repeat": [{"where": "domain = 1", "times": 1}]}, "not a condition"),
     ],
 )

@@ -8,6 +8,7 @@ import json
 import os
 import zlib
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -17,6 +18,7 @@ import zstandard
 from tests.conftest import read_zst
 from tests.corpus.helpers import CHINESE, ENGLISH, run_chain, write_jsonl
 from tilth.base.errors import UserError
+from tilth.base.settings import validate
 from tilth.corpus.settings import CorpusSettings, SourceSettings
 from tilth.corpus.sources import Unreadable, find_files, plan_units, read_unit
 from tilth.corpus.sources.formats import decode
@@ -32,6 +34,9 @@ def read(base: Path, *sources: SourceSettings | str) -> tuple[list[dict], list[U
             documents += batch.table.to_pylist()
             unreadable += batch.unreadable
     return documents, unreadable
+
+
+TOO_LONG = "longer than 4,000 bytes, the source's `largest_record`"
 
 
 def test_bad_lines_are_named_and_good_lines_go_on(tmp_path: Path) -> None:
@@ -54,9 +59,87 @@ def test_bad_lines_are_named_and_good_lines_go_on(tmp_path: Path) -> None:
     assert [d["text"] for d in documents] == ["one", "pair 😀", "last"]
     assert [d["id"] for d in documents] == ["a.jsonl#1", "a.jsonl#8", "own"]
     assert [(u.file, u.line) for u in unreadable] == [("a.jsonl", n) for n in (2, 3, 4, 5, 6, 7, 9, 11)]
-    reasons = ["not JSON", "no text", "not a string", "empty", "not UTF-8", "U+D800", "a list", "longer than 4000"]
+    reasons = ["not JSON", "no text", "not a string", "empty", "not UTF-8", "U+D800", "a list", "longer than 4,000"]
     assert all(part in u.reason for part, u in zip(reasons, unreadable, strict=True))
+    assert unreadable[-1].reason == TOO_LONG
     assert [u.bytes for u in unreadable] == [len(lines[n - 1]) for n in (2, 3, 4, 5, 6, 7, 9, 11)]
+
+
+def test_why_a_record_has_no_text(tmp_path: Path) -> None:
+    """The reason names what is there, so that one sees what was given instead."""
+    records = [
+        {"text": None, "id": 1},
+        {"text": " \n\u3000"},
+        {"messages": [{"role": "user", "content": "hi"}]},
+        {"html": "<p>", "url": "u"},
+        {},
+        {f"f{i}": i for i in range(12)},
+    ]
+    write_jsonl(tmp_path / "a.jsonl", records)
+    documents, unreadable = read(tmp_path, "a.jsonl")
+    assert documents == []
+    absent = "no text: there is no field 'text' or 'content' or 'raw_content'; "
+    assert [u.reason for u in unreadable] == [
+        "no text: the field 'text' is null",
+        "no text: it is empty",
+        f"{absent}the fields are 'messages'",
+        f"{absent}the fields are 'html', 'url'",
+        f"{absent}the record is empty",
+        f"{absent}the fields are {', '.join(repr(f'f{i}') for i in range(8))} and 4 more",
+    ]
+    _, unreadable = read(tmp_path, SourceSettings(path="a.jsonl", fields={"text": "body"}))
+    assert "no field 'body' or 'text'" in unreadable[3].reason
+
+
+ARRAY = [{"text": ENGLISH}, {"text": CHINESE}]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        json.dumps(ARRAY),
+        json.dumps(ARRAY, indent=2),
+        "\ufeff " + json.dumps(ARRAY, indent=0),
+        "[" + ",\n".join(map(json.dumps, ARRAY)) + "]",
+        json.dumps(ARRAY * 400),  # longer than largest_record
+    ],
+)
+def test_a_file_that_is_one_json_array_is_one_unreadable_record(tmp_path: Path, content: str) -> None:
+    (tmp_path / "a.json").write_text(content, encoding="utf-8")
+    documents, (array,) = read(tmp_path, SourceSettings(path="a.json", largest_record=20_000))
+    assert documents == []
+    assert array.reason.startswith("one JSON array, where JSON Lines is expected")
+    assert array.bytes == len(content.encode())
+
+
+def test_lines_that_are_lists_are_no_array(tmp_path: Path) -> None:
+    write_jsonl(tmp_path / "a.jsonl", [ARRAY, ARRAY, "[oops", {"text": "a"}])
+    documents, unreadable = read(tmp_path, "a.jsonl")
+    assert [d["text"] for d in documents] == ["a"]
+    assert [u.reason.split(":")[0] for u in unreadable] == ["not an object but a list"] * 2 + ["not JSON"]
+
+
+def test_fields_that_no_record_has_are_told(tmp_path: Path) -> None:
+    write_jsonl(tmp_path / "a.jsonl", [{"text": f"{ENGLISH}{i}", "kind": None, "n": 1} for i in range(3)])
+    write_jsonl(tmp_path / "b.jsonl", [{"text": f"{CHINESE}{i}", "kind": "k" if i else None} for i in range(3)])
+    plain = {"domain": "{field:kind}", "signals": {"n": "n", "score": "meta.score"}}
+    sources = [{"path": name, **plain} for name in ("a.jsonl", "[ab].jsonl")]
+    report = run_chain(
+        tmp_path, CorpusSettings.model_validate({"sources": sources, "steps": ["measure"]}), base=tmp_path
+    )
+    lacking = [(0, "kind"), (0, "meta.score"), (1, "meta.score"), (1, "n")]
+    assert report["warnings"] == [f"sources.{i}: no record has the field {name!r}" for i, name in lacking]
+
+
+@pytest.mark.parametrize("label", ["domain", "default_domain", "language", "source", "license"])
+def test_templates_are_checked_when_they_are_read(label: str) -> None:
+    for good in ("law", "{stem}", "web-{stem}", "{field:meta.kind}", ""):
+        SourceSettings(path="a", **{label: good})
+    for bad in ("{nope}", "{stem", "stem}", "{field:}", "web-{field:x}", "{field:a}{field:b}", "{python}"):
+        with pytest.raises(
+            UserError, match=rf"sources\.0\.{label}: .* is no template; .*\{{stem\}} and \{{field:NAME\}}"
+        ):
+            validate(CorpusSettings, {"sources": [{"path": "a", label: bad}]}, source="recipe.yaml")
 
 
 def test_fields_labels_and_meta(tmp_path: Path) -> None:
@@ -154,11 +237,11 @@ def test_no_csv_record_vanishes(tmp_path: Path) -> None:
     documents, unreadable = read(tmp_path, SourceSettings(path="a.csv", largest_record=4000))
     assert [(d["id"], d["text"]) for d in documents] == [("1", "one"), ("6", "河"), ("7", "last")]
     assert json.loads(documents[2]["meta"]) == {"more": ["more"]}
-    assert [(u.line, u.reason) for u in unreadable] == [(n, "longer than 4000 bytes") for n in (3, 6, 8, 10)]
+    assert [(u.line, u.reason) for u in unreadable] == [(n, TOO_LONG) for n in (3, 6, 8, 10)]
     assert [u.bytes for u in unreadable] == [len(row) - row.count(b"\n") for row in rows[1:5]]
     path.write_bytes(long + b"\none,1\n")
     _, (header,) = read(tmp_path, SourceSettings(path="a.csv", largest_record=4000))
-    assert (header.line, header.reason, header.bytes) == (1, "no header: longer than 4000 bytes", 5007)
+    assert (header.line, header.reason, header.bytes) == (1, f"no header: {TOO_LONG}", 5007)
 
 
 def test_a_tear_in_a_csv_file_counts_its_bytes(tmp_path: Path) -> None:
@@ -247,8 +330,28 @@ def test_source_trees(tmp_path: Path) -> None:
 
 
 def test_mistakes_in_sources_name_what_to_do(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"matches no file.*nothing"):
-        find_files([SourceSettings(path="nothing/*.jsonl")], tmp_path)
+    def mistake(*paths: str | SourceSettings, **told: Any) -> str:
+        sources = [path if isinstance(path, SourceSettings) else SourceSettings(path=path) for path in paths]
+        with pytest.raises(UserError) as error:
+            find_files(sources, tmp_path, **told)
+        return str(error.value)
+
+    write_jsonl(tmp_path / "full" / "a.jsonl", [{"text": "a"}])
+    relative, looked = "(paths are relative to the recipe's folder)", f"seen from {tmp_path}"
+    there = str(tmp_path / "full" / "a.jsonl")
+    assert mistake(there, "no/*.csv") == (
+        f"corpus.sources.1: no file matches 'no/*.csv' {looked}; there is no folder {tmp_path}/no {relative}"
+    )
+    assert mistake("full/*.csv") == f"corpus.sources.0: no file matches 'full/*.csv' {looked} {relative}"
+    narrow = SourceSettings(path="full", include=["*.py"])
+    assert mistake(narrow) == "corpus.sources.0: the folder 'full' holds no file that include and exclude leave"
+    assert mistake(there, "full/*").startswith("corpus.sources.1: every file of 'full/*' is read by a source before it")
+    assert mistake(there, "/no/such/*.zst", called="corpus.decontaminate.against") == (
+        f"corpus.decontaminate.against.1: no file matches '/no/such/*.zst'; there is no folder /no {relative}"
+    )
+    assert mistake("/no/a.txt", called=["INPUT"], hint="check the path") == (
+        "INPUT: no file matches '/no/a.txt'; there is no folder /no (check the path)"
+    )
     (tmp_path / "page.warc.gz").write_bytes(b"")
     with pytest.raises(UserError, match=r"page\.warc\.gz.*tilth extract"):
         find_files([SourceSettings(path="*.warc.gz")], tmp_path)

@@ -273,6 +273,36 @@ def test_an_order_without_sense_is_refused(steps: list[str], message: str) -> No
         build_chain(settings(steps=steps))
 
 
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (
+            {"rules": [{"set": "chinese"}, {"set": "c4", "where": "languge == 'en'"}]},
+            r"^corpus\.rules\.1\.where: .*no column 'languge' \(did you mean 'language'\?\)$",
+        ),
+        (
+            {"rules": [{"set": "chinese", "where": "words > 3"}]},
+            r"^corpus\.rules\.0\.where: .*no column 'words' \(did you mean 'signal\.words'\?\)$",
+        ),
+        (
+            {"repeat": [{"where": "signal.score > 1", "times": 2}]},
+            r"^corpus\.repeat\.0\.where: 'signal\.score > 1': there is no column 'signal\.score' \(.{,200}$",
+        ),
+    ],
+)
+def test_a_column_that_nobody_measures_is_a_slip(data: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        build_chain(CorpusSettings.model_validate(data))
+    build_chain(
+        CorpusSettings.model_validate(
+            {
+                "sources": [{"path": "a", "signals": {"score": "x"}}],
+                "repeat": [{"where": "signal.score > 1 and signal.words > 2", "times": 2}],
+            }
+        )
+    )
+
+
 def test_the_cut_and_the_passes() -> None:
     chain = build_chain(settings(steps=["repair", "measure", "exact", "rules", "lines", "measure", "near", "mask"]))
     assert [step.name for step in chain.before] == ["repair", "measure"]
@@ -304,7 +334,7 @@ def test_hostile_strings_go_through_the_whole_chain(real_data: Path, tmp_path: P
     report = run_chain(tmp_path / "out", CorpusSettings.model_validate({"sources": ["blns.jsonl"]}), base=tmp_path)
     assert_conserved(report)
     assert report["records_read"] == len(strings) + 3
-    assert report["unreadable"] == 2 + strings.count("")
+    assert report["unreadable"] == 2 + sum(not s or s.isspace() for s in strings)
 
 
 def test_every_dirty_and_web_file_is_read_or_refused(real_data: Path, tmp_path: Path) -> None:

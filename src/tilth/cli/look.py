@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from tilth.base.errors import UserError
 from tilth.cli.options import JsonOption
 
 
@@ -18,40 +19,55 @@ def register(app: typer.Typer) -> None:
 
 def look(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A corpus, or the folder of a run or of tilth corpus.")],
-    sample: Annotated[int | None, typer.Option(help="Show N documents at random, the same ones each time.")] = None,
+    sample: Annotated[
+        int | None, typer.Option(min=1, help="Show N documents at random, the same ones each time.")
+    ] = None,
     grep: Annotated[str | None, typer.Option(help="Show where a regular expression matches.")] = None,
     rejected: Annotated[str | None, typer.Option(help="Show documents that RULE rejected ('all': any rule).")] = None,
     document: Annotated[str | None, typer.Option(help="Tell what became of the document with this id.")] = None,
     diff: Annotated[Path | None, typer.Option(help="Compare with another corpus.")] = None,
-    part: Annotated[str, typer.Option(help="documents, holdout or rejected.")] = "documents",
+    part: Annotated[
+        str | None, typer.Option(help="For --sample and --grep: documents (the default), holdout or rejected.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Browse a corpus: counts, samples, places, rejected documents with rule, value, threshold and partner.
 
     Example:
 
-        tilth look runs/quickstart --rejected near_duplicate
+        tilth look runs/quickstart --rejected near_duplicate --sample 3
     """
     from tilth.corpus import look as looking
 
+    _check(grep=grep, rejected=rejected, document=document, diff=diff, sample=sample, part=part)
     corpus = looking.find_corpus(folder)
     answer: Any
     if grep is not None:
-        answer = looking.grep(corpus, grep, part=part)
+        answer = looking.grep(corpus, grep, part=part or "documents")
     elif rejected is not None:
-        answer = looking.rejected(corpus, "" if rejected == "all" else rejected)
+        answer = looking.rejected(corpus, "" if rejected == "all" else rejected, count=sample)
     elif document is not None:
         answer = looking.story(corpus, document)
     elif diff is not None:
         answer = looking.difference(corpus, looking.find_corpus(diff))
     elif sample is not None:
-        answer = looking.sample(corpus, sample, part=part)
+        answer = looking.sample(corpus, sample, part=part or "documents")
     else:
         answer = looking.overview(corpus)
     if as_json:
         print(json.dumps(answer, ensure_ascii=False, default=str))
     else:
         print(as_text(answer))
+
+
+def _check(**given: Any) -> None:
+    """One question at a time; `--sample` says how many of the rejected ones, too."""
+    asked = [f"--{name}" for name, value in given.items() if value is not None]
+    alone = ("--sample", "--part"), ("--grep", "--part"), ("--rejected", "--sample")
+    if len(asked) > 1 and not any(set(asked) <= set(pair) for pair in alone):
+        raise UserError(f"{' and '.join(asked)} cannot be asked together", hint="ask one of them at a time")
+    if asked == ["--part"]:
+        raise UserError("--part alone asks nothing", hint="add --sample 5, or --grep RE")
 
 
 def as_text(value: Any, indent: str = "") -> str:

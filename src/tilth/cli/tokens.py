@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tilth.base.errors import UserError
 from tilth.cli.options import JsonOption
+
+if TYPE_CHECKING:
+    from tilth.tokens.tokenizer import Tokenizer
 
 TokenizerArgument = Annotated[Path, typer.Argument(metavar="TOKENIZER", help="A folder with tokenizer.json.")]
 
@@ -36,14 +41,52 @@ def encode(
     from tilth.tokens.tokenizer import Tokenizer
 
     tokenizer = Tokenizer.load(folder)
-    given = sys.stdin.read() if text is None else text
+    given = _given(text)
     ids = tokenizer.encode(given)
-    pieces = [tokenizer.decode([i], keep_special=True) for i in ids]
+    pieces = [readable_piece(tokenizer, i) for i in ids]
     if as_json:
         print(json.dumps({"ids": ids, "pieces": pieces}, ensure_ascii=False))
         return
     print("|".join(pieces))
     print(f"{len(ids)} tokens, {len(given.encode()) / max(1, len(ids)):.2f} bytes a token")
+
+
+def _given(text: str | None) -> str:
+    """The text of the command line, else of standard input."""
+    where = "standard input" if text is None else "TEXT"
+    data = sys.stdin.buffer.read() if text is None else text.encode("utf-8", "surrogateescape")
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        found = f"byte 0x{data[error.start]:02x} at {error.start}"
+        hint = "convert it first, for example with iconv -f GB18030 -t UTF-8"
+        raise UserError(f"the text is not UTF-8: {found}", where=where, hint=hint) from None
+
+
+def readable_piece(tokenizer: Tokenizer, piece: int) -> str:
+    """The text of a piece; bytes that are no whole character as `<e6>`."""
+    text = tokenizer.decode([piece], keep_special=True)
+    spelled = str(tokenizer.inner.id_to_token(piece))
+    if "\ufffd" not in text:
+        return text
+    if len(spelled) == 6 and spelled.startswith("<0x"):  # a byte as sentencepiece's models spell it
+        return f"<{spelled[3:5].lower()}>"
+    values = _byte_alphabet()
+    if not all(character in values for character in spelled):
+        return text
+    escaped = bytes(values[character] for character in spelled).decode("utf-8", "surrogateescape")
+    return "".join(f"<{ord(c) - 0xDC00:02x}>" if 0xDC80 <= ord(c) <= 0xDCFF else c for c in escaped)
+
+
+@functools.cache
+def _byte_alphabet() -> dict[str, int]:
+    """The byte that each character of a byte-level vocabulary stands for: GPT-2's alphabet.
+
+    Printable Latin-1 characters stand for themselves, the other bytes, in order, for the characters from 256 on.
+    """
+    printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    others = [byte for byte in range(256) if byte not in printable]
+    return {chr(byte): byte for byte in printable} | {chr(256 + i): byte for i, byte in enumerate(others)}
 
 
 def inspect(folder: TokenizerArgument, as_json: JsonOption = False) -> None:

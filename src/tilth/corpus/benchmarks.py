@@ -7,13 +7,15 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain, islice
 from typing import Any
 
 from tilth.base.errors import UserError, nearest
 from tilth.corpus.settings import DecontaminateSettings
 from tilth.corpus.sources import InputFile
+from tilth.corpus.sources.formats import ONE_ARRAY, is_one_array, records, too_long
 from tilth.corpus.sources.records import lookup
-from tilth.corpus.sources.streams import Stream, lines
+from tilth.corpus.sources.streams import Stream
 
 _HAN_OR_KANA = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]")
 _WORD = re.compile(r"[^\W\u3040-\u30ff\u3400-\u9fff]+")
@@ -52,13 +54,15 @@ def units(text: str) -> tuple[int, bool]:
 
 def _items_of(file: InputFile, fields: Sequence[str]) -> Iterator[Item]:
     stream = Stream(file.path)
-    for line in lines(stream, _LONGEST):
+    found = records(stream, _LONGEST)
+    begin = list(islice(found, 2))
+    if is_one_array(begin):
+        raise UserError(f"the benchmark cannot be read: it is {ONE_ARRAY}", where=str(file.path))
+    for line in chain(begin, found):
         where = f"{file.path}:{line.number}"
         if line.data is None or not line.whole:
-            reason = stream.torn.reason if stream.torn else f"longer than {_LONGEST} bytes"
+            reason = stream.torn.reason if stream.torn else too_long(_LONGEST)
             raise UserError(f"the benchmark cannot be read to its end: {reason}", where=where)
-        if not line.data.strip():
-            continue
         try:
             record = json.loads(line.data.decode("utf-8-sig"))
         except ValueError as error:

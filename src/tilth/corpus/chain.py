@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tilth.base.errors import UserError
+from tilth.base.errors import UserError, nearest
 from tilth.base.expression import Condition
 from tilth.corpus.document import COLUMNS, SIGNAL
 from tilth.corpus.settings import CorpusSettings
@@ -47,6 +47,7 @@ def build_chain(settings: CorpusSettings, benchmarks: Sequence[InputFile] = ()) 
         step = _make(name, name if counts[name] == 1 else f"{name}.{counts[name]}", settings, benchmarks)
         if step is not None:
             steps.append(step)
+    _check_names(settings)
     stale = _check(steps, settings)
     cut = next((i for i, step in enumerate(steps) if isinstance(step, Decide)), len(steps))
     return Chain(tuple(steps[:cut]), _segments(steps[cut:]), stale)
@@ -99,6 +100,22 @@ def _make(kind: str, name: str, settings: CorpusSettings, benchmarks: Sequence[I
     raise ValueError(kind)
 
 
+def _check_names(settings: CorpusSettings) -> None:
+    """Conditions name columns that can be there at all."""
+    conditions = [(f"corpus.rules.{i}.where", rules.where) for i, rules in enumerate(settings.rules)]
+    conditions += [(f"corpus.repeat.{i}.where", entry.where) for i, entry in enumerate(settings.repeat)]
+    asked = [(field, text, name) for field, text in conditions if text for name in Condition(text).names]
+    if all(name in COLUMNS for _, _, name in asked):
+        return
+    from tilth.corpus.measure import MeasureStep
+
+    measured = MeasureStep("measure", settings.measure).adds()
+    known = {*COLUMNS, *measured, *(SIGNAL + name for source in settings.sources for name in source.signals)}
+    for field, text, name in asked:
+        if name not in known:
+            raise UserError(f"{text!r}: there is no column {name!r}", where=field, hint=nearest(name, known))
+
+
 def _check(steps: Sequence[Step], settings: CorpusSettings) -> frozenset[str]:
     """Every column that a step reads must have been measured, and not be changed by an edit since."""
     measured = {SIGNAL + name for source in settings.sources for name in source.signals}
@@ -129,11 +146,8 @@ def _demand(column: str, who: str, measured: set[str], changed_by: dict[str, str
             hint=f"write `measure` again between {changed_by[column]!r} and it",
         )
     if column not in measured:
-        known = sorted(measured | set(COLUMNS))
-        similar = f"; measured so far: {', '.join(known)}" if measured else ""
         raise UserError(
-            f"corpus.steps: {who} reads {column!r}, which no step before it measures{similar}",
-            hint="write `measure` before it, or correct the name",
+            f"corpus.steps: {who} reads {column!r}, which no step before it measures", hint="write `measure` before it"
         )
 
 

@@ -17,6 +17,7 @@ from tilth.base.errors import UserError, nearest
 from tilth.base.files import read_json
 from tilth.base.keyed import stable_hash
 from tilth.corpus.shards import read_groups, shard_paths
+from tilth.corpus.work import UNREADABLE
 
 PARTS = ("documents", "holdout", "rejected")
 
@@ -36,18 +37,39 @@ def find_corpus(folder: Path) -> Path:
 
 
 def overview(corpus: Path) -> dict[str, Any]:
-    """The counts of the report, and how many documents each rule rejected, the most first."""
+    """The counts of the report, how many documents each rule rejected, the most first, and what could not be read."""
     report = read_json(corpus / "report.json")
     counts = {k: report[k] for k in report if k.startswith(("records", "unreadable", "documents", "bytes"))}
     rules = {k: row["documents"] for k, row in sorted(report["by_rule"].items(), key=lambda i: -i[1]["documents"])}
-    return {"corpus": str(corpus), **counts, "rejected by": rules}
+    told = {"warnings": report["warnings"]} if "warnings" in report else {}
+    unread = unreadable_list(corpus) if report["unreadable"] else None
+    listed = {"unreadable_list": str(unread)} if unread else {}
+    return {"corpus": str(corpus), **counts, **listed, **told, "rejected by": rules}
 
 
-def sample(corpus: Path, count: int = 10, *, part: str = "documents", key: str = "sample") -> list[dict[str, Any]]:
-    """`count` documents at random, the same ones each time: those with the lowest keyed hashes of their ids."""
-    chosen = heapq.nsmallest(
-        count, ((stable_hash(key, id_), id_) for group in _groups(corpus, part, ["id"]) for id_ in _values(group, "id"))
+def unreadable_list(corpus: Path) -> Path | None:
+    """The list of the records that could not be read: with the measured documents that the corpus was made of."""
+    artifact = corpus / "artifact.json"
+    inputs = read_json(artifact).get("inputs", {}) if artifact.exists() else {}
+    found = corpus.parent / f"measure-{inputs.get('measured')}" / UNREADABLE
+    return found if found.exists() else None
+
+
+def sample(
+    corpus: Path, count: int = 10, *, part: str = "documents", rule: str = "", key: str = "sample"
+) -> list[dict[str, Any]]:
+    """`count` documents at random, the same ones each time: those with the lowest keyed hashes of their ids.
+
+    With a `rule`, of the part `rejected`, only documents that it rejected.
+    """
+    columns = ["id", "step", "rule"] if rule else ["id"]
+    ids = (
+        row["id"]
+        for group in _groups(corpus, _known(part), columns)
+        for row in group.to_pylist()
+        if _rejected_by(row, rule)
     )
+    chosen = heapq.nsmallest(count, ((stable_hash(key, id_), id_) for id_ in ids))
     wanted = {id_: number for number, (_, id_) in enumerate(chosen)}
     found = _with_ids(corpus, part, list(wanted))
     return sorted(found, key=lambda row: wanted[row["id"]])
@@ -66,7 +88,7 @@ def grep(
         raise UserError(f"not a regular expression: {pattern!r} ({error})") from None
     places = (
         (row, match)
-        for group in _groups(corpus, part, ["id", "domain", "text"])
+        for group in _groups(corpus, _known(part), ["id", "domain", "text"])
         for row in group.to_pylist()
         for match in expression.finditer(row["text"])
     )
@@ -78,18 +100,23 @@ def grep(
     return _first((show(*place) for place in islice(places, limit)), places)
 
 
-def rejected(corpus: Path, rule: str = "", *, limit: int = 20) -> list[dict[str, Any]]:
+def rejected(corpus: Path, rule: str = "", *, limit: int = 20, count: int | None = None) -> list[dict[str, Any]]:
     """Documents that a rule rejected (`near_duplicate` or `near/near_duplicate`; empty: any): value and partner too.
 
-    Where there are more than `limit`, a final entry says how many more: `{"more": n}`.
+    Where there are more than `limit`, a final entry says how many more: `{"more": n}`. With `count`, so many of them at
+    random instead.
     """
     known = read_json(corpus / "report.json")["by_rule"]
     if rule and rule not in known and rule not in {name.partition("/")[2] for name in known}:
         raise UserError(f"no document was rejected by {rule!r}", hint=nearest(rule, known))
-    found = (
-        row for row in _rows(corpus, "rejected") if not rule or rule in (row["rule"], f"{row['step']}/{row['rule']}")
-    )
+    if count is not None:
+        return sample(corpus, count, part="rejected", rule=rule)
+    found = (row for row in _rows(corpus, "rejected") if _rejected_by(row, rule))
     return _first(islice(found, limit), found)
+
+
+def _rejected_by(row: dict[str, Any], rule: str) -> bool:
+    return not rule or rule in (row["rule"], f"{row['step']}/{row['rule']}")
 
 
 def story(corpus: Path, document: str) -> dict[str, Any]:
@@ -99,7 +126,7 @@ def story(corpus: Path, document: str) -> dict[str, Any]:
             row = found[0]
             break
     else:
-        raise UserError(f"there is no document {document!r} in {corpus}", hint="ids are listed by `tilth look`")
+        raise UserError(f"there is no document {document!r} in {corpus}", hint="--sample 5 and --grep show ids")
     partner = row.get("partner", "")
     return {
         "part": part,
@@ -110,7 +137,10 @@ def story(corpus: Path, document: str) -> dict[str, Any]:
 
 
 def difference(left: Path, right: Path, *, examples: int = 5) -> dict[str, Any]:
-    """How two corpora differ: documents that moved between kept, hold-out and rejected, and texts that changed."""
+    """How two corpora differ, seen as steps from the `left` to the `right` one.
+
+    Documents that moved between kept, hold-out and rejected, and texts that changed.
+    """
     before, after = _places(left), _places(right)
     moves: dict[str, dict[str, Any]] = {}
     changed: list[str] = []
@@ -126,7 +156,9 @@ def difference(left: Path, right: Path, *, examples: int = 5) -> dict[str, Any]:
     reports = [read_json(folder / "report.json") for folder in (left, right)]
     names = ("documents_in", "documents_kept", "documents_holdout", "documents_rejected", "bytes_kept")
     return {
-        "counts": {name: [report[name] for report in reports] for name in names},
+        "from": str(left),
+        "to": str(right),
+        "counts": {name: {"from": reports[0][name], "to": reports[1][name]} for name in names},
         "moved": dict(sorted(moves.items())),
         "changed": {"documents": len(changed), "examples": changed[:examples]},
     }
@@ -177,5 +209,7 @@ def _groups(corpus: Path, part: str, columns: Sequence[str] | None) -> Iterator[
         yield from read_groups(path, columns)
 
 
-def _values(group: Any, name: str) -> list[Any]:
-    return list(group.column(name).to_pylist())
+def _known(part: str) -> str:
+    if part not in PARTS:
+        raise UserError(f"a corpus has no part {part!r}", hint=f"its parts are {', '.join(PARTS)}")
+    return part

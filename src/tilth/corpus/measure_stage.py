@@ -13,7 +13,7 @@ import numpy as np
 from tilth.base.errors import UserError
 from tilth.base.files import atomic_file, read_json, write_json
 from tilth.base.pool import map_units
-from tilth.base.progress import Progress
+from tilth.base.progress import Progress, note
 from tilth.corpus import tally
 from tilth.corpus.chain import build_chain
 from tilth.corpus.document import SIGNAL, distinct_id, edit_schema, schema, text_bytes
@@ -25,12 +25,12 @@ from tilth.corpus.sources import InputFile, Unit, plan_units, read_unit
 from tilth.corpus.sources.batches import source_signals
 from tilth.corpus.steps import Measure
 from tilth.corpus.tally import StepTally
-from tilth.corpus.work import claim
+from tilth.corpus.work import UNREADABLE, claim
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-VERSION = 2
+VERSION = 3
 
 
 @dataclass(frozen=True)
@@ -67,14 +67,29 @@ def measure_stage(
             bar.add(sum(file.size for file in task.unit.files))
     _finish(tasks, results)
     report = measure_report(results)
+    if lacking := _lacking(tasks, results):
+        report["warnings"] = lacking
     write_json(out_dir / "report.json", report)
     if report["documents_out"] == 0:
         reason = next((r for result in results for r in result["reasons"]), "the files are empty")
         raise UserError(
             f"none of {report['records_read']} records in {len(files)} files could be read: {reason}",
-            hint=f"see {out_dir / 'unreadable.jsonl'}; set `format` or `fields` of the source",
+            hint=f"see {out_dir / UNREADABLE}; a source listed in the recipe, or in the --config of tilth corpus, "
+            "can say its `format` and `fields: {text: NAME}`",
         )
+    for warning in lacking:
+        note(warning)
     return report
+
+
+def _lacking(tasks: Sequence[_Task], results: Sequence[dict[str, Any]]) -> list[str]:
+    """What the sources' settings name and no record of the source has."""
+    left: dict[int, set[str]] = {}
+    for task, result in zip(tasks, results, strict=True):
+        if result["documents_in"]:
+            source, names = task.unit.files[0].source, set(result["lacking"])
+            left[source] = left.get(source, names) & names
+    return [f"sources.{i}: no record has the field {name!r}" for i in sorted(left) for name in sorted(left[i])]
 
 
 def _key(settings: CorpusSettings, files: Sequence[InputFile]) -> dict[str, Any]:
@@ -102,7 +117,7 @@ def _measure_unit(task: _Task) -> dict[str, Any]:
         atomic_file(task.work / "unreadable" / f"{task.name}.jsonl") as aside,
         aside.open("w", encoding="utf-8") as unreadable,
     ):
-        for batch in read_unit(task.unit, task.settings.sources):
+        for batch in read_unit(task.unit, task.settings.sources, result.lacking):
             for record in batch.unreadable:
                 unreadable.write(json.dumps(asdict(record)) + "\n")
                 result.refuse(record.reason, record.bytes)
@@ -127,6 +142,7 @@ class _Result:
         self.steps: list[StepTally] = []
         self.unreadable = self.unreadable_bytes = 0
         self.reasons: list[str] = []
+        self.lacking: set[str] = set()
         self.domains: dict[str, dict[str, int]] = {}
         self.documents_in = self.bytes_in = self.documents_out = 0
 
@@ -162,6 +178,7 @@ class _Result:
             "unreadable": self.unreadable,
             "unreadable_bytes": self.unreadable_bytes,
             "reasons": self.reasons,
+            "lacking": sorted(self.lacking),
             "domains": born,
             "steps": [step.to_json() for step in self.steps],
         }
@@ -214,7 +231,7 @@ def _finish(tasks: Sequence[_Task], results: Sequence[dict[str, Any]]) -> None:
         if len(rows):
             _rename(path, task.unit.index, rows)
         _write_edits(task, rows)
-    with atomic_file(tasks[0].out / "unreadable.jsonl") as aside, aside.open("wb") as joined:
+    with atomic_file(tasks[0].out / UNREADABLE) as aside, aside.open("wb") as joined:
         for task in tasks:
             joined.write((task.work / "unreadable" / f"{task.name}.jsonl").read_bytes())
     for task, result in zip(tasks, results, strict=True):

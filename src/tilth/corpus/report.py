@@ -61,6 +61,8 @@ def corpus_report(measured: dict[str, Any], passes: Sequence[Sequence[dict[str, 
         "by_domain": _by_domain([measured["by_domain"], domains]),
         "funnel": [*measured["funnel"], *map(_funnel_entry, steps)],
     }
+    if "warnings" in measured:
+        report["warnings"] = measured["warnings"]
     tally.same("corpus: records", report["records_read"], report["documents_in"] + report["unreadable"])
     out = report["documents_kept"] + report["documents_holdout"] + report["documents_rejected"]
     tally.same("corpus: documents", report["documents_in"] + born, out)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
 from tilth.base.settings import Count, Settings
 from tilth.corpus.document import SIGNATURE
@@ -36,6 +37,28 @@ DEFAULT_STEPS: tuple[StepName, ...] = (
 )
 
 
+_FIELD = re.compile(r"\{field:([^{}]+)\}")
+
+
+def template_field(value: str) -> str:
+    """The NAME of a `{field:NAME}`; empty for any other value."""
+    match = _FIELD.fullmatch(value)
+    return match.group(1) if match else ""
+
+
+def check_template(value: str) -> str:
+    """The value, if it is plain text, `{stem}` (in it, too), or `{field:NAME}` and nothing else; else `ValueError`."""
+    rest = value.replace("{stem}", "")
+    if not template_field(value) and ("{" in rest or "}" in rest):
+        alone = "{field:NAME} stands alone; " if _FIELD.search(rest) else ""
+        raise ValueError(f"{value!r} is no template; {alone}known are plain text, {{stem}} and {{field:NAME}}")
+    return value
+
+
+Template = Annotated[str, AfterValidator(check_template)]
+"""A label: plain text, `{stem}` for the file's name without extensions, or `{field:NAME}` for the record's own."""
+
+
 def _as_list(value: object) -> object:
     return [value] if isinstance(value, str | dict) else value
 
@@ -55,16 +78,16 @@ class SourceSettings(Settings):
     """In a folder: no files or folders that match one of these globs. Hidden ones are left out unless included."""
     fields: dict[str, str] = {}
     """Document column: field of the record (dotted for nested ones), for example `text: content`."""
-    domain: str = ""
+    domain: Template = ""
     """A fixed name, `{stem}` (the file's name without extensions) or `{field:NAME}`, in place of the record's own;
     empty: the record's own."""
-    default_domain: str = ""
+    default_domain: Template = ""
     """The same for records that name no domain (or lack the field of `domain`); the others keep theirs."""
-    language: str = ""
+    language: Template = ""
     """As `domain`, for the language."""
-    source: str = ""
+    source: Template = ""
     """As `domain`, for the source."""
-    license: str = ""
+    license: Template = ""
     """As `domain`, for the licence."""
     signals: dict[str, str] = {}
     """Numbers of the record to keep as columns (`votes: score.up` becomes `signal.votes`; NaN where absent)."""
@@ -190,10 +213,9 @@ class RepeatSettings(Settings):
     @field_validator("where")
     @classmethod
     def _is_condition(cls, value: str) -> str:
-        from tilth.base.expression import Condition
+        from tilth.base.expression import check_condition
 
-        Condition(value)
-        return value
+        return check_condition(value)
 
 
 class CorpusSettings(Settings):

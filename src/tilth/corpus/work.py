@@ -10,12 +10,14 @@ import numpy as np
 
 from tilth.base.files import clear_leftovers, fingerprint, read_json, remove, write_json
 
+UNREADABLE = "unreadable.jsonl"
+"""The list of records that could not be read."""
 OUTPUTS = (
     "documents",
     "holdout",
     "rejected",
     "edits",
-    "unreadable.jsonl",
+    UNREADABLE,
     "contamination.jsonl",
     "report.json",
 )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from pydantic import field_validator
 
-from tilth.base.expression import Condition
+from tilth.base.expression import check_condition
 from tilth.base.settings import Settings
 
 
@@ -45,9 +45,7 @@ class PublishedRules(Settings):
     @field_validator("where")
     @classmethod
     def _is_condition(cls, where: str | None) -> str | None:
-        if where is not None:
-            Condition(where)
-        return where
+        return where if where is None else check_condition(where)
 
     def rules(self) -> list[Rule]:
         """The rules that are switched on, in the order in which they are asked."""

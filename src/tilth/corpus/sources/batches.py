@@ -13,7 +13,7 @@ from tilth.corpus.sources import formats
 from tilth.corpus.sources.docstrings import read_docstrings
 from tilth.corpus.sources.files import InputFile, Unit
 from tilth.corpus.sources.formats import Record, Unreadable
-from tilth.corpus.sources.records import Mapper, Row
+from tilth.corpus.sources.records import Mapper, Row, named_fields
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -57,12 +57,17 @@ def source_signals(sources: Sequence[SourceSettings]) -> tuple[str, ...]:
     return tuple(sorted({name for source in sources for name in source.signals}))
 
 
-def read_unit(unit: Unit, sources: Sequence[SourceSettings]) -> Iterator[Batch]:
-    """Every record of the unit: in `table` or in `unreadable`. The cuts between batches depend on the input alone."""
+def read_unit(unit: Unit, sources: Sequence[SourceSettings], lacking: set[str] | None = None) -> Iterator[Batch]:
+    """Every record of the unit: in `table` or in `unreadable`. The cuts between batches depend on the input alone.
+
+    After the last batch `lacking` holds the fields that the source's settings name and no record has.
+    """
     signals = source_signals(sources)
+    lacking = set() if lacking is None else lacking
+    lacking |= {name for file in unit.files for name in named_fields(sources[file.source])}
     pending = _Pending()
     for file in unit.files:
-        for record in _read_file(file, sources[file.source], signals):
+        for record in _read_file(file, sources[file.source], signals, lacking):
             if isinstance(record, Row):
                 pending.rows.append(record)
                 pending.bytes += record.bytes
@@ -75,10 +80,16 @@ def read_unit(unit: Unit, sources: Sequence[SourceSettings]) -> Iterator[Batch]:
         yield Batch(_table(pending.rows, signals), pending.unreadable)
 
 
-def _read_file(file: InputFile, source: SourceSettings, signals: tuple[str, ...]) -> Iterator[Record]:
-    mapper = Mapper(source, file.name, signals)
+def _read_file(
+    file: InputFile, source: SourceSettings, signals: tuple[str, ...], lacking: set[str]
+) -> Iterator[Record]:
+    mapper = Mapper(source, file.name, signals, lacking)
+    too_long = formats.too_long(source.largest_record)
     try:
-        yield from _READERS[file.format](file.path, mapper, source.largest_record)
+        for record in _READERS[file.format](file.path, mapper, source.largest_record):
+            if isinstance(record, Unreadable) and record.reason.endswith(too_long):
+                record.reason += ", the source's `largest_record`"
+            yield record
     except OSError as error:
         yield Unreadable(file.name, 0, f"cannot be read: {error.strerror or error}", file.size)
 

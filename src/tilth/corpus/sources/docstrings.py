@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
-from tilth.corpus.sources.formats import Record, Unreadable, decode
+from tilth.corpus.sources.formats import Record, Unreadable, decode, too_long
 from tilth.corpus.sources.records import Mapper, Unusable
 
 SHORTEST = 200
@@ -21,7 +21,7 @@ def read_docstrings(path: Path, mapper: Mapper, limit: int) -> Iterator[Record]:
     """
     size = path.stat().st_size
     if size > limit:
-        yield Unreadable(mapper.file, 0, f"longer than {limit} bytes", size)
+        yield Unreadable(mapper.file, 0, too_long(limit), size)
         return
     try:
         source, _ = decode(path.read_bytes())

@@ -60,27 +60,56 @@ class Unit:
     files: tuple[InputFile, ...]
 
 
-def find_files(sources: Sequence[SourceSettings], base: Path) -> list[InputFile]:
+def find_files(
+    sources: Sequence[SourceSettings],
+    base: Path,
+    *,
+    called: str | Sequence[str] = "corpus.sources",
+    hint: str = "paths are relative to the recipe's folder",
+) -> list[InputFile]:
     """Every input file, in the order of the sources and by name inside each; a file is read once in a format.
 
-    Raises `UserError` where a source matches nothing, or names a format that another command reads.
+    `called` is what messages call the sources: a field, of which they are the items, or a name for each; `hint` says
+    what to look at where nothing matches. Raises `UserError` where a source matches nothing, or names a format that
+    another command reads.
     """
     if not sources:
         raise UserError("the corpus has no sources", hint="add `sources: [{path: data/*.jsonl.zst}]`")
+    names = [f"{called}.{i}" for i in range(len(sources))] if isinstance(called, str) else called
     found: list[InputFile] = []
     seen: set[tuple[str, str]] = set()
     for index, source in enumerate(sources):
-        before = len(found)
-        for file in _matches(source, index, base):
+        matches = list(_matches(source, index, base))
+        fresh = [file for file in matches if _once(file) not in seen]
+        if not matches:
+            raise _nothing_there(source, base, names[index], hint)
+        if not fresh:
+            raise UserError(
+                f"every file of {source.path!r} is read by a source before it", where=names[index], hint="remove it"
+            )
+        for file in fresh:
             if _once(file) not in seen:
                 seen.add(_once(file))
                 found.append(file)
-        if len(found) == before:
-            raise UserError(
-                f"source {index + 1} matches no file: {source.path!r} (looked from {base})",
-                hint="paths are relative to the recipe; check include and exclude, and that no source before has it",
-            )
     return found
+
+
+def _nothing_there(source: SourceSettings, base: Path, name: str, hint: str) -> UserError:
+    """Why a source matches no file."""
+    root = _root(source, base)
+    if root.is_dir():
+        narrowed = " that include and exclude leave" if source.include or source.exclude else ""
+        return UserError(f"the folder {source.path!r} holds no file{narrowed}", where=name)
+    folder = _fixed_folder(root)
+    seen = "" if Path(source.path).is_absolute() else f" seen from {base}"
+    missing = next((part for part in (*reversed(folder.parents), folder) if not part.exists()), None)
+    reason = f"; there is no folder {missing}" if missing else ""
+    return UserError(f"no file matches {source.path!r}{seen}{reason}", where=name, hint=hint)
+
+
+def _root(source: SourceSettings, base: Path) -> Path:
+    """The file, folder or glob that the source names, seen from `base`."""
+    return Path(base, os.path.expanduser(source.path.replace("{python}", sysconfig.get_path("stdlib"))))
 
 
 def _once(file: InputFile) -> tuple[str, str]:
@@ -104,8 +133,7 @@ def plan_units(files: Sequence[InputFile]) -> list[Unit]:
 
 
 def _matches(source: SourceSettings, index: int, base: Path) -> Iterator[InputFile]:
-    pattern = os.path.expanduser(source.path.replace("{python}", sysconfig.get_path("stdlib")))
-    root = Path(base, pattern)
+    root = _root(source, base)
     if root.is_dir():
         for relative in sorted(_walk(root, source.include, source.exclude)):
             path = root / relative

@@ -6,9 +6,9 @@ import codecs
 import csv
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import zip_longest
+from itertools import chain, islice, zip_longest
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -52,21 +52,59 @@ class RecordMapper(Protocol[Made]):
 
 
 def read_jsonl(path: Path, mapper: RecordMapper[Made], limit: int) -> Iterator[Made | Unreadable]:
-    """JSON Lines; empty lines are no records. A tear is one unreadable record, whatever came before it is kept."""
-    stream, number = Stream(path), 0
-    for line in lines(stream, limit):
+    """JSON Lines; empty lines are no records. A tear is one unreadable record, whatever came before it is kept.
+
+    A file that is one JSON array is one unreadable record too: its lines are no records.
+    """
+    stream = Stream(path)
+    found = records(stream, limit)
+    begin = list(islice(found, 2))
+    if is_one_array(begin):
+        yield Unreadable(mapper.file, begin[0].number, ONE_ARRAY, path.stat().st_size)
+        return
+    for line in chain(begin, found):
         if not line.whole:
             yield from _torn_line(line, stream, mapper)
             return
-        if line.data is not None and not line.data.strip():
-            continue
-        number += 1
         yield _json_record(line, mapper, limit)
+
+
+def records(stream: Stream, limit: int) -> Iterator[Line]:
+    """The lines of JSON Lines that are not blank; a torn one is given however it looks."""
+    return (line for line in lines(stream, limit) if not line.whole or line.data is None or line.data.strip())
+
+
+ONE_ARRAY = "one JSON array, where JSON Lines is expected, an object a line (jq -c '.[]' FILE makes it so)"
+
+
+def is_one_array(begin: Sequence[Line]) -> bool:
+    """Whether a file that begins with these records (two, if it has so many) is one array of objects."""
+    if not begin:
+        return False
+    data = begin[0].head if begin[0].data is None else begin[0].data
+    opens = _ARRAY.match(data.removeprefix(codecs.BOM_UTF8)) is not None
+    return opens and (len(begin) == 1 or (begin[0].data is not None and not _is_json(begin[0].data)))
+
+
+_ARRAY = re.compile(rb"\s*\[\s*(\{|$)")
+
+
+def _is_json(data: bytes) -> bool:
+    try:
+        json.loads(data)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def too_long(limit: int) -> str:
+    """The reason why a record of more bytes is not read."""
+    return f"longer than {limit:,} bytes"
 
 
 def _json_record(line: Line, mapper: RecordMapper[Made], limit: int) -> Made | Unreadable:
     if line.data is None:
-        return Unreadable(mapper.file, line.number, f"longer than {limit} bytes", line.size)
+        return Unreadable(mapper.file, line.number, too_long(limit), line.size)
     try:
         data = line.data
         if line.number == 1 and data.startswith(codecs.BOM_UTF8):
@@ -124,7 +162,7 @@ def _mapped(record: object, number: int, mapper: RecordMapper[Made], limit: int)
     except Unusable as error:
         return Unreadable(mapper.file, number, str(error), len(str(record)))
     if row.bytes > limit:
-        return Unreadable(mapper.file, number, f"longer than {limit} bytes", row.bytes)
+        return Unreadable(mapper.file, number, too_long(limit), row.bytes)
     return row
 
 
@@ -179,7 +217,7 @@ class _CsvRows:
                 raise StopIteration  # the tear runs through a field that was opened on a line before it
             self.line = self.reader.line_num
             if self._too_long:
-                return f"longer than {self.limit} bytes"
+                return too_long(self.limit)
             if row:
                 return row
 
@@ -202,7 +240,7 @@ def read_text(path: Path, mapper: Mapper, limit: int) -> Iterator[Record]:
     for piece in stream:
         size += len(piece)
         if size > limit:
-            yield Unreadable(mapper.file, 0, f"longer than {limit} bytes", max(size, path.stat().st_size))
+            yield Unreadable(mapper.file, 0, too_long(limit), max(size, path.stat().st_size))
             return
         pieces.append(piece)
     data = b"".join(pieces)

@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from tilth.corpus.document import LABELS, record_id
-from tilth.corpus.settings import SourceSettings
+from tilth.corpus.settings import SourceSettings, template_field
 
 TEXT_NAMES = ("text", "content", "raw_content")
 """Fields under which published data sets keep the text."""
@@ -23,6 +23,9 @@ _ALIASES: dict[str, tuple[str, ...]] = {
     "license": ("license",),
 }
 """Names under which published data sets (C4, RefinedWeb, Dolma, the Pile, SlimPajama, Wikipedia) keep a column."""
+
+
+_LISTED = 8
 
 
 class Unusable(ValueError):
@@ -42,11 +45,20 @@ class Row:
     bytes: int
 
 
-class Mapper:
-    """Builds rows for one input file: field names, templates for labels, unknown fields into `meta`."""
+def named_fields(settings: SourceSettings) -> set[str]:
+    """The fields of records that a source's settings name."""
+    labels = (settings.domain, settings.default_domain, settings.language, settings.source, settings.license)
+    return {*settings.fields.values(), *settings.signals.values(), *filter(None, map(template_field, labels))}
 
-    def __init__(self, settings: SourceSettings, file: str, signals: tuple[str, ...]) -> None:
-        self.file = file
+
+class Mapper:
+    """Builds rows for one input file: field names, templates for labels, unknown fields into `meta`.
+
+    What a record has is taken out of `lacking`, so that in the end the fields are left that none has.
+    """
+
+    def __init__(self, settings: SourceSettings, file: str, signals: tuple[str, ...], lacking: set[str]) -> None:
+        self.file, self.lacking = file, lacking
         self.names = {column: (settings.fields.get(column), *_ALIASES[column]) for column in _ALIASES}
         self.fixed = {
             label: _template(value, file)
@@ -60,13 +72,15 @@ class Mapper:
         """The document of record `number` (from 1); raises `Unusable` with the reason."""
         if not isinstance(record, dict):
             raise Unusable(f"not an object but {_kind(record)}")
+        if self.lacking:
+            self.lacking -= {name for name in self.lacking if lookup(record, name) is not None}
         used: set[str] = set()
         text = self._find(record, "text", used)
         if text is None:
-            raise Unusable(f"no text: there is no field {' or '.join(repr(n) for n in self.names['text'] if n)}")
+            raise Unusable(self._without_text(record))
         if not isinstance(text, str):
             raise Unusable(f"the text is not a string but {_kind(text)}")
-        if not text:
+        if not text or text.isspace():
             raise Unusable("no text: it is empty")
         labels = tuple(self._label(record, label, used) for label in LABELS)
         own = _plain(self._find(record, "id", used))
@@ -77,6 +91,16 @@ class Mapper:
         for name, value in (("id", own), ("parent", parent), *zip(LABELS, labels, strict=True)):
             encodable(value, name)
         return Row(own or record_id(self.file, number), text, labels, parent, meta, numbers, size)
+
+    def _without_text(self, record: dict[str, Any]) -> str:
+        wanted = [name for name in self.names["text"] if name]
+        null = next((name for name in wanted if name in record), None)
+        if null:
+            return f"no text: the field {null!r} is null"
+        there = [repr(name) for name in record]
+        more = f" and {len(there) - _LISTED} more" if len(there) > _LISTED else ""
+        fields = f"the fields are {', '.join(there[:_LISTED])}{more}" if there else "the record is empty"
+        return f"no text: there is no field {' or '.join(map(repr, wanted))}; {fields}"
 
     def _find(self, record: dict[str, Any], column: str, used: set[str]) -> Any:
         for name in self.names[column]:
@@ -101,8 +125,8 @@ class _Template:
 
 
 def _template(value: str, file: str) -> _Template:
-    if value.startswith("{field:") and value.endswith("}"):
-        return _Template("", value[len("{field:") : -1])
+    if field := template_field(value):
+        return _Template("", field)
     return _Template(value.replace("{stem}", stem(file)))
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 _CHUNK = 1 << 18
+_HEAD = 64
 
 
 @dataclass
@@ -85,16 +86,20 @@ class Line:
     whole: bool = True
     """False for a last line that a tear cut off."""
     quotes: int = 0
-    """Of a line longer than the limit: how many quotation marks it holds."""
+    """Of a line longer than the limit: how many quotation marks it holds ..."""
+    head: bytes = b""
+    """... and its first bytes."""
 
 
 def lines(stream: Stream, limit: int) -> Iterator[Line]:
     """The lines of a stream, numbered from 1. Memory is bounded by `limit` bytes a line."""
     held: list[bytes] = []
-    number, size, quotes = 1, 0, 0
+    number, size, quotes, head = 1, 0, 0, b""
 
     def line(whole: bool = True) -> Line:
-        return Line(number, b"".join(held), size, whole) if size <= limit else Line(number, None, size, whole, quotes)
+        if size <= limit:
+            return Line(number, b"".join(held), size, whole)
+        return Line(number, None, size, whole, quotes, head)
 
     for piece in stream:
         first, *others = piece.split(b"\n")
@@ -102,11 +107,11 @@ def lines(stream: Stream, limit: int) -> Iterator[Line]:
         size += len(first)
         if size > limit:
             quotes += sum(part.count(b'"') for part in held)
-            held = []
+            head, held = head or b"".join(held)[:_HEAD], []
         for other in others:
             yield line()
-            number, held, size, quotes = number + 1, [other], len(other), 0
+            number, held, size, quotes, head = number + 1, [other], len(other), 0, b""
             if size > limit:
-                quotes, held = other.count(b'"'), []
+                quotes, head, held = other.count(b'"'), other[:_HEAD], []
     if size or stream.torn:
         yield line(whole=stream.torn is None)

@@ -1,0 +1,112 @@
+"""`tilth corpus`, `tilth look` and `tilth tokenizer` as people call them, and what they say of mistakes."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.corpus.helpers import ENGLISH, write_jsonl
+from tests.pipeline.conftest import command, tilth
+from tilth.cli.look import as_text
+from tilth.tokens.tokenizer import train_bpe
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.CompletedProcess[str]]:
+    """A corpus of a few documents, one of them unreadable and three of them twice."""
+    base = tmp_path_factory.mktemp("corpus")
+    records = [{"text": f"{ENGLISH * 3}It was the field number {i}.", "id": f"d{i % 9}"} for i in range(12)]
+    records += [{"text": records[i]["text"], "id": f"twin{i}"} for i in range(3)] + [{"messages": []}]
+    write_jsonl(base / "notes.jsonl", records)
+    (base / "c.yaml").write_text("steps: [measure, exact]\n")
+    return base, tilth(
+        "corpus", base / "notes.jsonl", "--out", base / "out", "--config", base / "c.yaml", "--workers", "1"
+    )
+
+
+def test_the_end_names_the_list_of_unreadable_records_and_what_to_do_next(made) -> None:
+    base, done = made
+    assert done.returncode == 0, done.stderr
+    *_, named, next_step = done.stdout.splitlines()
+    assert named.startswith("1 records could not be read; each is named in ")
+    (line,) = Path(named.split(" in ")[-1]).read_text().splitlines()
+    assert json.loads(line)["line"] == 16
+    assert "the fields are 'messages'" in json.loads(line)["reason"]
+    assert next_step == f"look into it: tilth look {base / 'out'}"
+    assert "unreadable_list: " in tilth("look", base / "out").stdout
+
+
+def test_look_obeys_sample_and_knows_its_parts(made) -> None:
+    folder = made[0] / "out"
+    rows = json.loads(tilth("look", folder, "--rejected", "same_text", "--sample", "2", "--json").stdout)
+    assert [row["rule"] for row in rows] == ["same_text"] * 2
+    for arguments, message in (
+        (
+            ["--sample", "3", "--part", "nosuch"],
+            "a corpus has no part 'nosuch' (its parts are documents, holdout, rejected)",
+        ),
+        (["--grep", "a", "--part", "edits"], "a corpus has no part 'edits'"),
+        (["--sample", "-1"], "Invalid value for '--sample'"),
+        (["--part", "holdout"], "--part alone asks nothing"),
+        (["--grep", "a", "--rejected", "same_text"], "--grep and --rejected cannot be asked together"),
+        (["--document", "nope"], "--sample 5 and --grep show ids"),
+    ):
+        done = tilth("look", folder, *arguments)
+        assert done.returncode == 2, arguments
+        assert message in " ".join(done.stderr.replace("│", " ").split()), done.stderr
+
+
+def test_diff_says_which_corpus_is_which(made, tmp_path: Path) -> None:
+    base = made[0]
+    (tmp_path / "c.yaml").write_text("steps: [measure]\n")
+    tilth("corpus", base / "notes.jsonl", "--out", tmp_path / "out", "--config", tmp_path / "c.yaml", "--workers", "1")
+    answer = json.loads(tilth("look", base / "out", "--diff", tmp_path / "out", "--json").stdout)
+    assert [Path(answer[side]).parent for side in ("from", "to")] == [base / "out", tmp_path / "out"]
+    assert answer["counts"]["documents_rejected"] == {"from": 3, "to": 0}
+    assert answer["moved"]["rejected by same_text -> documents"]["documents"] == 3
+    assert as_text(answer).startswith(f"from: {answer['from']}\nto: {answer['to']}\ncounts:\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--out", "o"], "nothing to read (give files, globs or folders, or --config with `sources`)"),
+        (["a.txt", "--out", "o", "--workers", "0"], "Invalid value for '--workers'"),
+        (["a.txt", "--out", "o", "--domain", "{nope}"], "'{nope}' is no template"),
+    ],
+)
+def test_mistakes_in_the_corpus_command(arguments: list[str], message: str, tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text(ENGLISH)
+    done = tilth("corpus", *arguments, cwd=tmp_path)
+    assert done.returncode == 2
+    assert message in " ".join(done.stderr.replace("│", " ").split())
+    assert not (tmp_path / "o").exists()
+
+
+@pytest.fixture(scope="module")
+def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("tokenizer")
+    train_bpe(["很好很好很好 and and"] * 5, vocabulary=262).save(folder)
+    return folder
+
+
+def test_pieces_that_are_no_whole_characters_are_shown_as_bytes(tokenizer: Path) -> None:
+    shown = tilth("tokenizer", "encode", tokenizer, "天 a").stdout.splitlines()[0]
+    assert shown == "<e5>|<a4>|<a9>| |a"
+    mixed = json.loads(tilth("tokenizer", "encode", tokenizer, "很\ufffd", "--json").stdout)
+    assert "\ufffd" not in "".join(mixed["pieces"])
+    assert bytes.fromhex("".join(mixed["pieces"][-3:]).replace("<", "").replace(">", "")).decode() == "\ufffd"
+
+
+def test_text_that_is_not_utf8_is_refused(tokenizer: Path) -> None:
+    run = command("tokenizer", "encode", tokenizer)
+    told = "the text is not UTF-8: byte 0xff at 1"
+    for arguments, given, where in (([os.fsdecode(b"a\xff")], b"", "TEXT"), ([], b"a\xff", "standard input")):
+        done = subprocess.run([*run, *arguments], input=given, capture_output=True)
+        assert (done.returncode, done.stderr.decode().startswith(f"tilth: {where}: {told} (")) == (2, True)
+    done = subprocess.run([*run, "--json"], input=b"a\r\n", capture_output=True)
+    assert "".join(json.loads(done.stdout)["pieces"]) == "a\r\n"
