@@ -171,6 +171,17 @@ def test_half_precision_stays_close() -> None:
         assert (found - exact).abs().mean() < 0.1
 
 
+def test_samples_of_one_prompt_are_as_alone() -> None:
+    """Its prompt is read once, and all the same every sample is what it is by itself."""
+    model = decoder(CASES["qk_norm"], torch.float64)
+    prompts = [PROMPTS[i] for i in (2, 0, 2, 4, 2, 0)]
+    together = generate(model, prompts, max_new=9, sampling=Sampling(1.0), seeds=range(6))
+    for prompt, seed, result in zip(prompts, range(6), together, strict=True):
+        (alone,) = generate(model, [prompt], max_new=9, sampling=Sampling(1.0), seeds=[seed])
+        assert result.tokens == alone.tokens
+    assert len({tuple(together[i].tokens) for i in (0, 2, 4)}) == 3
+
+
 def test_hundreds_of_prompts_in_small_batches() -> None:
     model = decoder()
     prompts = [[i % 96, (i * 7) % 96] for i in range(200)]

@@ -154,7 +154,31 @@ class Engine:
         return [self.decoder.forward(tokens_B, positions_B, used, attention)]
 
     def _admit(self) -> list[Tensor]:
-        """Requests that join now, their prompts read: the last token's [R×H], or nothing."""
+        """Requests that join now, their prompts read: the last token's [R×H], or nothing.
+
+        A prompt that several of them share (samples of one question) is read once.
+        """
+        joining = self._joining()
+        if not joining:
+            return []
+        sharing: dict[tuple[int, ...], list[Request]] = {}
+        for request in joining:
+            sharing.setdefault(tuple(request.prompt), []).append(request)
+        lengths = [len(prompt) for prompt in sharing]
+        self.running += [request for group in sharing.values() for request in group]
+        self.cache.reserve(len(self.running), max(lengths), max(request.longest for request in self.running))
+        positions_N, attention = self.cache.fill(lengths)
+        tokens_N = torch.tensor([token for prompt in sharing for token in prompt], device=positions_N.device)
+        x_NH = self.decoder.forward(tokens_N, positions_N, max(lengths), attention)
+        x_UH = x_NH[torch.tensor(lengths, device=x_NH.device).cumsum(0) - 1]
+        if len(lengths) == len(joining):
+            return [x_UH]
+        copies = torch.tensor([len(group) for group in sharing.values()], device=x_NH.device)
+        self.cache.spread(copies.tolist())
+        return [x_UH.repeat_interleave(copies, 0)]
+
+    def _joining(self) -> list[Request]:
+        """The next in the queue that there is room for."""
         joining: list[Request] = []
         tokens = 0
         while self.waiting and len(self.running) + len(joining) < self.batch:
@@ -162,17 +186,7 @@ class Engine:
             if joining and tokens > self.prefill:
                 break
             joining.append(self.waiting.popleft())
-        if not joining:
-            return []
-        self.running += joining
-        lengths = [len(request.prompt) for request in joining]
-        limit = max(request.longest for request in self.running)
-        self.cache.reserve(len(self.running), max(lengths), limit)
-        positions_N, attention = self.cache.fill(lengths)
-        flat = [token for request in joining for token in request.prompt]
-        tokens_N = torch.tensor(flat, device=positions_N.device)
-        x_NH = self.decoder.forward(tokens_N, positions_N, max(lengths), attention)
-        return [x_NH[torch.tensor(lengths, device=x_NH.device).cumsum(0) - 1]]
+        return joining
 
     def _choose(self, logits_BV: Tensor) -> tuple[Tensor, Tensor]:
         """Next tokens and their log-probabilities; rows with the same settings are chosen together."""

@@ -183,6 +183,15 @@ class KeyValueCache:
 
         return positions_N, attention
 
+    def spread(self, copies: Sequence[int]) -> None:
+        """The last `len(copies)` rows become so many copies of each, in their order."""
+        first = len(self.lengths) - len(copies)
+        lengths = self.lengths[first:]
+        sources = [first + row for row, count in enumerate(copies) for _ in range(count)]
+        used = max(lengths)
+        self.lengths[first:] = [length for length, count in zip(lengths, copies, strict=True) for _ in range(count)]
+        self.store[:, :, first : len(self.lengths), :, :used] = self.store[:, :, sources, :, :used]
+
     def extend(self) -> tuple[Tensor, Attention]:
         """One more token for every row: their positions, and attention of each to its own row."""
         config, device, rows = self.config, self.store.device, len(self.lengths)
