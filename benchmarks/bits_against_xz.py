@@ -34,7 +34,7 @@ def compare(name: str, scores: list[dict[str, Any]], texts: list[str]) -> dict[s
 
 def main(run_folder: Path, families: list[str]) -> None:
     stages = read_json(run_folder / "outcome.json")["stages"]
-    scores = read_json(run_folder / stages["evaluate"] / "bits_per_byte.json")
+    scores = read_json(run_folder / stages["evaluate-base"] / "bits_per_byte.json")
     texts: dict[str, list[str]] = {}
     for file in sorted((run_folder / stages["corpus"] / "holdout").glob("*.parquet")):
         table = pq.read_table(file, columns=["domain", "text"])

@@ -46,7 +46,7 @@ def test_a_base_is_imported_trained_and_exported(open_model, tmp_path):
     done = tilth("run", recipe, "--runs", tmp_path / "runs", "--json")
     assert done.returncode == 0, done.stderr
     outcome = json.loads(done.stdout)
-    assert 0 < outcome["bits_per_byte"]["stories"] < 12
+    assert 0 < outcome["bits_per_byte"]["base"]["stories"] < 12
     theirs = transformers.AutoModelForCausalLM.from_pretrained(outcome["model"], dtype=torch.float32)
     before = transformers.AutoModelForCausalLM.from_pretrained(open_model, dtype=torch.float32)
     assert theirs.config.architectures == ["Qwen3ForCausalLM"]

@@ -21,8 +21,8 @@ def test_the_whole_way_then_nothing_then_only_what_changed(tiny, tmp_path):
     runs = tmp_path / "runs"
     first = run(tiny, runs)
     assert first["kept"] == []
-    assert set(first["bits_per_byte"]) >= {"stories", "arithmetic"}
-    assert all(0 < value < 12 for value in first["bits_per_byte"].values())
+    assert set(first["bits_per_byte"]["base"]) >= {"stories", "arithmetic"}
+    assert all(0 < value < 12 for value in first["bits_per_byte"]["base"].values())
     assert Path(first["report"]).stat().st_size > 10_000
     assert (Path(first["model"]) / "config.json").exists()
     report = json.loads(next((runs / "tiny").glob("corpus-*/report.json")).read_text())
@@ -39,6 +39,54 @@ def test_the_whole_way_then_nothing_then_only_what_changed(tiny, tmp_path):
     assert {"synthesize", "measure"} <= set(loosened["kept"])
     assert "corpus" in loosened["made"]
     assert loosened["source_bytes_read"] == 0
+
+
+def test_the_report_shows_the_recipe_that_the_run_folder_stands_for(tiny, tmp_path):
+    runs = tmp_path / "runs"
+    run(tiny, runs, "--until", "corpus")
+    run(tiny, runs, "corpus.near.threshold=0.7", "--until", "corpus")
+    assert "threshold: 0.7" in (runs / "tiny" / "recipe.yaml").read_text()
+    assert run(tiny, runs, "--until", "corpus")["made"] == []
+    assert "threshold: 0.7" not in (runs / "tiny" / "recipe.yaml").read_text()
+    assert "threshold: 0.7" not in (runs / "tiny" / "report.html").read_text()
+
+
+def test_a_damaged_artifact_is_made_anew_or_refused(tiny, tmp_path):
+    runs = tmp_path / "runs"
+    run(tiny, runs, "--until", "tokens")
+    whole = hashes(runs / "tiny")
+    tokens = next((runs / "tiny").glob("tokens-*")) / "train" / "tokens.bin"
+    tokens.unlink()
+    again = tilth("run", tiny, "--runs", runs, "--until", "tokens", "--json")
+    assert "is damaged (train/tokens.bin is missing); it is made anew" in again.stderr
+    assert json.loads(again.stdout)["made"] == ["tokens"]
+    assert hashes(runs / "tiny") == whole
+    data = bytearray(tokens.read_bytes())
+    data[100] ^= 1
+    tokens.write_bytes(data)
+    done = tilth("run", tiny, "--runs", runs)
+    assert done.returncode == 2
+    assert "tokens.bin: the file is not as it was made" in done.stderr
+
+
+def test_places_that_cannot_be_written(tiny, tmp_path):
+    (tmp_path / "file").write_text("")
+    done = tilth("run", tiny, "--runs", tmp_path / "file", "--dry-run")
+    assert (done.returncode, "Traceback" in done.stderr) == (2, False)
+    done = tilth("corpus", tmp_path / "notes", "--out", tmp_path / "notes" / "out")
+    assert done.returncode == 2
+    assert "lies inside the input" in done.stderr
+    assert not (tmp_path / "notes" / "out").exists()
+    done = tilth("report", tmp_path)
+    assert done.returncode == 2
+    assert "there is no run here" in done.stderr
+
+
+def test_dry_run_says_what_the_run_would_refuse(tiny, tmp_path):
+    done = tilth("run", tiny, "pretrain.stable.tokens=90M", "--runs", tmp_path / "runs", "--dry-run")
+    assert "more than max_epochs" in done.stdout
+    done = tilth("run", tiny, "--until", "nonsense", "--runs", tmp_path / "runs", "--dry-run")
+    assert done.returncode == 2
 
 
 def test_dry_run_writes_nothing_and_says_what_is_needed(tiny, tmp_path):
@@ -88,13 +136,13 @@ def test_two_workers_give_the_serial_result(tiny, tmp_path):
     [
         (["corpus.near.treshold=0.7"], "unknown setting 'corpus.near.treshold' (did you mean 'threshold'?)"),
         (["tokenizer.vocabulary=many"], "tokenizer.vocabulary: expected a number"),
-        (["corpus.sources.0.path=nowhere/*.md"], "nowhere/*.md' (looked from"),
+        (["corpus.sources.0.path=nowhere/*.md"], "nowhere/*.md'; there is no folder"),
         (["pretrain.annealing.mixture={storis: 1}"], "'storis' is neither a group nor a domain"),
         (["tokenizer.vocabulary=60000"], "60,000 pieces asked, but the training text gives only"),
         (["pretrain.stable.tokens=90M"], "epochs"),
         (["pretrain.stable.mixture={stories: -1}"], "mixture"),
         (["corpus.rules=[{set: gofer}]"], "gofer"),
-        (["pretrain.stable.sequence_length=1"], "greater than or equal to 2"),
+        (["pretrain.stable.sequence_length=1"], "must be at least 2"),
         (["base=nowhere"], "there is nothing at"),
         (["groups.big=tokns > 5", "pretrain.stable.mixture={big: 1}"], "no column 'tokns' (did you mean 'tokens'?)"),
         (["corpus.holdout.fraction=0"], "none is kept"),

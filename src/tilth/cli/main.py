@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from typing import cast
@@ -9,7 +10,7 @@ from typing import cast
 import typer
 
 from tilth.base.errors import UserError
-from tilth.cli import chat, corpus, doctor, look, plan, run, serve, tokens
+from tilth.cli import chat, corpus, doctor, look, mask, plan, run, serve, tokens
 
 app = typer.Typer(
     name="tilth",
@@ -26,6 +27,8 @@ UsageError = cast("type[typer.BadParameter]", typer.BadParameter.__mro__[1])
 # share their cores with anything else spin most of the time away; measured on two cores (steps a second): alone 2.7
 # either way, beside two busy processes 0.06 by default and 0.8 so.
 os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+PLACES = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EISDIR, errno.EEXIST}
+"""Errors of a place that is full, closed or of another kind: the user's to mend, so one sentence is enough."""
 STOPPED = 130
 """Exit status of a command that Ctrl-C stopped; newer versions of typer return it instead of raising."""
 run.register(app)
@@ -33,6 +36,7 @@ corpus.register(app)
 look.register(app)
 tokens.register(app)
 plan.register(app)
+mask.register(app)
 chat.register(app)
 serve.register(app)
 doctor.register(app)
@@ -52,6 +56,12 @@ def main(arguments: list[str] | None = None) -> None:
         status = STOPPED
     except BrokenPipeError:
         sys.exit(0)
+    except OSError as error:
+        if error.errno not in PLACES:
+            raise
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"tilth: {where}{error.strerror}", file=sys.stderr)
+        sys.exit(UserError.exit_code)
     if status == STOPPED:
         print("\ntilth: stopped; the same command goes on from here", file=sys.stderr)
     sys.exit(status if isinstance(status, int) else 0)

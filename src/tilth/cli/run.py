@@ -37,7 +37,7 @@ def run(
     from tilth.pipeline.run import plan_recipe, run_recipe
 
     if dry_run:
-        plan = plan_recipe(recipe, assignments or [], runs)
+        plan = plan_recipe(recipe, assignments or [], runs, until=until, only=only)
         print(json.dumps(plan.as_json(), ensure_ascii=False, indent=1) if as_json else plan.as_text())
         return
     outcome = run_recipe(recipe, assignments or [], runs, until=until, only=only, quiet=as_json)

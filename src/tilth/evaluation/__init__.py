@@ -2,5 +2,6 @@
 
 settings         EvaluateSettings: the recipe's `evaluate:` section
 bits_per_byte    held-out bits per byte by domain
-samples          continuations of prompts
+tasks            questions with exact answers: Item, answer_items, score
+samples          continuations of prompts, answers to questions
 """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from pathlib import Path
 
 from tilth.base.errors import UserError, nearest
@@ -9,6 +10,8 @@ from tilth.base.expression import Condition
 from tilth.model import check_exportable
 from tilth.pipeline.recipe import Recipe
 from tilth.pipeline.stages.corpus import benchmark_files, source_files
+from tilth.pipeline.stages.posttrain import data_files
+from tilth.tokens.templates import chat_template
 
 DOCUMENT_TABLE = ("id", "domain", "source", "language", "repeat", "tokens", "bytes")
 """Columns that a group's condition may name, beside `signal.NAME`."""
@@ -25,6 +28,8 @@ def check_recipe(recipe: Recipe, base: Path, path: Path) -> None:
         _check_start(recipe)
         if recipe.pretrain:
             _check_training(recipe)
+        _check_steps(recipe, base)
+        _check_device(recipe)
     except UserError as error:
         raise UserError(error.message, where=error.where or str(path), hint=error.hint) from None
 
@@ -78,12 +83,45 @@ def _check_training(recipe: Recipe) -> None:
     check_exportable(recipe.model.config(recipe.tokenizer.vocabulary))
     lengths = {f"pretrain.{phase.name}.sequence_length": phase.sequence_length for phase in recipe.pretrain}
     lengths |= {"evaluate.context": recipe.evaluate.context} if recipe.evaluate.context else {}
+    lengths["evaluate.samples.tokens"] = recipe.evaluate.samples.tokens
     for name, length in lengths.items():
         if length > recipe.model.max_positions:
             raise UserError(
                 f"{name} is {length:,}, but model.max_positions is {recipe.model.max_positions:,}",
                 hint="raise model.max_positions",
             )
+
+
+def _check_steps(recipe: Recipe, base: Path) -> None:
+    """The files of steps and tasks are there, their templates known, what they replay is pre-training text."""
+    domains = known_domains(recipe, base) if recipe.corpus.sources or recipe.synthesize else set()
+    for step in recipe.posttrain:
+        data_files(step, base)
+        if step.template is not None:
+            chat_template(step.template)
+        for name in step.replay:
+            if domains is not None and name not in domains and name not in recipe.groups:
+                raise UserError(
+                    f"posttrain.{step.name}.replay: {name!r} is neither a group nor a domain",
+                    hint=nearest(name, {*domains, *recipe.groups}),
+                )
+        if recipe.base is None and step.sequence_length > recipe.model.max_positions:
+            raise UserError(
+                f"posttrain.{step.name}.sequence_length is {step.sequence_length:,}, but model.max_positions is "
+                f"{recipe.model.max_positions:,}",
+                hint="lower the one or raise the other",
+            )
+    for task in recipe.evaluate.tasks:
+        if task.path is not None and not Path(task.path).is_file():
+            raise UserError("evaluate.tasks: there is no such file", where=task.path)
+
+
+def _check_device(recipe: Recipe) -> None:
+    """The device that is asked for by name is there."""
+    if recipe.compute.device in ("cuda", "mps") and importlib.util.find_spec("torch") is not None:
+        from tilth.training import device
+
+        device.choose(recipe.compute.device)
 
 
 def known_domains(recipe: Recipe, base: Path) -> set[str] | None:

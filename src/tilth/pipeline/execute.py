@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -30,24 +31,67 @@ class Done:
 
 
 def is_done(run_folder: Path, stage: Stage) -> bool:
-    """Whether the stage's artifact is complete (a folder is renamed into place only when it is)."""
-    return (run_folder / stage.folder / "artifact.json").exists()
+    """Whether the stage's artifact is there and whole."""
+    return _fault(run_folder / stage.folder) is None
+
+
+def _fault(folder: Path) -> str | None:
+    """Why an artifact cannot be used, or None: its description and its files, by name and size.
+
+    A folder is renamed into place only when it is complete; what is missing or shorter was damaged later.
+    """
+    try:
+        sizes = read_json(folder / "artifact.json")["bytes"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return "artifact.json is missing or not readable"
+    for name, size in sizes.items():
+        file = folder / name
+        if not file.is_file():
+            return f"{name} is missing"
+        if file.stat().st_size != size:
+            return f"{name} has {file.stat().st_size:,} bytes instead of {size:,}"
+    return None
 
 
 def execute(stages: Sequence[Stage], run_folder: Path, compute: ComputeSettings) -> Iterator[Done]:
     """Make every stage that is not there, in order; yields each one as it is done. Call it inside `lock`."""
     events = Journal(run_folder / "events.jsonl")
+    trusted: set[str] = set()
+    """Artifacts that were made or checked by this call."""
     try:
         for stage in stages:
+            if is_done(run_folder, stage):
+                final = run_folder / stage.folder
+                yield Done(stage, final, False, read_json(final / "measured.json"))
+                continue
+            _check_inputs(stage, run_folder, trusted)
             yield _make(stage, run_folder, compute, events)
+            trusted.add(stage.folder)
     finally:
         events.close()
 
 
+def _check_inputs(stage: Stage, run_folder: Path, trusted: set[str]) -> None:
+    """Refuse to build on an artifact whose bytes are not those that were made."""
+    for needed in stage.inputs.values():
+        if needed.folder in trusted:
+            continue
+        folder = run_folder / needed.folder
+        for name, digest in read_json(folder / "artifact.json")["files"].items():
+            if digest_file(folder / name) != digest:
+                raise UserError(
+                    "the file is not as it was made: something has changed it",
+                    where=str(folder / name),
+                    hint=f"remove the folder {folder} and run again",
+                )
+        trusted.add(needed.folder)
+
+
 def _make(stage: Stage, run_folder: Path, compute: ComputeSettings, events: Journal) -> Done:
     final = run_folder / stage.folder
-    if is_done(run_folder, stage):
-        return Done(stage, final, False, read_json(final / "measured.json"))
+    if final.exists():
+        print(f"warning: {final} is damaged ({_fault(final)}); it is made anew", file=sys.stderr)
+        remove(final)
     aside = run_folder / ".work" / stage.folder
     out, work = aside / "out", aside / "work"
     resumed = aside.exists()
@@ -61,10 +105,14 @@ def _make(stage: Stage, run_folder: Path, compute: ComputeSettings, events: Jour
     machine.release_memory()
     used = meter.read()
     measured = {**used, "figures": figures, "resumed": resumed, "machine": machine.describe()}
-    unhashed = {"measured.json", "artifact.json", *stage.measured}
-    files = {name: digest_file(out / name) for name in list_files(out) if name not in unhashed}
     write_json(out / "measured.json", measured)
-    write_json(out / "artifact.json", {**stage.identity, "fingerprint": stage.fingerprint, "files": files})
+    names = [name for name in list_files(out) if name != "artifact.json"]
+    unhashed = {"measured.json", *stage.measured}
+    description = {
+        "files": {name: digest_file(out / name) for name in names if name not in unhashed},
+        "bytes": {name: (out / name).stat().st_size for name in names},
+    }
+    write_json(out / "artifact.json", {**stage.identity, "fingerprint": stage.fingerprint, **description})
     publish_folder(out, final)
     remove(aside)
     events.append({"time": time.time(), "event": "done", "stage": stage.folder, **used})

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tilth.base import machine
-from tilth.base.files import read_json
+from tilth.base.files import read_json, write_json
 from tilth.base.progress import duration
 from tilth.laws.model_size import Shape, parameters
 from tilth.model.config import DecoderConfig
@@ -23,6 +24,7 @@ from tilth.planning.forecast import (
     matrix_speed,
 )
 from tilth.planning.sources_size import estimate
+from tilth.posttrain.settings import phase_of
 from tilth.training.settings import PhaseSettings
 
 
@@ -38,10 +40,14 @@ class Forecast:
     corpus_seconds: float
     parameters: int | None
     phases: list[PhaseForecast]
+    done: frozenset[str] = frozenset()
+    """Phases that are there already: their time is not forecast."""
+    warnings: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """Plain values."""
-        return {**vars(self), "phases": [phase.as_json() for phase in self.phases]}
+        known = {name: value for name, value in vars(self).items() if name not in ("done", "warnings")}
+        return {**known, "phases": [phase.as_json() for phase in self.phases], "warnings": list(self.warnings)}
 
     def as_text(self) -> str:
         """For people."""
@@ -53,24 +59,62 @@ class Forecast:
         if self.parameters is not None:
             lines.append(f"model      {self.parameters:,} parameters")
         for phase in self.phases:
-            time = "time unknown (no torch here)" if phase.seconds is None else f"about {duration(phase.seconds)}"
             lines.append(
-                f"pretrain   {phase.name}: {phase.tokens:,} tokens, {phase.flops:.3g} FLOP, {time}, "
+                f"train      {phase.name}: {phase.tokens:,} tokens, {phase.flops:.3g} FLOP, {self._time(phase)}, "
                 f"{phase.memory.total / 2**30:.2f} GiB"
             )
-        return "\n".join(lines)
+        return "\n".join([*lines, *(f"warning    {warning}" for warning in self.warnings)])
+
+    def _time(self, phase: PhaseForecast) -> str:
+        if phase.name in self.done:
+            return "done"
+        return "time unknown (no torch here)" if phase.seconds is None else f"about {duration(phase.seconds)}"
+
+
+def keep_forecast(path: Path, told: Forecast, *, anew: bool) -> None:
+    """Write the forecast down; of the same recipe, what was forecast before a phase began stays."""
+    record = told.as_json()
+    if path.exists() and not anew:
+        before = {phase["name"]: phase for phase in read_json(path)["phases"]}
+        record["phases"] = [
+            before[p["name"]] if before.get(p["name"], {}).get("seconds") is not None else p for p in record["phases"]
+        ]
+    write_json(path, record)
 
 
 def forecast(recipe: Recipe, base: Path, run_folder: Path, graph: Graph) -> Forecast:
     """Counted where stages are there, else estimated."""
     documents, size, tokens, counted = _text(recipe, base, run_folder, graph)
     shape = _shape(recipe)
+    planned = [*recipe.pretrain, *(phase_of(step, {}) for step in recipe.posttrain if step.tokens)]
+    done = frozenset(name for name in (phase.name for phase in planned) if _is_there(name, run_folder, graph))
     threads = recipe.compute.threads or 1
-    speeds = {half: matrix_speed(half, threads) for half in {_half(p) for p in _open_phases(recipe, run_folder, graph)}}
-    phases = [_phase(phase, shape, speeds.get(_half(phase))) for phase in recipe.pretrain]
+    speeds = {half: matrix_speed(half, threads) for half in {_half(p) for p in planned if p.name not in done}}
+    phases = [_phase(phase, shape, speeds.get(_half(phase))) for phase in planned]
     workers = recipe.compute.data_workers
-    count = parameters(shape) if recipe.pretrain else None
-    return Forecast(documents, size, tokens, counted, corpus_seconds(size, workers), count, phases)
+    count = parameters(shape) if planned else None
+    warnings = tuple(_warnings(recipe, tokens, phases))
+    return Forecast(documents, size, tokens, counted, corpus_seconds(size, workers), count, phases, done, warnings)
+
+
+def _is_there(name: str, run_folder: Path, graph: Graph) -> bool:
+    stages = (graph.named(f"{kind}{name}") for kind in ("pretrain-", "sft-", "dpo-", ""))  # a phase or a step
+    return any(is_done(run_folder, stage) for stage in stages if stage is not None)
+
+
+def _warnings(recipe: Recipe, tokens: int, phases: list[PhaseForecast]) -> Iterator[str]:
+    """What the figures say will not work."""
+    here = machine.memory_bytes()
+    largest = max((phase.memory.total for phase in phases), default=0)
+    if largest > here:
+        yield f"{largest / 2**30:,.1f} GiB are more than this machine's {here / 2**30:,.1f}"
+    asked = sum(phase.steps * phase.step_tokens for phase in recipe.pretrain)
+    allowed = max((phase.max_epochs for phase in recipe.pretrain), default=0)
+    if tokens and asked > allowed * tokens:
+        yield (
+            f"pretrain asks for {asked / tokens:.1f} epochs of the text, more than max_epochs ({allowed:g}) allows: "
+            "it will be refused"
+        )
 
 
 def _text(recipe: Recipe, base: Path, run_folder: Path, graph: Graph) -> tuple[int, int, int, bool]:
@@ -83,12 +127,6 @@ def _text(recipe: Recipe, base: Path, run_folder: Path, graph: Graph) -> tuple[i
     written = sum(grammar.documents for grammar in recipe.synthesize)
     documents, size = documents + written, size + written * 500
     return documents, size, round(size / bytes_per_token(_vocabulary(recipe))), False
-
-
-def _open_phases(recipe: Recipe, run_folder: Path, graph: Graph) -> list[PhaseSettings]:
-    """Phases that are not done yet."""
-    stages = {phase.name: graph.named(f"pretrain-{phase.name}") for phase in recipe.pretrain}
-    return [p for p in recipe.pretrain if (stage := stages[p.name]) is None or not is_done(run_folder, stage)]
 
 
 def _phase(phase: PhaseSettings, shape: Shape, speed: float | None) -> PhaseForecast:

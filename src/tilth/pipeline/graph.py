@@ -10,8 +10,9 @@ from tilth.base.files import ContentHashes, list_files
 from tilth.pipeline.recipe import Recipe
 from tilth.pipeline.stage import Stage
 from tilth.pipeline.stages import corpus as corpus_stages
-from tilth.pipeline.stages import finish, pretrain
+from tilth.pipeline.stages import finish, posttrain, pretrain
 from tilth.pipeline.stages import tokens as token_stages
+from tilth.pipeline.stages.posttrain import Step
 
 
 @dataclass(frozen=True)
@@ -30,43 +31,113 @@ class Graph:
 def build_graph(recipe: Recipe, base: Path, run_folder: Path) -> Graph:
     """The stages of `recipe`, whose paths are relative to the folder `base`."""
     hashes = ContentHashes(run_folder / ".cache" / "content_hashes.json")
-    stages: list[Stage] = []
-
-    def add(stage: Stage) -> Stage:
-        stages.append(stage)
-        return stage
-
-    synthesized = add(corpus_stages.synthesize_stage(recipe)) if recipe.synthesize else None
-    measured = add(corpus_stages.measure_stage(recipe, base, synthesized, hashes))
-    corpus = add(corpus_stages.corpus_stage(recipe, base, measured, hashes))
-    tokenizer = add(token_stages.tokenizer_stage(recipe, corpus, _contents(recipe.tokenizer.load, hashes)))
-    tokens = add(token_stages.tokens_stage(corpus, tokenizer))
-    if recipe.pretrain:
-        _training(recipe, tokens, tokenizer, add, hashes)
-    return Graph(tuple(stages), hashes)
+    building = _Building(recipe, base, hashes)
+    building.text()
+    if recipe.pretrain or recipe.posttrain:
+        building.training()
+    return Graph(tuple(building.stages), hashes)
 
 
-def _training(recipe: Recipe, tokens: Stage, tokenizer: Stage, add: Any, hashes: ContentHashes) -> None:
-    packs: dict[str, Stage] = {}
+class _Building:
+    """The stages so far, each one's inputs before it."""
 
-    def pack(part: str, length: int, groups: list[str] | None) -> Stage:
-        stage = token_stages.pack_stage(tokens, part, length, groups, recipe.groups)
-        if stage.folder not in packs:
-            packs[stage.folder] = add(stage)
-        return packs[stage.folder]
+    def __init__(self, recipe: Recipe, base: Path, hashes: ContentHashes) -> None:
+        self.recipe, self.base, self.hashes = recipe, base, hashes
+        self.stages: list[Stage] = []
+        self.tokens: Stage | None = None
+        """The token store of the corpus, where there is a corpus."""
+        self.origin = _contents(recipe.base, hashes)
+        """The content of the recipe's base."""
 
-    trained_on = []
-    for phase in recipe.pretrain:
-        groups = None if phase.mixture is None else sorted(phase.mixture)
-        trained_on.append((phase, pack("train", phase.sequence_length, groups)))
-    held_out = pack("holdout", recipe.evaluate.context or recipe.pretrain[-1].sequence_length, None)
-    base = _contents(recipe.base, hashes)
-    model: Stage | None = None
-    for phase, packed in trained_on:
-        model = add(pretrain.phase_stage(recipe, phase, tokens, packed, model, {} if model else base, trained_on))
-    assert model is not None
-    add(finish.evaluate_stage(recipe, tokens, held_out, model))
-    add(finish.export_stage(tokenizer, model))
+    def add(self, stage: Stage) -> Stage:
+        """The stage, or the one of the same fingerprint that is there already."""
+        known = next((other for other in self.stages if other.folder == stage.folder), None)
+        if known is None:
+            self.stages.append(stage)
+        return known or stage
+
+    def text(self) -> None:
+        """From sources to tokens; without sources the tokenizer alone."""
+        recipe, base, hashes = self.recipe, self.base, self.hashes
+        corpus = None
+        if recipe.corpus.sources or recipe.synthesize:
+            synthesized = self.add(corpus_stages.synthesize_stage(recipe)) if recipe.synthesize else None
+            measured = self.add(corpus_stages.measure_stage(recipe, base, synthesized, hashes))
+            corpus = self.add(corpus_stages.corpus_stage(recipe, base, measured, hashes))
+        loaded = _contents(recipe.tokenizer.load, hashes)
+        self.tokenizer = self.add(token_stages.tokenizer_stage(recipe, corpus, loaded))
+        if corpus is not None:
+            self.tokens = self.add(token_stages.tokens_stage(corpus, self.tokenizer))
+
+    def pack(self, part: str, length: int, groups: list[str] | None) -> Stage:
+        """The pack index of the corpus's `part` for one sequence length and one choice of groups."""
+        assert self.tokens is not None
+        return self.add(token_stages.pack_stage(self.tokens, part, length, groups, self.recipe.groups))
+
+    def training(self) -> None:
+        """Phases, steps, the evaluation of what each of both ends with, export."""
+        recipe = self.recipe
+        model: Stage | None = None
+        rendered: Stage | None = None
+        models: list[tuple[str, Stage | None, Stage | None]] = []
+        trained_on = [
+            (phase, self.pack("train", phase.sequence_length, None if phase.mixture is None else sorted(phase.mixture)))
+            for phase in recipe.pretrain
+        ]
+        held_out = self.pack("holdout", _context(recipe), None) if self.tokens is not None else None
+        for phase, packed in trained_on:
+            assert self.tokens is not None
+            model = self.add(
+                pretrain.phase_stage(recipe, phase, self.tokens, packed, model, self.before(model), trained_on)
+            )
+        models.append(("base", model, None))
+        for step in recipe.posttrain:
+            rendered, model = self._step(step, model)
+            models.append((step.name, model, rendered))
+        for name, trained, template in models:
+            self._evaluation(name, trained, template, held_out)
+        for name, trained, template in models if recipe.export.models == "all" else models[-1:]:
+            self.add(finish.export_stage(recipe, name, self.tokenizer, trained, template, self.before(trained)))
+
+    def before(self, model: Stage | None) -> dict[str, Any]:
+        """What comes from outside where a model is started from: the base, if there is no stage before."""
+        return {} if model else self.origin
+
+    def _step(self, step: Step, before: Stage | None) -> tuple[Stage, Stage]:
+        """What the step trains on, and the step."""
+        recipe = self.recipe
+        generated = [self.add(posttrain.generate_stage(recipe, d.generate, d.count)) for d in step.data if d.generate]
+        rendered = self.add(posttrain.render_stage(step, self.base, self.tokenizer, generated, self.hashes))
+        packed = self.add(posttrain.pack_step_stage(step, rendered))
+        replay: dict[str, Stage] = {}
+        if step.replay and self.tokens is not None:
+            replay = {"tokens": self.tokens, "replay": self.pack("train", step.sequence_length, sorted(step.replay))}
+        origin = self.before(before)
+        reference = None
+        if step.kind == "dpo":
+            reference = self.add(posttrain.reference_stage(recipe, step, rendered, before, origin))
+        stage = posttrain.step_stage(recipe, step, rendered, packed, before, replay, reference, origin)
+        return rendered, self.add(stage)
+
+    def _evaluation(self, name: str, model: Stage | None, rendered: Stage | None, held_out: Stage | None) -> None:
+        recipe = self.recipe
+        inputs: dict[str, Stage] = {}
+        if self.tokens is not None and held_out is not None:
+            inputs |= {"tokens": self.tokens, "pack": held_out}
+        generated = [task.count for task in recipe.evaluate.tasks if task.generate]
+        if generated:
+            inputs["items"] = self.add(posttrain.generate_stage(recipe, "items", max(generated)))
+        if rendered is not None:
+            inputs["rendered"] = rendered
+        files = {path.name: self.hashes.of(path) for path in finish.task_files(recipe)}
+        external = self.before(model) | ({"tasks": files} if files else {})
+        self.add(finish.evaluate_stage(recipe, name, self.tokenizer, model, inputs, external))
+
+
+def _context(recipe: Recipe) -> int:
+    """Tokens that the model sees at most in the evaluation of held-out text."""
+    last = [phase.sequence_length for phase in recipe.pretrain] or [step.sequence_length for step in recipe.posttrain]
+    return recipe.evaluate.context or last[-1]
 
 
 def _contents(path: Path | None, hashes: ContentHashes) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 from pydantic import Field, field_validator, model_validator
@@ -14,15 +14,25 @@ from tilth.base.settings import Settings, load_yaml, override, validate
 from tilth.corpus.settings import CorpusSettings
 from tilth.evaluation.settings import EvaluateSettings
 from tilth.model.config import ModelSettings
+from tilth.posttrain.settings import StepSettings
 from tilth.synthesis.settings import GrammarSettings
 from tilth.tokens.settings import TokenizerSettings
 from tilth.training.settings import ComputeSettings, OptimizerSettings, PhaseSettings
 
 
+class ExportSettings(Settings):
+    """Hugging Face folders of the trained models."""
+
+    models: Literal["all", "last"] = Field(
+        "all", description="what pre-training and each step ended with, for comparison; or the last alone"
+    )
+    dtype: Literal["fp32", "bf16"] = Field("fp32", description="of the stored weights")
+
+
 class Recipe(Settings):
     """Every section of a recipe; one that is left out takes its defaults."""
 
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="the run's folder; default: the file's name")
+    name: str = Field(pattern=r"^[\w][^/\\:*?\"<>|]*$", description="the run's folder; default: the file's name")
     seed: int = 0
     base: Path | None = Field(None, description="a Hugging Face folder to continue from, instead of a new model")
     synthesize: tuple[GrammarSettings, ...] = ()
@@ -34,7 +44,9 @@ class Recipe(Settings):
     model: ModelSettings = ModelSettings()
     optimizer: OptimizerSettings = Field(OptimizerSettings(), description="of every phase that does not set its own")
     pretrain: tuple[PhaseSettings, ...] = ()
+    posttrain: tuple[StepSettings, ...] = ()
     evaluate: EvaluateSettings = EvaluateSettings()
+    export: ExportSettings = ExportSettings()
     compute: ComputeSettings = ComputeSettings()
 
     @model_validator(mode="before")
@@ -54,18 +66,28 @@ class Recipe(Settings):
             raise ValueError("a kind stands twice; give it once, with the documents of both")
         return grammars
 
-    @field_validator("pretrain")
+    @field_validator("pretrain", "posttrain")
     @classmethod
-    def _own_names(cls, phases: tuple[PhaseSettings, ...]) -> tuple[PhaseSettings, ...]:
+    def _own_names(cls, phases: tuple[Any, ...]) -> tuple[Any, ...]:
         names = [phase.name for phase in phases]
         for name in names:
             if names.count(name) > 1:
-                raise ValueError(f"two phases are called {name!r}; a phase's name is its artifact's")
+                raise ValueError(f"two are called {name!r}; the name is the artifact's")
         return phases
 
     @model_validator(mode="after")
+    def _something_to_tune(self) -> Recipe:
+        if self.posttrain and not self.pretrain and self.base is None:
+            raise ValueError("posttrain goes on from a model: give pretrain phases, or a base")
+        names = ["base", *(phase.name for phase in self.pretrain), *(step.name for step in self.posttrain)]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"two models would be called {name!r}: the phases, the steps and the base have names")
+        return self
+
+    @model_validator(mode="after")
     def _something_to_read(self) -> Recipe:
-        if not self.corpus.sources and not self.synthesize:
+        if not self.corpus.sources and not self.synthesize and (self.pretrain or not self.posttrain):
             raise ValueError("neither corpus.sources nor synthesize gives any text")
         return self
 
@@ -90,12 +112,21 @@ def _absolute(recipe: Recipe, folder: Path) -> Recipe:
     against = [_anchored(path, folder) for path in corpus.decontaminate.against]
     decontaminate = corpus.decontaminate.model_copy(update={"against": against})
     updates: dict[str, Any] = {"corpus": corpus.model_copy(update={"sources": sources, "decontaminate": decontaminate})}
+    updates["posttrain"] = tuple(_anchored_data(step, folder) for step in recipe.posttrain)
+    tasks = [t.model_copy(update={"path": _anchored(t.path, folder)}) if t.path else t for t in recipe.evaluate.tasks]
+    updates["evaluate"] = recipe.evaluate.model_copy(update={"tasks": tuple(tasks)})
     if recipe.base is not None:
         updates["base"] = _existing(folder / recipe.base, "base")
     if recipe.tokenizer.load is not None:
         load = _existing(folder / recipe.tokenizer.load, "tokenizer.load")
         updates["tokenizer"] = recipe.tokenizer.model_copy(update={"load": load})
     return recipe.model_copy(update=updates)
+
+
+def _anchored_data(step: Any, folder: Path) -> Any:
+    """A step whose data's paths are absolute."""
+    data = [d.model_copy(update={"path": _anchored(d.path, folder)}) if d.path else d for d in step.data]
+    return step.model_copy(update={"data": tuple(data)})
 
 
 def _anchored(path: str, folder: Path) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,10 +14,12 @@ from tilth.base.errors import UserError, nearest
 from tilth.base.files import read_json, write_json, write_text
 from tilth.pipeline.checks import check_recipe
 from tilth.pipeline.execute import Done, execute, is_done, lock
-from tilth.pipeline.forecast import Forecast, forecast
+from tilth.pipeline.forecast import Forecast, forecast, keep_forecast
 from tilth.pipeline.graph import Graph, build_graph
 from tilth.pipeline.recipe import ComputeSettings, Recipe, dump_recipe, load_recipe
 from tilth.pipeline.stage import Stage
+from tilth.reports.blocks import cell
+from tilth.reports.evaluation import Evaluation, forgetting_table, read_evaluations, task_tables
 
 
 @dataclass(frozen=True)
@@ -49,8 +53,8 @@ class Outcome:
     run_folder: Path
     made: list[str]
     kept: list[str]
-    scores: dict[str, dict[str, Any]]
-    samples: list[dict[str, str]]
+    evaluations: list[Evaluation]
+    """Of every model, in the order of their training."""
     model: Path | None
     report: Path | None
     source_bytes_read: int
@@ -62,8 +66,12 @@ class Outcome:
             "run": str(self.run_folder),
             "made": self.made,
             "kept": self.kept,
-            "bits_per_byte": {name: row["bits_per_byte"] for name, row in self.scores.items()},
-            "samples": self.samples,
+            "bits_per_byte": {
+                evaluation.model: {name: row["bits_per_byte"] for name, row in evaluation.domains.items()}
+                for evaluation in self.evaluations
+            },
+            "tasks": {evaluation.model: evaluation.tasks for evaluation in self.evaluations if evaluation.tasks},
+            "samples": self.evaluations[-1].samples if self.evaluations else [],
             "model": str(self.model) if self.model else None,
             "report": str(self.report) if self.report else None,
             "source_bytes_read": self.source_bytes_read,
@@ -72,20 +80,36 @@ class Outcome:
     def as_text(self) -> str:
         """For people: scores, samples, and where things are."""
         lines = [f"{len(self.made)} stages made, {len(self.kept)} kept as they were"]
-        if self.scores:
-            width = max(map(len, self.scores))
-            lines += ["", f"{'held-out text':<{width + 2}}  bits/byte      bytes"]
-            lines += [f"  {n:<{width}}  {r['bits_per_byte']:9.3f}  {r['bytes']:>9,}" for n, r in self.scores.items()]
-        for sample in self.samples[:3]:
-            lines += ["", f"» {sample['prompt']}{sample['text']}"]
+        if self.evaluations:
+            lines += self._scores()
+            for sample in self.evaluations[-1].samples[:3]:
+                lines += ["", f"» {sample['prompt']}{sample['text']}"]
         lines.append("")
         lines += [f"model   {self.model}"] if self.model else []
         lines += [f"report  {self.report}"] if self.report else []
         return "\n".join(lines)
 
+    def _scores(self) -> list[str]:
+        """Tables of held-out text and of tasks, a column for each model."""
+        lines: list[str] = []
+        tables = [forgetting_table(self.evaluations)] if self.evaluations[0].domains else []
+        tables += task_tables(self.evaluations)
+        for columns, rows, title in tables:
+            lines += ["", title, *_aligned([columns, *rows])]
+        return lines
+
+
+def _aligned(rows: Sequence[Sequence[Any]]) -> list[str]:
+    """A table in text: the first column to the left, the others to the right."""
+    cells = [[cell(value) for value in row] for row in rows]
+    widths = [max(len(row[i]) for row in cells) for i in range(len(cells[0]))]
+    return ["  " + "  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in cells]
+
 
 def prepare(path: Path, assignments: list[str], runs: Path) -> tuple[Recipe, Path, Graph]:
     """Load and check a recipe, resolve what depends on the machine, build its graph."""
+    if runs.exists() and not runs.is_dir():
+        raise UserError("the folder of runs is a file", where=str(runs), hint="give another --runs")
     recipe = load_recipe(path, assignments)
     recipe = recipe.model_copy(update={"compute": resolve_compute(recipe.compute)})
     base = path.resolve().parent
@@ -101,10 +125,12 @@ def resolve_compute(compute: ComputeSettings) -> ComputeSettings:
     return compute.model_copy(update={"threads": threads, "workers": compute.workers or cores})
 
 
-def plan_recipe(path: Path, assignments: list[str], runs: Path) -> Plan:
+def plan_recipe(
+    path: Path, assignments: list[str], runs: Path, *, until: str | None = None, only: str | None = None
+) -> Plan:
     """What would be made; nothing is written."""
     recipe, run_folder, graph = prepare(path, assignments, runs)
-    stages = [(stage, is_done(run_folder, stage)) for stage in graph.stages]
+    stages = [(stage, is_done(run_folder, stage)) for stage in _choose(graph, run_folder, until, only)]
     return Plan(recipe, run_folder, stages, forecast(recipe, path.resolve().parent, run_folder, graph))
 
 
@@ -123,14 +149,34 @@ def run_recipe(
     with lock(run_folder):
         graph.hashes.save()
         missing = [stage for stage in wanted if not is_done(run_folder, stage)]
+        _check_torch(missing)
+        changed = _keep_recipe(run_folder, dump_recipe(recipe))
         if missing:
-            write_text(run_folder / "recipe.yaml", dump_recipe(recipe))
             told = forecast(recipe, path.resolve().parent, run_folder, graph)
-            write_json(run_folder / "forecast.json", told.as_json())
+            keep_forecast(run_folder / "forecast.json", told, anew=changed)
             if not quiet:
                 print(told.as_text(), file=sys.stderr)
         fresh = [_told(item, quiet) for item in execute(wanted, run_folder, recipe.compute) if item.fresh]
-        return _outcome(run_folder, graph, [item.stage.name for item in fresh])
+        return _outcome(run_folder, graph, [item.stage.name for item in fresh], changed)
+
+
+def _check_torch(missing: list[Stage]) -> None:
+    """Training and what follows it need torch: better said before the hours that come first."""
+    training = next((stage.name for stage in missing if stage.needs_torch), None)
+    if training is not None and importlib.util.find_spec("torch") is None:
+        raise UserError(
+            f"{training} needs torch, which is not installed",
+            hint="pip install 'tilth[train]', or stop before: --until",
+        )
+
+
+def _keep_recipe(run_folder: Path, text: str) -> bool:
+    """Write down the recipe that the run folder now stands for; returns whether it was another."""
+    path = run_folder / "recipe.yaml"
+    if path.exists() and path.read_text(encoding="utf-8") == text:
+        return False
+    write_text(path, text)
+    return True
 
 
 def _told(item: Done, quiet: bool) -> Done:
@@ -158,9 +204,9 @@ def _choose(graph: Graph, run_folder: Path, until: str | None, only: str | None)
     return list(graph.stages[: names.index(until) + 1 if until else None])
 
 
-def _outcome(run_folder: Path, graph: Graph, made: list[str]) -> Outcome:
+def _outcome(run_folder: Path, graph: Graph, made: list[str], changed: bool) -> Outcome:
     """Write outcome and report of every stage that is there; say what was made."""
-    from tilth.reports.page import read_evaluation, write_report
+    from tilth.reports.page import write_report
 
     folders = {stage.name: run_folder / stage.folder for stage in graph.stages if is_done(run_folder, stage)}
     report = run_folder / "report.html"
@@ -169,27 +215,33 @@ def _outcome(run_folder: Path, graph: Graph, made: list[str]) -> Outcome:
         "measured": {name: read_json(folder / "measured.json") for name, folder in folders.items()},
     }
     known = run_folder / "outcome.json"
-    if made or not known.exists() or read_json(known) != outcome:
+    if made or changed or not known.exists() or read_json(known) != outcome:
         write_json(known, outcome)
         write_report(run_folder)
-    scores, samples = read_evaluation(folders.get("evaluate"))
     return Outcome(
         run_folder,
         made,
         [name for name in folders if name not in made],
-        scores,
-        samples,
-        link(run_folder / "model", folders["export"]) if "export" in folders else None,
+        read_evaluations(folders),
+        _link_models(run_folder, {n.removeprefix("export-"): f for n, f in folders.items() if n.startswith("export-")}),
         report if report.exists() else None,
         graph.hashes.bytes_read,
     )
 
 
+def _link_models(run_folder: Path, exported: dict[str, Path]) -> Path | None:
+    """`models/NAME` for each exported model, and `model` for the last of them."""
+    for name, folder in exported.items():
+        (run_folder / "models").mkdir(exist_ok=True)
+        link(run_folder / "models" / name, Path("..") / folder.name)
+    return link(run_folder / "model", Path(list(exported.values())[-1].name)) if exported else None
+
+
 def link(name: Path, target: Path) -> Path:
-    """Point the link `name` to the artifact `target` beside it; a name that stays while fingerprints change."""
+    """Point the link `name` to `target`, as seen from its folder; a name that stays while fingerprints change."""
     aside = name.with_name(f".{name.name}.link")
     aside.unlink(missing_ok=True)
-    aside.symlink_to(target.name)
+    aside.symlink_to(target)
     aside.replace(name)
     return name
 

@@ -49,6 +49,8 @@ class Stage:
     external: dict[str, Any] = field(default_factory=dict)
     measured: tuple[str, ...] = ()
     """Files of the artifact that differ from run to run (times); they are kept but not hashed."""
+    needs_torch: bool = False
+    """Whether the body computes with torch."""
 
     @cached_property
     def identity(self) -> dict[str, Any]:

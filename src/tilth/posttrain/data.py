@@ -76,7 +76,7 @@ def _render_part(unit: tuple[InputFile, Path], rendering: Rendering) -> None:
     file, part = unit
     if part.with_suffix(".json").exists():
         return
-    renderer = _Renderer(file, rendering)
+    renderer = Renderer(file, rendering)
     dtype = token_type(renderer.tokenizer.vocabulary_size)
     rows: list[dict[str, Any]] = []
     with atomic_file(part.with_suffix(".bin")) as aside, aside.open("wb") as out:
@@ -101,7 +101,7 @@ def without_loss(trained: np.ndarray) -> np.ndarray:
     return edges.astype(np.int32).reshape(-1, 2)
 
 
-class _Renderer:
+class Renderer:
     """The documents of one file with what the table says of them; fills `report` on the way."""
 
     def __init__(self, file: InputFile, rendering: Rendering) -> None:

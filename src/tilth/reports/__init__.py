@@ -1,6 +1,9 @@
 """Floor 4: what a run did, as one page that opens offline. Reads artifacts, knows no other folder of its floor.
 
-svg      line charts
-blocks   the kinds of thing a page is made of
-page     run folder -> report.html
+svg         line charts
+blocks      the kinds of thing a page is made of
+curves      journals of metrics as curves
+steps       the steps behind pre-training
+evaluation  the models side by side: held-out text, tasks, samples
+page        run folder -> report.html
 """

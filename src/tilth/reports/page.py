@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,8 +10,9 @@ from tilth.base.errors import UserError
 from tilth.base.events import read_journal
 from tilth.base.files import read_json, write_text
 from tilth.base.progress import duration
-from tilth.reports import blocks
+from tilth.reports import blocks, evaluation, steps
 from tilth.reports.blocks import Block
+from tilth.reports.curves import curves_by_group, number, thin
 
 MIXTURE = ("phase", "group", "weight asked", "targets so far", "epochs so far")
 
@@ -23,16 +23,25 @@ Folders = dict[str, Path]
 def write_report(run_folder: Path) -> Path:
     """Write `report.html` of a run from its artifacts; returns its path."""
     outcome_file = run_folder / "outcome.json"
+    if not (run_folder / "recipe.yaml").exists():
+        raise UserError(
+            "there is no run here (no recipe.yaml)", where=str(run_folder), hint="give a folder below runs/"
+        )
     if not outcome_file.exists():
         raise UserError("this run has not ended yet (no outcome.json)", where=str(run_folder), hint="tilth run RECIPE")
-    outcome = read_json(outcome_file)
+    try:
+        outcome = read_json(outcome_file)
+    except ValueError as error:
+        again = "run the recipe again: finished stages are kept"
+        raise UserError(f"not readable: {error}", where=str(outcome_file), hint=again) from None
     folders = {name: run_folder / folder for name, folder in outcome["stages"].items()}
     forecast = _json(run_folder / "forecast.json")
     sections = [
         *_corpus(folders),
         *_tokenizer(folders),
         *_training(folders),
-        *_evaluation(folders),
+        *steps.sections(folders),
+        *evaluation.sections(evaluation.read_evaluations(folders)),
         _forecast(forecast, outcome["measured"], folders),
         _repeat(run_folder, folders),
     ]
@@ -44,13 +53,6 @@ def write_report(run_folder: Path) -> Path:
     )
     write_text(run_folder / "report.html", page)
     return run_folder / "report.html"
-
-
-def read_evaluation(folder: Path | None) -> tuple[dict[str, dict[str, Any]], list[dict[str, str]]]:
-    """Bits per byte of each domain, and samples, of an evaluation (empty where there is none)."""
-    if folder is None or not folder.exists():
-        return {}, []
-    return read_json(folder / "bits_per_byte.json")["domains"], read_json(folder / "samples.json")
 
 
 def _render(**values: Any) -> str:
@@ -80,9 +82,9 @@ def _cards(folders: Folders, measured: dict[str, Any]) -> Iterator[tuple[str, st
         tokens = sum(read_json(folder / "state.json")["tokens"] for folder in phases)
         yield "tokens trained", f"{tokens:,}"
         last = list(read_journal(phases[-1] / "metrics.jsonl"))[-1]
-        yield "last loss", f"{_number(last['loss']):.3f}"
-    scores, _ = read_evaluation(folders.get("evaluate"))
-    if scores:
+        yield "last loss", f"{number(last['loss']):.3f}"
+    tested = evaluation.read_evaluations(folders)
+    if tested and (scores := tested[-1].domains):
         nats = sum(row["bits_per_byte"] * row["bytes"] for row in scores.values())
         yield "bits per byte", f"{nats / sum(row['bytes'] for row in scores.values()):.3f}"
     peak = max(figures["peak_memory_bytes"] for figures in measured.values())
@@ -176,15 +178,15 @@ def _training(folders: Folders) -> Iterator[Section]:
     for name, folder in phases.items():
         marks.append((float(done), name.removeprefix("pretrain-")))
         records = list(read_journal(folder / "metrics.jsonl"))
-        for record in _thin(records):
+        for record in thin(records):
             at = done + record["tokens"]
             total[0].append(at)
-            total[1].append(_number(record["loss"]))
+            total[1].append(number(record["loss"]))
             rates[0].append(at)
             rates[1].append(record["learning_rate"] if "learning_rate" in record else record["rate"])
             norms[0].append(at)
-            norms[1].append(_number(record["gradient_norm"]))
-        for group, series in _smooth(records).items():
+            norms[1].append(number(record["gradient_norm"]))
+        for group, series in curves_by_group(records).items():
             xs, ys = curves.setdefault(group, ([], []))
             xs += [done + x for x in series[0]]
             ys += series[1]
@@ -215,41 +217,6 @@ def _mixture(folders: Folders) -> Iterator[list[Any]]:
             seen = state["seen"].get(group, 0)
             pairs = groups.get(group, {}).get("pairs", 0)
             yield [name.removeprefix("pretrain-"), group, weight / total, seen, seen / pairs if pairs else None]
-
-
-def _thin(records: list[dict[str, Any]], points: int = 600) -> list[dict[str, Any]]:
-    """At most about `points` records, evenly spread."""
-    return records[:: max(1, len(records) // points)]
-
-
-def _smooth(records: list[dict[str, Any]]) -> dict[str, tuple[list[float], list[float]]]:
-    """Per group: means over windows of a fiftieth of the phase."""
-    window = max(1, len(records) // 50)
-    result: dict[str, tuple[list[float], list[float]]] = {}
-    for first in range(0, len(records), window):
-        part = records[first : first + window]
-        for group in {group for record in part for group in record["groups"]}:
-            values = [_number(record["groups"][group]) for record in part if group in record["groups"]]
-            xs, ys = result.setdefault(group, ([], []))
-            xs.append(part[-1]["tokens"])
-            ys.append(sum(values) / len(values))
-    return dict(sorted(result.items()))
-
-
-def _evaluation(folders: Folders) -> Iterator[Section]:
-    scores, samples = read_evaluation(folders.get("evaluate"))
-    if not scores:
-        return
-    context = read_json(folders["evaluate"] / "bits_per_byte.json")["context"]
-    rows = [
-        [name, r["documents"], r["bytes"], r["tokens"], r["loss"], r["bits_per_byte"]] for name, r in scores.items()
-    ]
-    yield blocks.section(
-        "Evaluation",
-        blocks.text(f"Held-out text, pieces of {context} tokens; lower is better."),
-        blocks.table(["domain", "documents", "bytes", "tokens", "nats a token", "bits per byte"], rows),
-        blocks.samples(samples),
-    )
 
 
 def _forecast(forecast: dict[str, Any], measured: dict[str, Any], folders: Folders) -> Section:
@@ -284,11 +251,6 @@ def _repeat(run_folder: Path, folders: Folders) -> Section:
         blocks.code("The recipe as it was run, defaults filled in", recipe.read_text(encoding="utf-8")),
         blocks.table(["stage", "fingerprint"], rows, "Artifacts"),
     )
-
-
-def _number(value: float | str | None) -> float:
-    """A metric that was not finite stands in the journal as null or as text; charts leave it out."""
-    return math.nan if value is None else float(value)
 
 
 def _megabytes(size: float) -> float:

@@ -6,5 +6,6 @@ stories      short stories                       English and Chinese
 arithmetic   problems with worked solutions      English and Chinese
 people       biographies of invented people, and questions about them
 questions    words, days, kinds and opposites
-write        write_documents: all of it to JSON Lines
+chats        conversations, preferences and held-out items over the families of questions
+write        write_documents, write_records: all of it to JSON Lines
 """

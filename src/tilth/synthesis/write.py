@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from tilth.base.files import atomic_file
 from tilth.base.progress import Progress
-from tilth.synthesis import arithmetic, people, questions, stories
+from tilth.synthesis import arithmetic, chats, people, questions, stories
 from tilth.synthesis.documents import Writer, generate
 from tilth.synthesis.settings import GrammarSettings
 
@@ -41,3 +41,20 @@ def write_documents(settings: Sequence[GrammarSettings], seed: int, out: Path) -
                 bar.add()
         told[wanted.kind] = {"documents": wanted.documents, "bytes": size}
     return told
+
+
+RECORDS: dict[str, Callable[[int, int], Iterator[dict[str, Any]]]] = {
+    "conversations": chats.conversations,
+    "preferences": chats.preferences,
+    "items": chats.items,
+}
+
+
+def write_records(what: str, count: int, seed: int, out: Path) -> int:
+    """Write `WHAT.jsonl` into `out`: conversations, preferences, or items of every tested family; returns how many."""
+    written = 0
+    with atomic_file(out / f"{what}.jsonl") as aside, aside.open("w", encoding="utf-8") as lines:
+        for record in RECORDS[what](count, seed):
+            lines.write(json.dumps(record, ensure_ascii=False) + "\n")
+            written += 1
+    return written

@@ -11,8 +11,11 @@ import numpy as np
 from tilth.base.errors import UserError
 from tilth.base.files import read_json, write_json, write_text
 from tilth.tokens.split import SPLIT_PATTERN
+from tilth.tokens.templates import ChatTemplate
 
 BEGIN, END, PADDING = "<|bos|>", "<|eos|>", "<|pad|>"
+TEMPLATE = "tilth_template"
+"""In tokenizer_config.json: the name of the chat template that the model was tuned with."""
 _ENCODE_BYTES = 1 << 20
 
 
@@ -66,10 +69,11 @@ class Tokenizer:
         """Every special token and its id."""
         return {t.content: i for i, t in sorted(self.inner.get_added_tokens_decoder().items()) if t.special}
 
-    def save(self, folder: Path) -> None:
-        """Write `tokenizer.json` and `tokenizer_config.json`, which transformers reads."""
+    def save(self, folder: Path, template: ChatTemplate | None = None) -> None:
+        """Write `tokenizer.json` and `tokenizer_config.json` as transformers reads them, with the chat template."""
+        chat = {TEMPLATE: None} if template is None else {"chat_template": template.jinja, TEMPLATE: template.name}
         write_text(folder / "tokenizer.json", self.inner.to_str(pretty=False))
-        write_json(folder / "tokenizer_config.json", self.config)
+        write_json(folder / "tokenizer_config.json", self.config | chat)
 
     @classmethod
     def load(cls, path: Path) -> Tokenizer:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +82,7 @@ def export_model(
     *,
     dtype: str = "fp32",
     bos: int | None = None,
-    eos: int | None = None,
+    eos: int | Sequence[int] | None = None,
     pad: int | None = None,
     shard_bytes: int = 5 * 10**9,
 ) -> None:

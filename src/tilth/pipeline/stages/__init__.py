@@ -3,5 +3,6 @@
 corpus      synthesize, measure, corpus
 tokens      tokenizer, tokens, pack
 pretrain    a phase of pre-training
+posttrain   generate, render, pack, reference, a step of post-training
 finish      evaluate, export
 """

@@ -54,31 +54,35 @@ def phase_stage(
         inputs,
         external,
         measured=MEASURED_FILES,
+        needs_torch=True,
     )
 
 
 def _train(context: Context, recipe: Recipe, phase: PhaseSettings, planned: Planned) -> dict[str, Any]:
-    from tilth.training.interruption import Interrupted
-    from tilth.training.launch import launch_job, run_job, write_job
-
     packs = [(other, context.run_folder / pack.folder) for other, pack in planned]
     check_epochs([(other, group_table(folder)) for other, folder in packs if folder.exists()])
-    job = context.work / "job.json"
-    write_job(
-        job,
+    return run_phase(
+        context,
         phase=phase,
-        compute=context.compute,
-        folder=context.out,
         start=_start(context, recipe),
         seed=recipe.seed,
         reader="tilth.pipeline.stages.pretrain:open_reader",
         arguments={"store": str(context.inputs["tokens"].resolve()), "pack": str(context.inputs["pack"].resolve())},
     )
+
+
+def run_phase(context: Context, **job: Any) -> dict[str, Any]:
+    """Train a phase into the artifact, in this process or in several; `job` is what `write_job` takes."""
+    from tilth.training.interruption import Interrupted
+    from tilth.training.launch import launch_job, run_job, write_job
+
+    path = context.work / "job.json"
+    write_job(path, compute=context.compute, folder=context.out, **job)
     if context.compute.processes > 1:
-        launch_job(job, context.compute.processes, context.events.path)
+        launch_job(path, context.compute.processes, context.events.path)
     else:
         try:
-            run_job(job, context.events.append)
+            run_job(path, context.events.append)
         except Interrupted as stopped:  # Ctrl-C or SIGTERM, with the state saved
             raise KeyboardInterrupt from stopped
     state = read_json(context.out / "state.json")

@@ -25,7 +25,7 @@ QUALITY_BYTES = 200_000
 """Text of a domain on which losslessness and compression are measured."""
 
 
-def tokenizer_stage(recipe: Recipe, corpus: Stage, external: dict[str, Any]) -> Stage:
+def tokenizer_stage(recipe: Recipe, corpus: Stage | None, external: dict[str, Any]) -> Stage:
     """Train (or take) the tokenizer, prove it lossless, measure its compression by domain on the hold-out."""
     settings = recipe.tokenizer
     return Stage(
@@ -33,7 +33,7 @@ def tokenizer_stage(recipe: Recipe, corpus: Stage, external: dict[str, Any]) -> 
         TOKENIZER_VERSION,
         {**settings.canonical(), "load": settings.load is not None, "seed": recipe.seed},
         partial(_make_tokenizer, settings=settings, seed=recipe.seed),
-        {"corpus": corpus},
+        {"corpus": corpus} if corpus else {},
         external,
     )
 
@@ -42,10 +42,11 @@ def _make_tokenizer(context: Context, settings: TokenizerSettings, seed: int) ->
     from tilth.tokens.quality import check_lossless, compression
     from tilth.tokens.tokenizer import Tokenizer, train_bpe
 
-    corpus = context.inputs["corpus"]
+    corpus = context.inputs.get("corpus")
     if settings.load is not None:
         tokenizer = Tokenizer.load(settings.load)
     else:
+        assert corpus is not None
         texts = sample_texts(corpus / "documents", settings.train_bytes, seed)
         tokenizer = train_bpe(
             texts,
@@ -53,7 +54,7 @@ def _make_tokenizer(context: Context, settings: TokenizerSettings, seed: int) ->
             minimum_frequency=settings.minimum_frequency,
             special=settings.special,
         )
-    by_domain = texts_by_domain(corpus / "holdout") or texts_by_domain(corpus / "documents")
+    by_domain = (corpus and (texts_by_domain(corpus / "holdout") or texts_by_domain(corpus / "documents"))) or {}
     checked = check_lossless(tokenizer, (text for texts in by_domain.values() for text in texts))
     table = compression(tokenizer, by_domain)
     tokenizer.save(context.out)

@@ -1,0 +1,160 @@
+"""Tasks with exact answers: questions to a model, alone, behind examples or through the chat template.
+
+An item is a JSON line: `id`, `question`, `answers` (each of which is right), and, where they are known, `family`,
+`language`, `match` (`text`: the whole answer, `number`: the last number in it), `shots` (solved examples, [question,
+answer]), `marks` (what stands before a question and before an answer in pre-training text), `worked` (what shows that
+an answer was worked out). Nothing is sampled: the model's likeliest tokens are taken, so a score is repeatable.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from tilth.base.errors import UserError
+from tilth.base.progress import Progress
+from tilth.tokens.chat import Chat
+from tilth.tokens.conversation import Turn
+from tilth.tokens.tokenizer import Tokenizer
+
+if TYPE_CHECKING:
+    from tilth.model import Decoder
+
+Form = Literal["chat", "native", "few-shot"]
+"""How a question is put: through the chat template, in the shape of the pre-training text, or that behind examples."""
+
+_LAST_NUMBER = re.compile(r"-?\d[\d,]*(?:\.\d+)?")
+
+
+@dataclass(frozen=True)
+class Item:
+    """One question with its right answers."""
+
+    id: str
+    question: str
+    answers: tuple[str, ...]
+    family: str = "all"
+    language: str = ""
+    match: str = "text"
+    shots: tuple[tuple[str, str], ...] = ()
+    marks: tuple[str, str] = ("Question: ", "Answer: ")
+    worked: str | None = None
+
+    def is_right(self, said: str) -> bool:
+        """Whether what the model said counts as one of the answers."""
+        if self.match == "number":
+            numbers = _LAST_NUMBER.findall(said)
+            return bool(numbers) and numbers[-1].replace(",", "") in self.answers
+        return plain(said) in {plain(answer) for answer in self.answers}
+
+    def is_worked(self, said: str) -> bool:
+        """Whether the answer shows its steps."""
+        return self.worked is not None and self.worked in said
+
+
+def plain(text: str) -> str:
+    """Without case, outer and repeated white space and the final stop: what answers are compared by."""
+    return " ".join(text.split()).rstrip(" .。!！").casefold()
+
+
+def read_items(path: Path) -> list[Item]:
+    """The items of a JSON Lines file. UserError with the line for what is no item: a skipped one would be a lie."""
+    items = []
+    with path.open(encoding="utf-8") as lines:
+        for number, line in enumerate(lines, 1):
+            if line.strip():
+                items.append(_item(line, f"{path}:{number}", f"{path.name}#{number}"))
+    if not items:
+        raise UserError("there is no item here", where=str(path))
+    return items
+
+
+def _item(line: str, where: str, name: str) -> Item:
+    try:
+        record = json.loads(line)
+        answers = record.get("answers", [record["answer"]] if "answer" in record else [])
+        known = {key: record[key] for key in ("family", "language", "match", "worked") if key in record}
+        shots = tuple((str(q), str(a)) for q, a in record.get("shots", ()))
+        marks = tuple(record.get("marks", Item.marks))
+        item = Item(
+            str(record.get("id", name)), record["question"], tuple(map(str, answers)), shots=shots, marks=marks, **known
+        )
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(f"not an item: {error!r}", where=where, hint="an item has question and answers") from None
+    if not item.answers or item.match not in ("text", "number"):
+        raise UserError("an item has answers, and match is text or number", where=where)
+    return item
+
+
+def prompt_of(item: Item, form: Form, tokenizer: Tokenizer, chat: Chat | None) -> list[int]:
+    """The tokens that the model goes on from."""
+    if form == "chat":
+        assert chat is not None
+        return chat.prompt([Turn("user", item.question)])
+    before, answer = item.marks
+    shots = "".join(f"{before}{q}\n{answer}{a}\n\n" for q, a in item.shots) if form == "few-shot" else ""
+    text = f"{shots}{before}{item.question}\n{answer.rstrip()}"
+    return [*([] if tokenizer.bos is None else [tokenizer.bos]), *tokenizer.encode(text)]
+
+
+def answer_items(
+    model: Decoder,
+    tokenizer: Tokenizer,
+    items: Sequence[Item],
+    form: Form,
+    chat: Chat | None,
+    *,
+    limit: int = 96,
+    batch: int = 128,
+) -> list[str]:
+    """What the model says to each item: up to `limit` tokens, in plain forms up to the end of the line."""
+    from tilth.model import generate
+
+    prompts = [prompt_of(item, form, tokenizer, chat) for item in items]
+    stop = chat.stop if form == "chat" and chat is not None else _line_ends(tokenizer)
+    order = sorted(range(len(items)), key=lambda i: len(prompts[i]))  # like lengths together
+    said = [""] * len(items)
+    with Progress(f"answer {form}", len(items), "items") as bar:
+        for first in range(0, len(order), batch):
+            chosen = order[first : first + batch]
+            found = generate(model, [prompts[i] for i in chosen], max_new=limit, stop=stop)
+            for i, continuation in zip(chosen, found, strict=True):
+                said[i] = tokenizer.decode(continuation.tokens).strip()
+            bar.add(len(chosen))
+    return said
+
+
+def _line_ends(tokenizer: Tokenizer) -> tuple[int, ...]:
+    """The end mark and every token that holds a line break: an answer in running text ends there."""
+    breaks = [i for i in range(tokenizer.vocabulary_size) if "\n" in tokenizer.decode([i], keep_special=True)]
+    return (*breaks, *(() if tokenizer.eos is None else (tokenizer.eos,)))
+
+
+def score(items: Sequence[Item], said: Sequence[str]) -> list[dict[str, Any]]:
+    """A row for each family and language: items, right, share right with its 95 % interval, share worked."""
+    groups: dict[tuple[str, str], list[tuple[Item, str]]] = {}
+    for item, answer in zip(items, said, strict=True):
+        groups.setdefault((item.family, item.language), []).append((item, answer))
+    return [{"family": family, "language": language, **_row(pairs)} for (family, language), pairs in groups.items()]
+
+
+def _row(pairs: Sequence[tuple[Item, str]]) -> dict[str, Any]:
+    right = sum(item.is_right(said) for item, said in pairs)
+    low, high = wilson(right, len(pairs))
+    row = {"items": len(pairs), "right": right, "share": right / len(pairs), "low": low, "high": high}
+    if all(item.worked is not None for item, _ in pairs):
+        row["worked"] = sum(item.is_worked(said) for item, said in pairs) / len(pairs)
+    return row
+
+
+def wilson(right: int, items: int, z: float = 1.959963984540054) -> tuple[float, float]:
+    """95 % score interval of a share (Wilson 1927): never outside [0, 1], honest at 0 and at 1."""
+    share, square = right / items, z * z / items
+    centre = (share + square / 2) / (1 + square)
+    half = z * math.sqrt(share * (1 - share) / items + square / (4 * items)) / (1 + square)
+    return max(0.0, centre - half), min(1.0, centre + half)

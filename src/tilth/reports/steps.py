@@ -1,0 +1,61 @@
+"""The steps behind pre-training: what they were given, how their losses moved, whether preferences were learnt."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from tilth.base.events import read_journal
+from tilth.base.files import read_json
+from tilth.reports import blocks
+from tilth.reports.curves import curves_by_group, number, thin
+
+RENDER = "render-"
+RENDERED = ("records_read", "examples", "unreadable", "too_long", "cut", "tokens", "trained_tokens")
+_PREFERENCES = (
+    ("Log-probability against the start, nats an answer", ("chosen_change", "rejected_change"), "nats"),
+    ("Pairs with the larger margin, and pairs whose chosen answer fell", ("accuracy", "chosen_fell"), "share"),
+)
+
+
+def sections(folders: dict[str, Path]) -> Iterator[dict[str, Any]]:
+    """A section for each step, in the order of the run."""
+    for name, folder in folders.items():
+        if (folder / "metrics.jsonl").exists() and not name.startswith("pretrain-"):
+            yield blocks.section(f"Step {name}", *_step(name, folder, folders))
+
+
+def _step(name: str, folder: Path, folders: dict[str, Path]) -> Iterator[blocks.Block]:
+    artifact = read_json(folder / "artifact.json")
+    rendered = next(f for n, f in folders.items() if f.name.endswith(artifact["inputs"]["rendered"]))
+    report = read_json(rendered / "report.json")
+    template = read_json(rendered / "template.json")["template"]
+    yield blocks.text(
+        f"{report['records_read']:,} records read = {report['examples']:,} examples + {report['unreadable']:,} "
+        f"unreadable + {report['too_long']:,} too long. Chat template: {template}."
+    )
+    yield blocks.table([key.replace("_", " ") for key in RENDERED], [[report[key] for key in RENDERED]], "Data")
+    if report["faults"]:
+        items = [{"title": f"{f['file']}:{f['line']} {f['kind']}", "text": f["reason"]} for f in report["faults"]]
+        yield blocks.examples("Records that are not trained on", items)
+    state = read_json(folder / "state.json")
+    if "adapter" in state:
+        adapter = state["adapter"]
+        yield blocks.text(
+            f"Adapter of rank {adapter['adapter']['rank']}; merging it moved a logit by at most "
+            f"{adapter['largest_logit_difference']:.3g}."
+        )
+    records = list(read_journal(folder / "metrics.jsonl"))
+    curves = [(group, *series) for group, series in curves_by_group(records).items()]
+    yield blocks.chart("Loss by group", curves, "tokens", "nats a token")
+    if "metrics" in records[0]:
+        yield from _preferences(records)
+
+
+def _preferences(records: list[dict[str, Any]]) -> Iterator[blocks.Block]:
+    kept = thin(records)
+    tokens = [float(record["tokens"]) for record in kept]
+    for title, names, unit in _PREFERENCES:
+        series = [(name.replace("_", " "), tokens, [number(r["metrics"][name]) for r in kept]) for name in names]
+        yield blocks.chart(title, series, "tokens", unit)

@@ -1,0 +1,144 @@
+"""From text to a model that answers, through a recipe: fine-tuning, preferences, tasks, exports, kills."""
+
+from __future__ import annotations
+
+import json
+import random
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.pipeline.conftest import TINY, command, hashes, tilth
+
+STEPS = """\
+posttrain:
+  - name: tuned
+    kind: sft
+    data: [{generate: conversations, count: 200}, {path: "chats/*.jsonl"}]
+    tokens: 8k
+    sequence_length: 128
+    batch_sequences: 8
+    replay: {stories: 0.25}
+    optimizer: {kind: adamw, learning_rate: 1e-3}
+  - name: liked
+    kind: dpo
+    data: [{generate: preferences, count: 60}]
+    epochs: 1
+    sequence_length: 256
+    batch_sequences: 4
+    adapter: {rank: 4}
+    optimizer: {kind: adamw, learning_rate: 1e-3}
+"""
+TASKS = """\
+evaluate:
+  samples: {prompts: ["There was"], questions: ["What is 1 + 1?"], tokens: 8}
+  tasks: [{generate: items, count: 3, answer_tokens: 8}]
+"""
+
+
+@pytest.fixture
+def chatty(tiny, tmp_path) -> Path:
+    """The tiny recipe with two steps behind it."""
+    (tmp_path / "chats").mkdir()
+    chats = [
+        {"messages": [{"role": "user", "content": f"谁 {i}"}, {"role": "assistant", "content": "我"}]} for i in range(9)
+    ]
+    (tmp_path / "chats" / "own.jsonl").write_text("\n".join(map(json.dumps, chats)), encoding="utf-8")
+    recipe = "\n".join(line for line in TINY.splitlines() if not line.startswith("evaluate"))
+    tiny.write_text(f"{recipe}\n{STEPS}{TASKS}", encoding="utf-8")
+    return tiny
+
+
+def run(recipe: Path, runs: Path, *assignments: str) -> dict:
+    done = tilth("run", recipe, "--runs", runs, "--json", *assignments)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_the_way_to_a_chat(chatty, tmp_path):
+    runs = tmp_path / "runs"
+    outcome = run(chatty, runs)
+    assert list(outcome["bits_per_byte"]) == ["base", "tuned", "liked"]
+    assert {row["form"] for row in outcome["tasks"]["base"]} == {"native", "few-shot"}
+    assert {row["form"] for row in outcome["tasks"]["liked"]} == {"chat"}
+    assert all(row["items"] == 3 for row in outcome["tasks"]["tuned"])
+    folder = runs / "tiny"
+    assert sorted(path.name for path in (folder / "models").iterdir()) == ["base", "liked", "tuned"]
+    assert (folder / "models" / "liked" / "model.safetensors").samefile(folder / "model" / "model.safetensors")
+    adapter = next(folder.glob("dpo-liked-*")) / "adapter"
+    assert {path.name for path in adapter.iterdir()} == {"adapter_config.json", "adapter_model.safetensors"}
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    for words in ("Forgetting: bits per byte behind each step", "Right answers: zh", "Samples of liked"):
+        assert words in page
+    assert run(chatty, runs)["made"] == []
+    changed = run(chatty, runs, "posttrain.liked.beta=0.2")["made"]
+    assert changed == ["dpo-liked", "evaluate-liked", "export-liked"]
+
+
+def test_transformers_reads_the_template_and_says_the_same(chatty, tmp_path):
+    transformers = pytest.importorskip("transformers")
+    torch = pytest.importorskip("torch")
+    model = run(chatty, tmp_path / "runs")["model"]
+    tokenizer = transformers.AutoTokenizer.from_pretrained(model)
+    theirs = transformers.AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32)
+    messages = [{"role": "user", "content": "What is 1 + 1?"}]
+    prompt = tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_tensors="pt", return_dict=True)
+    found = theirs.generate(**prompt, max_new_tokens=8, do_sample=False)[0, prompt["input_ids"].shape[1] :]
+    done = tilth("chat", model, "--prompt", "What is 1 + 1?", "--temperature", "0", "--max-new", "8", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["answer"].strip() == tokenizer.decode(found, skip_special_tokens=True).strip()
+
+
+def test_killed_five_times_is_not_killed(chatty, tmp_path):
+    """SIGKILL while the steps are made; every artifact is equal by hash."""
+    before = run(chatty, tmp_path / "killed", "--until", "pretrain-annealing")
+    assert before["made"]
+    run(chatty, tmp_path / "whole")
+    rng = random.Random(20261121)
+    for _ in range(5):
+        process = subprocess.Popen(
+            command("run", chatty, "--runs", tmp_path / "killed"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        try:
+            process.wait(rng.uniform(1.5, 6.0))
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+    run(chatty, tmp_path / "killed")
+    assert hashes(tmp_path / "killed" / "tiny") == hashes(tmp_path / "whole" / "tiny")
+
+
+@pytest.mark.parametrize(
+    ("assignments", "message"),
+    [
+        (["posttrain.tuned.replay={storis: 0.2}"], "posttrain.tuned.replay: 'storis' is neither a group nor a domain"),
+        (["posttrain.tuned.replay={stories: 1.0}"], "together less than 1"),
+        (["posttrain.tuned.data=[{path: nowhere.jsonl}]"], "nowhere.jsonl"),
+        (["posttrain.tuned.data=[{generate: jokes}]"], "posttrain"),
+        (["posttrain.tuned.template=chatmel"], "'chatmel' (did you mean 'chatml'?)"),
+        (["posttrain.tuned.template=chatml"], "needs <|im_start|>"),
+        (["posttrain.liked.name=tuned"], "tuned"),
+        (["posttrain.tuned.name=base"], "two models would be called 'base'"),
+        (["posttrain.liked.data=[{path: chats/own.jsonl}]"], "a preference has chosen and rejected"),
+        (["posttrain.tuned.epochs=2"], "give epochs or tokens"),
+        (["posttrain.tuned.sequence_length=4096"], "model.max_positions"),
+        (["evaluate.tasks=[{path: nowhere.jsonl}]"], "there is no such file"),
+        (["posttrain.liked.optimizer={kind: muon}"], "adapter"),
+    ],
+)
+def test_a_mistake_is_one_sentence(chatty, tmp_path, assignments, message):
+    done = tilth("run", chatty, *assignments, "--runs", tmp_path / "runs")
+    assert done.returncode == 2, done.stderr + done.stdout
+    sentence = done.stderr.strip().splitlines()[-1]
+    assert sentence.startswith("tilth: ")
+    assert message in sentence
+    assert "Traceback" not in done.stderr
+
+
+def test_show_mask(chatty, tmp_path):
+    tokenizer = next(Path(run(chatty, tmp_path / "runs", "--until", "tokenizer")["run"]).glob("tokenizer-*"))
+    done = tilth("show-mask", tmp_path / "chats" / "own.jsonl", "--tokenizer", tokenizer, "--sample", "1")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[1] == "<|bos|><|user|>谁 0<|end|><|assistant|>⟦我<|end|>⟧"
