@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import itertools
 import json
+import signal
 import subprocess
 import sys
 import threading
@@ -211,6 +212,22 @@ def test_the_page_is_one_file(port: int) -> None:
     assert page.startswith("<!doctype html>")
     assert "http://" not in page.replace("http://www.w3.org", "")
     assert "https://" not in page
+
+
+def test_ctrl_c_ends_the_answers_and_then_the_server(run: Path) -> None:
+    command = [sys.executable, "-m", "tilth.cli.main", "serve", str(run / "model"), "--port", "0", "--threads", "1"]
+    server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert server.stdout is not None
+    number = int(next(line for line in server.stdout if line.startswith("http://")).rsplit(":", 1)[1])
+    client = openai.OpenAI(base_url=f"http://127.0.0.1:{number}/v1", api_key="none", max_retries=0, timeout=60)
+    stream = chat(client, QUESTIONS[0], model=None, stream=True, max_tokens=None, temperature=0)
+    next(iter(stream))
+    server.send_signal(signal.SIGINT)
+    with pytest.raises(openai.APIError, match="the server is leaving"):
+        for _ in stream:
+            pass
+    _, errors = server.communicate(timeout=20)
+    assert (server.returncode, errors) == (0, "")
 
 
 def test_a_failing_step_fails_its_requests_and_not_the_server(run: Path) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
+from types import FrameType
 
 from tilth.base.errors import UserError
 from tilth.serving.folders import find_models
@@ -39,10 +41,19 @@ def serve(
         kind = "chat" if model.chat else "base"
         print(f"{name}: {model.engine.decoder.config.parameter_count:,} parameters, context {model.context:,}, {kind}")
         models.append(model)
-    config = uvicorn.Config(create_app(models), log_level="warning", timeout_graceful_shutdown=2)
+    app = create_app(models)
+
+    class Server(uvicorn.Server):
+        """Ends the answers under way when it is told to leave, so that no stream keeps it."""
+
+        def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+            app.state.worker.abort("the server is leaving")
+            super().handle_exit(sig, frame)
+
     listening.listen()  # from here on a client waits instead of being refused
     print(f"http://{host}:{listening.getsockname()[1]}", flush=True)
-    uvicorn.Server(config).run(sockets=[listening])
+    with contextlib.suppress(KeyboardInterrupt):  # the way to leave
+        Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=5)).run(sockets=[listening])
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import queue
 import threading
 from collections.abc import Callable, Iterable, Sequence
@@ -81,6 +82,11 @@ class Worker:
         if self._thread.is_alive():
             self._thread.join()
 
+    def abort(self, why: str) -> None:
+        """End every job under way with an error."""
+        for model in self.models:
+            self._inbox.put(functools.partial(self._fail, model, why))
+
     def submit(self, job: Job) -> None:
         """Queue a job. UserError, at once, where its prompt cannot be answered."""
         job.model.engine.check(job.prompt)
@@ -115,11 +121,11 @@ class Worker:
                 if job is not None and job.advance() is not None:
                     self._drop(job)
         except Exception as error:  # must not end the server: these requests fail, the next ones go on
-            self._fail(model, error)
+            self._fail(model, f"{type(error).__name__}: {error}")
 
-    def _fail(self, model: ServedModel, error: Exception) -> None:
+    def _fail(self, model: ServedModel, why: str) -> None:
         for job in [job for job in self._jobs.values() if job.model is model]:
-            job.deliver(Piece(f"{type(error).__name__}: {error}", FAILED))
+            job.deliver(Piece(why, FAILED))
             self._drop(job)
         model.engine.clear()
 
