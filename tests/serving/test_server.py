@@ -6,6 +6,7 @@ import http.client
 import itertools
 import json
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -212,6 +213,44 @@ def test_the_page_is_one_file(port: int) -> None:
     assert page.startswith("<!doctype html>")
     assert "http://" not in page.replace("http://www.w3.org", "")
     assert "https://" not in page
+
+
+@pytest.mark.parametrize("text", ["The wheat grew. 小麦长得很好，农民高兴！", "🙂👩\u200d🌾🌾 ok 龘龘", "a\n\n  b\t田"])
+def test_chinese_english_and_emoji_come_in_whole_characters(run: Path, text: str) -> None:
+    """A model that says what we want, over a real connection: what it may not do is cut a character."""
+    import torch
+    import uvicorn
+
+    from tilth.serving.app import create_app
+    from tilth.serving.models import load_model
+
+    model = load_model("parrot", run / "models" / "sft", threads=1)
+    script = [*model.tokenizer.encode(text), model.needs_chat().stop[0]]
+
+    def logits(x_NH: torch.Tensor) -> torch.Tensor:
+        said = [len(request.result.tokens) for request in model.engine.running]
+        return torch.nn.functional.one_hot(
+            torch.tensor([script[n] for n in said]), model.engine.decoder.config.vocabulary_size
+        ).float()
+
+    model.engine.decoder.logits = logits  # type: ignore[method-assign]
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen()
+        server = uvicorn.Server(uvicorn.Config(create_app([model]), log_level="warning"))
+        thread = threading.Thread(target=server.run, args=([listening],))
+        thread.start()
+        base = f"http://127.0.0.1:{listening.getsockname()[1]}/v1"
+        client = openai.OpenAI(base_url=base, api_key="none", max_retries=0, timeout=60)
+        given, reason, pieces = streamed(client, "?", model=None, max_tokens=None, temperature=0)
+        whole = chat(client, "?", model="parrot", max_tokens=None, temperature=0)
+        server.should_exit = True
+        thread.join()
+    assert given == whole.choices[0].message.content == text
+    assert reason == whole.choices[0].finish_reason == "stop"
+    assert len(pieces) > len(text) // 4
+    assert not any("\ufffd" in piece for piece in pieces)
+    assert whole.usage.completion_tokens == len(script) - 1
 
 
 def test_ctrl_c_ends_the_answers_and_then_the_server(run: Path) -> None:
