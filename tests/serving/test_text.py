@@ -8,6 +8,7 @@ import pytest
 
 from tests.serving.helpers import TEXTS, tokenizer
 from tilth.serving.text import TextStream
+from tilth.tokens.tokenizer import Tokenizer
 
 TOKENIZER = tokenizer()
 
@@ -42,6 +43,27 @@ def test_a_character_of_several_tokens_is_held_back_until_it_is_whole() -> None:
     stream = TextStream(TOKENIZER)
     assert [stream.add(i) for i in ids[0]] == ["", ""]
     assert "".join(stream.add(i) for i in ids[1]) == "龘"
+
+
+def test_a_sentencepiece_decoder_too() -> None:
+    """Words that carry their space in front, and bytes as tokens of their own, as in Llama 2."""
+    from tokenizers import Tokenizer as Inner
+    from tokenizers import decoders, models, pre_tokenizers
+
+    pieces = ["<unk>", *(f"<0x{byte:02X}>" for byte in range(256)), "\u2581", *"abcdefghijklmnopqrstuvwxyz,.", "田"]
+    inner = Inner(models.BPE({piece: i for i, piece in enumerate(pieces)}, [], byte_fallback=True, unk_token="<unk>"))
+    inner.pre_tokenizer = pre_tokenizers.Metaspace()
+    inner.decoder = decoders.Sequence(
+        [decoders.Replace("\u2581", " "), decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(" ", 1, 0)]
+    )
+    llama = Tokenizer(inner, {})
+    text = "the field, 小麦 and 田里 🙂 wheat 龘龘龘."
+    ids = llama.encode(text)
+    stream = TextStream(llama)
+    given = [*(stream.add(token) for token in ids), stream.finish()]
+    assert "".join(given) == llama.decode(ids) == text
+    assert not any("\ufffd" in piece for piece in given)
+    assert sum(map(bool, given)) > 20
 
 
 def test_stop_strings_cut_wherever_the_tokens_do() -> None:

@@ -30,9 +30,8 @@ class TextStream:
         self._window.append(token)
         text = self.tokenizer.decode(self._window)
         whole = not text.endswith(_UNKNOWN)
-        if not whole:
-            text = text[:-1]  # the last character may still be in the making, those before it are not
-        new, self._shown = text[self._shown :], len(text)
+        text = text.rstrip(_UNKNOWN)  # characters that may still be in the making; some decoders show every byte so
+        new, self._shown = text[self._shown :], max(self._shown, len(text))
         if whole:
             self._window = self._window[self._context :]
             self._context = len(self._window)
