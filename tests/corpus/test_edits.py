@@ -17,11 +17,11 @@ from tilth.base.errors import UserError
 from tilth.corpus.lines import LinesStep
 from tilth.corpus.mask import PLACEHOLDERS, MaskStep
 from tilth.corpus.mask_patterns import Finder, luhn_holds, resident_id_holds
-from tilth.corpus.mask_places import places
 from tilth.corpus.repair import RepairStep
 from tilth.corpus.settings import LinesSettings, MaskSettings, RepairSettings
 from tilth.corpus.split import cuts
 from tilth.corpus.steps import Edit
+from tilth.text import personal_places
 
 REPAIR = RepairStep("repair", RepairSettings())
 LINES = LinesStep("lines", LinesSettings())
@@ -188,7 +188,7 @@ def test_masking_changes_nothing_but_the_places_it_names(texts: list[str]) -> No
 def test_the_kernel_looks_wherever_the_patterns_would_find(text: str) -> None:
     """Windows hold every place that the patterns find in the whole text."""
     finder = Finder(MaskSettings())
-    windows = list(places(pa.array([text], pa.large_string())))
+    windows = list(personal_places(pa.array([text], pa.large_string())))
     assert all(text[offset : offset + len(window)] == window for _, window, offset in windows)
     for kind, start, end in finder.find(text):
         if kind in ("email", "ip", "resident_id", "bank_card"):

@@ -18,7 +18,7 @@ measure        language, signals, signatures           language   which language
 dedup/         exact and near-duplicates
 rules_step     the rule sets of rules/ applied
 holdout        documents kept aside for evaluation
-mask           personal data                           mask_patterns, mask_places   what it looks like, where it stands
+mask           personal data                           mask_patterns   what it looks like
 decontaminate  benchmark items                         benchmarks   their files and index
 repeat         how often a document is seen
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -17,8 +16,6 @@ from tilth.corpus.sources.formats import ONE_ARRAY, is_one_array, records, too_l
 from tilth.corpus.sources.records import lookup
 from tilth.corpus.sources.streams import Stream
 
-_HAN_OR_KANA = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]")
-_WORD = re.compile(r"[^\W\u3040-\u30ff\u3400-\u9fff]+")
 _SHARED_ITEMS, _SHARED_PART = 10, 0.05
 _LONGEST = 1 << 24
 
@@ -44,12 +41,6 @@ def load_items(files: Sequence[InputFile], settings: DecontaminateSettings) -> l
             )
         items += _without_shared(list(_items_of(file, settings.fields)))
     return items
-
-
-def units(text: str) -> tuple[int, bool]:
-    """How many units (words, or single Han and kana characters) a text has, and whether it counts as Chinese."""
-    characters, words = len(_HAN_OR_KANA.findall(text)), len(_WORD.findall(text))
-    return characters + words, characters > words
 
 
 def _items_of(file: InputFile, fields: Sequence[str]) -> Iterator[Item]:

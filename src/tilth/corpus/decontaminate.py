@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tilth.corpus.benchmarks import Item, load_items, units
+from tilth.corpus.benchmarks import Item, load_items
 from tilth.corpus.document import texts_of
 from tilth.corpus.settings import DecontaminateSettings
 from tilth.corpus.sources import InputFile
@@ -62,6 +62,7 @@ class DecontaminateStep(Decide):
     """Removes documents that hold at least `coverage` of an item; the partner of the rejection is the item."""
 
     reads_text = True
+    VERSION = 2
 
     def __init__(self, name: str, settings: DecontaminateSettings, benchmarks: Sequence[InputFile]) -> None:
         super().__init__(name)
@@ -123,24 +124,26 @@ class DecontaminateStep(Decide):
 @functools.lru_cache(maxsize=1)
 def _texts(settings_json: str, benchmarks: tuple[InputFile, ...]) -> _Texts:
     """Read once a process."""
+    import pyarrow as pa
+
+    from tilth.text import unit_counts
+
     settings = DecontaminateSettings(**json.loads(settings_json))
     items = load_items(benchmarks, settings)
+    every = list(dict.fromkeys(text for item in items for text in item.texts))
+    count, alone = unit_counts(pa.array(every, pa.large_string())).T
+    n = np.where(2 * alone > count, settings.characters, settings.words)  # mostly single characters: Chinese
+    identifies = dict(zip(every, count >= 2 * n - 1, strict=True))
+    long_enough = dict(zip(every, count >= n, strict=True))
     owners: dict[str, list[int]] = defaultdict(list)
-    alone: dict[str, bool] = {}
     too_short = []
     for number, item in enumerate(items):
-        known = False
-        for text in item.texts:
-            count, chinese = units(text)
-            n = settings.characters if chinese else settings.words
-            alone[text] = count >= 2 * n - 1
-            known |= count >= n
-        if not known:
+        if any(long_enough[text] for text in item.texts):
+            for text in item.texts:
+                owners[text].append(number)
+        else:
             too_short.append(item.name)
-            continue
-        for text in item.texts:
-            owners[text].append(number)
-    return _Texts(items, dict(owners), np.array([alone[text] for text in owners], bool), too_short)
+    return _Texts(items, dict(owners), np.array([identifies[text] for text in owners], bool), too_short)
 
 
 @functools.lru_cache(maxsize=1)

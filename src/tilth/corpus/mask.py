@@ -1,7 +1,7 @@
 """Masking: personal data found by form and check digit, replaced by placeholders that keep the text trainable.
 
-Kernels find the few places of a text that can hold anything (`mask_places`); the patterns (`mask_patterns`) look only
-there.
+Kernels find the few places of a text that can hold anything (`tilth.text.personal_places`); the patterns
+(`mask_patterns`) look only there.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class MaskStep(Edit):
         import pyarrow as pa
         import pyarrow.compute as pc
 
-        from tilth.corpus.mask_places import places
+        from tilth.text import personal_places
 
         texts, log = texts_of(table), EditLog()
         rows: list[int] = []
@@ -53,7 +53,7 @@ class MaskStep(Edit):
         pieces: list[str] = []
         done = 0
         text = ""
-        for row, window, offset in places(texts):
+        for row, window, offset in personal_places(texts):
             for kind, start, end in self.finder.find(window):
                 if not rows or rows[-1] != row:
                     if rows:

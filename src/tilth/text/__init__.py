@@ -3,16 +3,19 @@
 statistics       what the rule sets ask for: words, lines, repetition, characters
 signatures       MinHash signatures over n-grams of units
 content_hashes   128-bit hashes of whole texts
+cluster          leader clustering of signatures: near-duplicates
 Ngrams, Hits     the n-grams of benchmark items and where documents hold them
+personal_places  where personal data can stand
 control_flags    which texts need the slow repair path
+unit_counts      how many words and single Han characters a text has
 script_shares    in which scripts a text is written
 
 The statistics: measure (all in one call), words, units, lines, repetition, c4, code. What text is made of:
 characters and unicode (tables), scripts, urls and exceptions (where words do not end), flags. Under them: buffers
-(Arrow's memory), hashing, jit (numba in one place); minhash and ngrams stand on them.
+(Arrow's memory), hashing, jit (numba in one place); minhash, leaders, ngrams and places stand on them.
 
-Each takes a `pa.LargeStringArray` without nulls and gives numpy arrays of its length. numba and the kernels are
-loaded at the first use of a name, not by `import tilth.text`.
+What reads texts takes a `pa.LargeStringArray` without nulls and gives numpy arrays of its length, or places in it.
+numba and the kernels are loaded at the first use of a name, not by `import tilth.text`.
 """
 
 from __future__ import annotations
@@ -23,22 +26,39 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from tilth.text.flags import control_flags
     from tilth.text.hashing import content_hashes
+    from tilth.text.leaders import cluster
     from tilth.text.measure import statistics
     from tilth.text.minhash import signatures
     from tilth.text.ngrams import Hits, Ngrams
+    from tilth.text.places import personal_places
     from tilth.text.scripts import script_shares
+    from tilth.text.units import unit_counts
 
 _HOMES = {
     "Hits": "ngrams",
     "Ngrams": "ngrams",
+    "cluster": "leaders",
     "content_hashes": "hashing",
     "control_flags": "flags",
+    "personal_places": "places",
     "script_shares": "scripts",
     "signatures": "minhash",
     "statistics": "measure",
+    "unit_counts": "units",
 }
 
-__all__ = ["Hits", "Ngrams", "content_hashes", "control_flags", "script_shares", "signatures", "statistics"]
+__all__ = [
+    "Hits",
+    "Ngrams",
+    "cluster",
+    "content_hashes",
+    "control_flags",
+    "personal_places",
+    "script_shares",
+    "signatures",
+    "statistics",
+    "unit_counts",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 SIGNS = (
     "lines",  # not blank
-    "ended",  # lines that end in ; { } ( [ , : or */
+    "ended",  # lines that end in ; { } ( [ , or :
     "indented",  # lines that start with a tab or two spaces
     "keyword_lines",  # lines whose first word is a keyword
     "prose_lines",  # lines of eight words or more with a function word of English

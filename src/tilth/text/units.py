@@ -7,13 +7,18 @@ and 用GPU训练 is 用, gpu, 训, 练: Chinese and English go the same way, and
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tilth.text import unicode
+from tilth.text.buffers import strings
 from tilth.text.hashing import mix
-from tilth.text.jit import helper
+from tilth.text.jit import BYTES, OFFSETS, READ_U16, WRITE_I64_2D, helper, jit, pointer, void
 from tilth.text.unicode import ALPHABETIC, MARK, NUMBER, SIZE, UNIT
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 _SEED, _PRIME = np.uint64(0xCBF29CE484222325), np.uint64(0x9E3779B97F4A7C15)
 _WORD, _UNIT, _SIZE = np.uint16(ALPHABETIC | NUMBER | MARK), np.uint16(UNIT), np.int64(SIZE)
@@ -78,3 +83,29 @@ def split_units(data: Any, start: int, stop: int, tables: Any, found: Any) -> in
         hashes[count], stops[count] = mix(value), stop
         count += 1
     return count
+
+
+@jit(void(BYTES, OFFSETS, READ_U16, WRITE_I64_2D))
+def _unit_counts(buffer: Any, offsets: Any, class_table: Any, out: Any) -> None:
+    data, classes = pointer(buffer), pointer(class_table)
+    for row in range(len(out)):
+        at, stop = offsets[row], offsets[row + 1]
+        words, alone, inside = 0, 0, False
+        while at < stop:
+            code, length = decode(data, at, stop)
+            kind = classes[code] if code < _SIZE else np.uint16(0)
+            single = kind & _UNIT != 0
+            word = not single and kind & _WORD != 0
+            alone += single
+            words += word and not inside
+            inside = word
+            at += length
+        out[row, 0], out[row, 1] = words + alone, alone
+
+
+def unit_counts(texts: pa.LargeStringArray) -> np.ndarray:
+    """int64 [N, 2]: how many units each text has, and how many of them are single Han or kana characters."""
+    buffers = strings(texts)
+    out = np.zeros((len(buffers), 2), np.int64)
+    _unit_counts(buffers.data, buffers.offsets, unicode.classes(), out)
+    return out

@@ -13,7 +13,6 @@ cluster, as connected components do.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
@@ -36,6 +35,8 @@ class NearStep(Decide):
 
     def decide(self, view: View, work: WorkFolder) -> Rejections:
         """Sort-based. Memory: about 50 bytes a document; signatures of candidates lie in memory-mapped files."""
+        from tilth.text import cluster
+
         candidates = _candidates(view, work, self.settings)
         if not len(candidates):
             return Rejections.none()
@@ -45,7 +46,7 @@ class NearStep(Decide):
         rank[priority(view)] = np.arange(len(view))
         order = np.argsort(rank[candidates])
         needed = int(np.ceil(self.settings.threshold * SIGNATURE - 1e-9))
-        leader, equal = _kernel()(signatures, groups, order, total, needed)
+        leader, equal = cluster(signatures, groups, order, total, needed)
         rejected = np.flatnonzero(leader >= 0)
         rows, partners = candidates[rejected], candidates[leader[rejected]]
         similarity = equal[rejected] / SIGNATURE
@@ -109,55 +110,3 @@ def _signatures_of(candidates: np.ndarray, view: View, work: WorkFolder) -> np.n
         signatures[done:stop] = columns[MINHASH].view("<u4")[candidates[done:stop] - start]
         done = stop
     return signatures
-
-
-def _leaders(
-    signatures: np.ndarray, groups: np.ndarray, order: np.ndarray, total: int, needed: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """For each candidate its leader (-1: it is kept) and how many signature values they share.
-
-    Among several kept documents the most similar is the partner, then the one of higher priority.
-    """
-    count, bands = groups.shape
-    width = signatures.shape[1]
-    head = np.full(total, -1, np.int32)  # latest kept candidate of a group ...
-    before = np.full((count, bands), -1, np.int32)  # ... and for each kept candidate the one kept before it
-    seen = np.full(count, -1, np.int64)
-    place = np.empty(count, np.int64)
-    leader = np.full(count, -1, np.int64)
-    equal = np.zeros(count, np.int64)
-    for position in range(count):
-        this = order[position]
-        place[this] = position
-        best, best_equal = np.int64(-1), np.int64(needed - 1)
-        for band in range(bands):
-            other = head[groups[this, band]]
-            while other >= 0:
-                if seen[other] != position:
-                    seen[other] = position
-                    matches = np.int64(0)
-                    for k in range(width):
-                        matches += np.int64(signatures[this, k] == signatures[other, k])
-                    if matches > best_equal or (best >= 0 and matches == best_equal and place[other] < place[best]):
-                        best, best_equal = np.int64(other), matches
-                other = before[other, band]
-        if best >= 0:
-            leader[this], equal[this] = best, best_equal
-            continue
-        for band in range(bands):
-            group = groups[this, band]
-            before[this, band] = head[group]
-            head[group] = this
-    return leader, equal
-
-
-def _kernel() -> Any:
-    global _compiled
-    if _compiled is None:
-        import numba
-
-        _compiled = numba.njit(cache=True, nogil=True)(_leaders)
-    return _compiled
-
-
-_compiled: Any = None

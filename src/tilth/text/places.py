@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from tilth.text.buffers import strings
+from tilth.text.jit import BYTES, OFFSETS, READ_I64_2D, READ_U8, WRITE_I64, WRITE_I64_2D, int64, jit, void
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -16,21 +20,19 @@ _BEFORE, _BEHIND = 72, 264
 _DIGITS, _GAP = 7, 3
 
 
-def places(texts: pa.LargeStringArray) -> Iterator[tuple[int, str, int]]:
+def personal_places(texts: pa.LargeStringArray) -> Iterator[tuple[int, str, int]]:
     """(row, window of its text, offset of the window in characters), in rising order and without overlap."""
-    from tilth.text.buffers import strings
-
     buffers = strings(texts)
-    find, count = _kernels()
     room = 1024
     while True:
         found = np.empty((room, 3), np.int64)
-        total = find(buffers.data, buffers.offsets, _classes(), found)
+        total = _find(buffers.data, buffers.offsets, _classes(), found)
         if total <= room:
             break
         room = total
-    windows = _merged(found[:total])
-    offsets = count(buffers.data, buffers.offsets, windows)
+    windows = np.ascontiguousarray(_merged(found[:total]))
+    offsets = np.zeros(len(windows), np.int64)
+    _count(buffers.data, buffers.offsets, windows, offsets)
     for (row, start, stop), offset in zip(windows.tolist(), offsets.tolist(), strict=True):
         yield row, buffers.data[start:stop].tobytes().decode("utf-8"), offset
 
@@ -48,6 +50,7 @@ def _merged(found: np.ndarray) -> np.ndarray:
     return np.column_stack([found[first, 0], found[first, 1], reach[last]])
 
 
+@functools.cache
 def _classes() -> np.ndarray:
     table = np.zeros(256, np.uint8)
     for characters, bit in (
@@ -60,9 +63,11 @@ def _classes() -> np.ndarray:
     ):
         for character in characters:
             table[ord(character)] |= bit
+    table.flags.writeable = False
     return table
 
 
+@jit(int64(BYTES, OFFSETS, READ_U8, WRITE_I64_2D))
 def _find(data: Any, offsets: Any, classes: Any, found: Any) -> int:
     """Fill `found` with (row, start, stop) in bytes; returns how many there are, which may be more than fit."""
     total = 0
@@ -102,9 +107,9 @@ def _find(data: Any, offsets: Any, classes: Any, found: Any) -> int:
     return total
 
 
-def _count(data: Any, offsets: Any, windows: Any) -> Any:
+@jit(void(BYTES, OFFSETS, READ_I64_2D, WRITE_I64))
+def _count(data: Any, offsets: Any, windows: Any, out: Any) -> None:
     """The offset in characters of each window in its text."""
-    result = np.zeros(len(windows), np.int64)
     row, at, characters = -1, 0, 0
     for i in range(len(windows)):
         if windows[i, 0] != row:
@@ -113,17 +118,4 @@ def _count(data: Any, offsets: Any, windows: Any) -> Any:
         while at < windows[i, 1]:
             characters += (data[at] & 0xC0) != 0x80
             at += 1
-        result[i] = characters
-    return result
-
-
-def _kernels() -> tuple[Any, Any]:
-    global _compiled
-    if _compiled is None:
-        import numba
-
-        _compiled = tuple(numba.njit(cache=True, nogil=True)(function) for function in (_find, _count))
-    return _compiled
-
-
-_compiled: Any = None
+        out[i] = characters
