@@ -26,17 +26,17 @@ Attention = Callable[[int, Tensor, Tensor, Tensor], Tensor]
 
 
 class Layer(NamedTuple):
-    """One block's weights: those that read the residual stream fused, those that write to it stored input × output."""
+    """One block's weights, input × output; those that read the residual stream are fused, behind their norm."""
 
     qkv: Tensor
-    """(A + 2G)·D × H, the norm's weight · √H in it"""
-    qkv_bias: Tensor | None
+    """H × (A + 2G)·D"""
+    bias: Tensor | None
     qk_norm: Tensor | None
     """(A + G) × D: the norms of query and key heads, · √D"""
     output: Tensor
     """A·D × H"""
     gate_up: Tensor
-    """2F × H, the norm's weight · √H in it"""
+    """H × 2F"""
     down: Tensor
     """F × H"""
 
@@ -64,7 +64,7 @@ class InferenceDecoder:
         """Take over the weights of `model`, which has the same configuration."""
         dtype = self.dtype
         self.embedding = model.embedding.weight.detach().to(dtype, copy=True)
-        self.head = self.embedding if model.head is None else model.head.weight.detach().to(dtype, copy=True)
+        self.head = (self.embedding if model.head is None else model.head.weight.detach().to(dtype, copy=True)).T
         self.norm = _norm_weight(model.norm.weight, dtype)
         self.layers = [_fuse(cast(Block, block), self.config, dtype) for block in model.blocks]
 
@@ -85,20 +85,24 @@ class InferenceDecoder:
         cos_N1D, sin_N1D = self.cos_P1D.index_select(0, positions_N), self.sin_P1D.index_select(0, positions_N)
         x_NH = F.embedding(tokens_N, self.embedding)
         for index, layer in enumerate(self.layers):
-            qkv_NMD = F.linear(_unit(x_NH, floor), layer.qkv, layer.qkv_bias).view(len(x_NH), -1, config.head_dim)
+            normed_NH = _unit(x_NH, floor)
+            qkv = (
+                torch.mm(normed_NH, layer.qkv) if layer.bias is None else torch.addmm(layer.bias, normed_NH, layer.qkv)
+            )
+            qkv_NMD = qkv.view(len(qkv), -1, config.head_dim)
             qk, v = qkv_NMD[:, :both], qkv_NMD[:, both:]
             if layer.qk_norm is not None:
                 qk = _unit(qk, self._head_floor) * layer.qk_norm
             qk = torch.addcmul(qk * cos_N1D, qk.roll(config.head_dim // 2, -1), sin_N1D)
             out = attention(index, qk[:, :heads], qk[:, heads:], v)
             x_NH = torch.addmm(x_NH, out.reshape(len(x_NH), -1), layer.output)
-            gate, up = F.linear(_unit(x_NH, floor), layer.gate_up).chunk(2, -1)
+            gate, up = torch.mm(_unit(x_NH, floor), layer.gate_up).chunk(2, -1)
             x_NH = torch.addmm(x_NH, F.silu(gate).mul_(up), layer.down)
         return x_NH
 
     def logits(self, x_NH: Tensor) -> Tensor:
         """N×V of rows of the residual stream behind the last layer."""
-        return F.linear(_unit(x_NH, self._floor) * self.norm, self.head)
+        return torch.mm(_unit(x_NH, self._floor) * self.norm, self.head)
 
 
 def _fuse(block: Block, config: DecoderConfig, dtype: torch.dtype) -> Layer:
@@ -111,7 +115,7 @@ def _fuse(block: Block, config: DecoderConfig, dtype: torch.dtype) -> Layer:
         qk_norm = _norm_weight(heads, dtype)
     return Layer(
         qkv=_behind_norm(block.attention_norm, [_matrix(p) for p in projections], dtype),
-        qkv_bias=torch.cat([p.bias for p in projections]).to(dtype) if config.qkv_bias else None,
+        bias=torch.cat([p.bias for p in projections]).to(dtype) if config.qkv_bias else None,
         qk_norm=qk_norm,
         output=_matrix(attention.output).to(dtype).T.contiguous(),
         gate_up=_behind_norm(block.feed_forward_norm, [_matrix(feed_forward.gate), _matrix(feed_forward.up)], dtype),
@@ -129,9 +133,9 @@ def _matrix(projection: Linear) -> Tensor:
 
 
 def _behind_norm(norm: RMSNorm, weights: list[Tensor], dtype: torch.dtype) -> Tensor:
-    """The projections as one, for what `_unit` makes of the norm's input."""
+    """The projections as one, for what `_unit` makes of the norm's input; in memory output × input, as they came."""
     exact = torch.promote_types(dtype, torch.float32)
-    return (torch.cat(weights).to(exact) * _norm_weight(norm.weight, exact)).to(dtype)
+    return (torch.cat(weights).to(exact) * _norm_weight(norm.weight, exact)).to(dtype).T
 
 
 def _norm_weight(weight: Tensor, dtype: torch.dtype) -> Tensor:
@@ -164,6 +168,7 @@ class KeyValueCache:
         grown = self.store.new_zeros(layers, two, rows, heads, slots, width)
         grown[:, :, :have_rows, :, :have_slots] = self.store
         self.store = grown
+        self._flat = grown.view(2 * layers, -1, width).unbind(0)
 
     def fill(self, lengths: Sequence[int]) -> tuple[Tensor, Attention]:
         """New rows for prompts of these lengths: their packed tokens' positions, and attention inside each prompt."""
@@ -203,17 +208,16 @@ class KeyValueCache:
         if min(self.lengths) < used - 1:
             seen_BS = torch.arange(used, device=device) <= positions_B[:, None]
             mask = torch.zeros((), dtype=self.store.dtype, device=device).where(seen_BS, -torch.inf)[:, None, None]
-        flat = self.store.view(config.layers, 2, -1, config.head_dim)
-        near = self.store[:, :, :rows, :, :used].unbind(0)
+        near = self.store[:, :, :rows, :, :used].flatten(0, 1).unbind(0)
         self.lengths = [length + 1 for length in self.lengths]
 
         def attention(layer: int, q_BAD: Tensor, k_BGD: Tensor, v_BGD: Tensor) -> Tensor:
-            flat[layer, 0].index_copy_(0, places, k_BGD.reshape(-1, config.head_dim))
-            flat[layer, 1].index_copy_(0, places, v_BGD.reshape(-1, config.head_dim))
-            keys, values = near[layer].unbind(0)
+            keys, values = 2 * layer, 2 * layer + 1
+            self._flat[keys].index_copy_(0, places, k_BGD.reshape(-1, config.head_dim))
+            self._flat[values].index_copy_(0, places, v_BGD.reshape(-1, config.head_dim))
             # the A / G queries that read one key head stand as so many tokens of that head: nothing is repeated
             q = q_BAD.view(rows, heads, -1, config.head_dim)
-            return F.scaled_dot_product_attention(q, keys, values, attn_mask=mask)
+            return F.scaled_dot_product_attention(q, near[keys], near[values], attn_mask=mask)
 
         return positions_B, attention
 
