@@ -39,6 +39,6 @@ def run_folder(root: Path) -> Path:
     export(run / "models" / "base", 1, chat=False)
     export(run / "models" / "dpo", 3, context=200_000)
     export(run / "models" / "sft", 2)
-    (run / "model").symlink_to(run / "models" / "dpo")
+    (run / "model").symlink_to(Path("models") / "dpo")
     (run / "recipe.yaml").write_text(json.dumps({"name": "farm"}), encoding="utf-8")
     return run

@@ -19,6 +19,7 @@ from tilth.tokens.conversation import Turn
 def test_a_path_is_a_model_a_run_or_a_folder_of_models(run: Path, tmp_path: Path) -> None:
     stages = {name: run / "models" / name for name in ("base", "dpo", "sft")}
     assert find_models([run]) == stages
+    assert list(find_models([run])) == ["base", "sft", "dpo"], "the latest stands last"
     assert find_models([run / "models"]) == stages
     assert find_models([run / "models" / "sft", run / "models" / "base"]) == {n: stages[n] for n in ("sft", "base")}
     assert find_models([run / "model"]) == {"farm": run / "model"}

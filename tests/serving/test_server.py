@@ -67,7 +67,7 @@ def streamed(client: Any, question: str, **options: Any) -> tuple[str, str, list
 
 
 def test_models_and_health(client: Any, port: int) -> None:
-    assert [model.id for model in client.models.list()] == ["base", "dpo", "sft"]
+    assert [model.id for model in client.models.list()] == ["base", "sft", "dpo"]
     assert client.models.retrieve("sft").id == "sft"
     status, health = request(port, "GET", "/health")
     assert (status, health["status"]) == (200, "ok")

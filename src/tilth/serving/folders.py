@@ -15,8 +15,8 @@ _LATEST, _STAGES = "model", "models"
 def find_models(paths: Iterable[Path]) -> dict[str, Path]:
     """All models by the name under which they are served: the folder's; where two are alike, its parent's before it.
 
-    A path is an exported folder, a run (`models/*` where it has them, else its link `model`), or a folder of exported
-    folders.
+    A path is an exported folder, a run (`models/*`, the latest last, where it has them, else its link `model`), or a
+    folder of exported folders.
     """
     folders = [folder for path in paths for folder in _models_at(_plain(path))]
     found: dict[str, Path] = {}
@@ -43,7 +43,9 @@ def pick_model(path: Path) -> tuple[str, Path]:
 
 
 def _models_at(path: Path) -> list[Path]:
-    for found in ([path], _inside(path / _STAGES), [path / _LATEST], _inside(path)):
+    latest = path / _LATEST
+    stages = sorted(_inside(path / _STAGES), key=lambda stage: stage.resolve() == latest.resolve())
+    for found in ([path], stages, [latest], _inside(path)):
         if found and all(map(_is_model, found)):
             return found
     if not path.exists():

@@ -13,11 +13,8 @@ from tilth.base.errors import UserError
 from tilth.model import Engine, import_model
 from tilth.tokens.chat import Chat, fitting_template
 from tilth.tokens.templates import chat_template
-from tilth.tokens.tokenizer import Tokenizer
+from tilth.tokens.tokenizer import TEMPLATE, Tokenizer
 from tilth.training import device as devices
-
-TEMPLATE_KEY = "tilth_template"
-"""In tokenizer_config.json: the name of the chat template that the model was trained with."""
 
 
 @dataclass(eq=False)
@@ -39,7 +36,7 @@ class ServedModel:
         """The chat template; UserError where there is none."""
         if self.chat is None:
             raise UserError(
-                f"{self.name} has no chat template: its tokenizer_config.json names none ({TEMPLATE_KEY}), "
+                f"{self.name} has no chat template: its tokenizer_config.json names none ({TEMPLATE}), "
                 "and its tokenizer has no special tokens for turns",
                 hint="a base model continues texts: tilth serve offers it under /v1/completions",
             )
@@ -79,7 +76,7 @@ def load_model(
 
 def find_chat(tokenizer: Tokenizer) -> Chat | None:
     """The template that the tokenizer names, else the one whose special tokens it has, else none."""
-    named = tokenizer.config.get(TEMPLATE_KEY)
+    named = tokenizer.config.get(TEMPLATE)
     if named is not None:
         return Chat(chat_template(named), tokenizer)
     template = fitting_template(tokenizer)
