@@ -2,8 +2,9 @@
 
     python benchmarks/corpus_to_shards.py DATA_FOLDER OUT_FOLDER --gigabytes 2
 
-The input is recombined from real text: each document joins paragraphs of several documents of one domain, drawn by a
-fixed seed, so that it is as varied as its source and any size can be made. One document in fifty is written twice.
+DATA_FOLDER holds `.jsonl.zst` files with a `text` a line, one file a domain, as recipes/bilingual.yaml reads them. The
+input is recombined from that text: each document joins paragraphs of several documents of one domain, drawn by a fixed
+seed, so that it is as varied as its source and any size can be made. One document in fifty is written twice.
 Writes benchmarks/results/corpus_to_shards.json.
 """
 
@@ -43,8 +44,10 @@ def documents(parts: list[str], size: int, rng: random.Random) -> Iterator[str]:
 
 def make_input(data: Path, folder: Path, size: int) -> int:
     """Write about `size` bytes of text; returns the bytes of the files."""
+    sources = sorted(data.glob("*.jsonl.zst"))
+    if not sources:
+        sys.exit(f"{data}: there is no .jsonl.zst file in this folder")
     folder.mkdir(parents=True, exist_ok=True)
-    sources = sorted((data / "pretrain").glob("*.jsonl.zst"))
     total = 0
     for source in sources:
         out = folder / source.name.removesuffix(".zst")
