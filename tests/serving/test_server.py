@@ -182,6 +182,17 @@ def test_openais_client_raises_its_own_errors(client: Any) -> None:
         chat(client, "x" * 999)
 
 
+def test_half_a_character_is_no_mistake(port: int) -> None:
+    for path, key in (("completions", "prompt"), ("completions", "stop"), ("chat/completions", "messages")):
+        said: Any = [{"role": "user", "content": "x\ud83d"}] if key == "messages" else "x\ud83d"
+        body = {"model": "sft", "prompt": "x", "max_tokens": 3, key: said}
+        if key == "messages":
+            del body["prompt"]
+        assert request(port, "POST", f"/v1/{path}", json.dumps(body))[0] == 200
+    status, answer = request(port, "POST", "/v1/completions", json.dumps({"model": "\ud83d", "prompt": "x"}))
+    assert (status, answer["error"]["code"]) == (404, "model_not_found")
+
+
 def test_a_client_that_leaves_is_forgotten(client: Any, port: int) -> None:
     def active() -> int:
         return int(request(port, "GET", "/health")[1]["active"])

@@ -7,7 +7,8 @@ dialogue   Dialogue: one conversation with its history
 terminal   converse, answer_lines, answer_once: a dialogue in a terminal or a pipe
 worker     Worker: the thread that steps the engines for all requests
 protocol   what OpenAI's API asks and answers, as data
-app        create_app: the HTTP application (needs fastapi)
+exchange   Exchange: one HTTP request's jobs, streamed or whole (needs fastapi)
+app        create_app: the HTTP application
 server     serve: the application on a port (needs uvicorn)
 page.html  the chat page: one file, nothing loaded from elsewhere
 """
