@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.pipeline.conftest import command, tilth
+from tests.serving.conftest import same_threads  # noqa: F401 - a fixture
 from tests.serving.helpers import run_folder
 from tilth.cli.main import main
 

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 
 from tests.serving.helpers import run_folder
 
@@ -11,3 +13,11 @@ from tests.serving.helpers import run_folder
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run folder with the models base, dpo and sft; only read."""
     return run_folder(tmp_path_factory.mktemp("runs"))
+
+
+@pytest.fixture(autouse=True)
+def same_threads() -> Iterator[None]:
+    """Loading a model sets the process's threads: later tests have theirs again."""
+    threads = torch.get_num_threads()
+    yield
+    torch.set_num_threads(threads)
