@@ -61,12 +61,13 @@ def test_without_gradients_nothing_is_kept() -> None:
     assert float(total) == pytest.approx(float(losses.sum()), rel=1e-6)
 
 
-@pytest.mark.parametrize(("chunk", "compiled"), [(1, False), (32, False), (None, False), (50, True)])
-def test_log_probabilities_equal_log_softmax(chunk: int | None, compiled: bool) -> None:
-    if compiled and not shutil.which("g++"):
-        pytest.skip("there is no C++ compiler")
+@pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
+@pytest.mark.parametrize("chunk", [1, 32, None])
+def test_log_probabilities_equal_log_softmax(chunk: int | None, share: float) -> None:
+    """With `share` of the targets taken away, a chunk may be empty or reach far."""
     hidden, weight, targets = inputs(torch.float64)
-    found = token_log_probabilities(hidden, weight, targets, chunk=chunk, compiled=compiled)
+    targets[torch.rand(100, generator=torch.Generator().manual_seed(2)) < share] = -1
+    found = token_log_probabilities(hidden, weight, targets, chunk=chunk)
     dense = torch.log_softmax(hidden @ weight.T, -1).gather(1, targets.clamp_min(0)[:, None])[:, 0]
     expected = torch.where(targets >= 0, dense, 0.0)
     assert found.dtype == torch.float64
@@ -90,7 +91,7 @@ def test_log_probabilities_agree_with_the_loss_in_half_precision() -> None:
     found = token_log_probabilities(half, weight, targets)
     total, losses = linear_cross_entropy(half, weight, targets, 1 / 80)
     assert found.dtype == torch.float32
-    assert torch.equal(found, -losses)
+    assert (found + losses).abs().max() <= 1e-6
     gradients = (torch.autograd.grad(x, (half, weight)) for x in (-found.sum() / 80, total))
     for a, b in zip(*gradients, strict=True):
         assert a.dtype == b.dtype

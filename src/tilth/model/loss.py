@@ -85,51 +85,52 @@ class _LinearCrossEntropy(torch.autograd.Function):
 
 
 def token_log_probabilities(
-    hidden_NH: Tensor,
-    weight_VH: Tensor,
-    targets_N: Tensor,
-    *,
-    compiled: bool = False,
-    chunk: int | None = None,
+    hidden_NH: Tensor, weight_VH: Tensor, targets_N: Tensor, *, chunk: int | None = None
 ) -> Tensor:
     """log p(target) of each token in nats, fp32[N] (fp64 for fp64), 0 where the target is negative; differentiable.
 
-    For objectives whose gradient differs from token to token: the logits are made again, chunk by chunk, in the
-    backward pass. Where the gradient is one factor for all, `linear_cross_entropy` saves that.
+    For objectives whose gradient differs from token to token: the logits of the tokens that have a target, and of no
+    other, are made chunk by chunk, and again in the backward pass. Where the gradient is one factor for all,
+    `linear_cross_entropy` saves the second time.
     """
-    chunk = chunk or _chunk(hidden_NH, weight_VH, compiled)
-    log_p: Tensor = _TokenLogProbabilities.apply(hidden_NH, weight_VH, targets_N, compiled, chunk)
+    chunk = chunk or _chunk(hidden_NH, weight_VH, compiled=False)
+    log_p: Tensor = _TokenLogProbabilities.apply(hidden_NH, weight_VH, targets_N, chunk)
     return log_p
 
 
 class _TokenLogProbabilities(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, hidden: Tensor, weight: Tensor, targets: Tensor, compiled: bool, chunk: int) -> Tensor:
+    def forward(ctx: Any, hidden: Tensor, weight: Tensor, targets: Tensor, chunk: int) -> Tensor:
         exact = torch.float64 if hidden.dtype == torch.float64 else torch.float32
-        loss = torch.empty(hidden.shape[0], dtype=exact, device=hidden.device)
-        cast, kernel, unused = weight.to(hidden.dtype), _kernel(compiled), loss.new_zeros(())
-        for start in range(0, hidden.shape[0], chunk):
-            part = slice(start, start + chunk)
-            loss[part], _, _ = kernel(hidden[part] @ cast.T, targets[part], unused, 0.0, False)
+        loss = torch.zeros(hidden.shape[0], dtype=exact, device=hidden.device)
+        cast, unused = weight.to(hidden.dtype), loss.new_zeros(())
+        for places in _with_target(targets, chunk):
+            logits = hidden[places] @ cast.T
+            loss[places], _, _ = _softmax_and_gradient_eager(logits, targets[places], unused, 0.0, False)
         ctx.save_for_backward(hidden, weight, targets)
-        ctx.compiled, ctx.chunk = compiled, chunk
+        ctx.chunk = chunk
         return loss.neg_()
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad_N: Tensor) -> tuple[Tensor | None, ...]:
         hidden, weight, targets = ctx.saved_tensors
-        grad_hidden = torch.empty_like(hidden) if ctx.needs_input_grad[0] else None
+        grad_hidden = torch.zeros_like(hidden) if ctx.needs_input_grad[0] else None
         grad_weight = torch.zeros_like(weight) if ctx.needs_input_grad[1] else None
-        cast, kernel, scale_N = weight.to(hidden.dtype), _kernel(ctx.compiled), -grad_N
-        for start in range(0, hidden.shape[0], ctx.chunk):
-            part = slice(start, start + ctx.chunk)
-            _, _, grad = kernel(hidden[part] @ cast.T, targets[part], scale_N[part], 0.0, True)
+        cast = weight.to(hidden.dtype)
+        for places in _with_target(targets, ctx.chunk):
+            part = hidden[places]
+            _, _, grad = _softmax_and_gradient_eager(part @ cast.T, targets[places], -grad_N[places], 0.0, True)
             if grad_hidden is not None:
-                torch.mm(grad, cast, out=grad_hidden[part])
+                grad_hidden[places] = grad @ cast
             if grad_weight is not None:
-                grad_weight += grad.T @ hidden[part]
-        return grad_hidden, grad_weight, None, None, None
+                grad_weight += grad.T @ part
+        return grad_hidden, grad_weight, None, None
+
+
+def _with_target(targets_N: Tensor, chunk: int) -> tuple[Tensor, ...]:
+    """The places of the tokens that have a target, in chunks."""
+    return torch.nonzero(targets_N >= 0)[:, 0].split(chunk)
 
 
 def _chunk(hidden_NH: Tensor, weight_VH: Tensor, compiled: bool) -> int:
