@@ -9,15 +9,17 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.train: pyproject.toml constraints.txt | $(BIN)/python
-	$(BIN)/python -m pip install -q -c constraints.txt -e '.[train]'
+	$(BIN)/python -m pip install -q -c constraints.txt -e '.[train,serve]'
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
-	$(BIN)/python -m pip install -q -c constraints.txt -e '.[train,dev]'
+	$(BIN)/python -m pip install -q -c constraints.txt -e '.[train,serve,dev]'
 	@touch $@ $(VENV)/.train
 
 quickstart: $(VENV)/.train
 	$(BIN)/tilth run recipes/quickstart.yaml
+	@if [ -t 0 ]; then $(BIN)/tilth chat runs/quickstart; \
+	else $(BIN)/tilth chat runs/quickstart --temperature 0 --prompt 'What is 27 + 45?'; fi
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check src tests benchmarks

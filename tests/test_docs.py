@@ -26,6 +26,9 @@ SMALL_QUICKSTART = [
     "model={hidden: 32, layers: 1, heads: 2}",
     *(f"pretrain.{phase}.tokens=9k" for phase in ("warmup", "stable", "annealing")),
     *(f"pretrain.{phase}.max_epochs=1000" for phase in ("warmup", "stable", "annealing")),
+    *(f"posttrain.{step}.tokens=9k" for step in ("sft", "dpo")),
+    *(f"posttrain.{step}.data.0.count=200" for step in ("sft", "dpo")),
+    "evaluate.tasks.0.count=2",
     "compute={threads: 1, workers: 1}",
 ]
 SMALL_OWN = [
@@ -75,7 +78,7 @@ def test_quickstart_commands(tmp_path):
     small = " ".join(map(shlex.quote, SMALL_QUICKSTART))
     shell(f"tilth run recipes/quickstart.yaml {small}", tmp_path)
     shown = [line for line in lines if line.startswith(".venv/bin/tilth")]
-    assert len(shown) >= 3
+    assert len(shown) >= 5
     for line in shown:
         assert shell(line, tmp_path).strip()
     snippet = blocks("README.md", "python")[0]

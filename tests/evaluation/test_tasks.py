@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
 from scipy.stats import binomtest
 
 from tilth.base.errors import UserError
+from tilth.evaluation.compare import gain
 from tilth.evaluation.tasks import Item, prompt_of, read_items, score, wilson
 from tilth.tokens.chat import Chat
 from tilth.tokens.settings import CHAT_TOKENS
@@ -27,6 +29,8 @@ from tilth.tokens.tokenizer import train_bpe
         ("number", ("1255",), "1,255", True),
         ("number", ("-3",), "答案是 -3。", True),
         ("number", ("72",), "I do not know.", False),
+        ("number", ("1,255",), "1255.0", True),
+        ("number", ("72",), "答案是 ７２", True),
     ],
 )
 def test_what_is_right(match, answers, said, right):
@@ -68,10 +72,12 @@ def test_the_three_forms():
     ("line", "message"),
     [
         ("{", r"t\.jsonl:2: not an item"),
-        ('{"question": "q"}', r"t\.jsonl:2: an item has answers"),
+        ('{"question": "q"}', r"t\.jsonl:2: not an item: KeyError\('answer'\)"),
         ('{"answer": "a"}', r"t\.jsonl:2: not an item: KeyError\('question'\)"),
         ('{"question": "q", "answer": "a", "match": "maybe"}', "match is text or number"),
         ("[]", r"t\.jsonl:2: not an item"),
+        ('{"question": "q", "answers": "Rome"}', "a list of answers"),
+        ('{"question": 3, "answers": ["a"]}', "a list of answers"),
     ],
 )
 def test_what_is_no_item(tmp_path, line, message):
@@ -86,3 +92,12 @@ def test_an_item_may_have_one_answer(tmp_path):
     path.write_text('{"question": "q", "answer": 3}\n', encoding="utf-8")
     (item,) = read_items(path)
     assert (item.answers, item.id) == (("3",), "t.jsonl#1")
+
+
+def test_a_gain_is_of_the_same_items():
+    right, base = [True] * 6 + [False] * 4, [True] * 3 + [False] * 7
+    found = gain(right, base)
+    differences = np.array(right, float) - np.array(base, float)
+    assert found["gain"] == pytest.approx(0.3)
+    half = 1.959964 * differences.std(ddof=1) / np.sqrt(10)
+    assert (found["low"], found["high"]) == pytest.approx((0.3 - half, 0.3 + half), abs=1e-6)

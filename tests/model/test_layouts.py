@@ -261,7 +261,7 @@ def test_asking_whether_a_model_can_be_exported_needs_no_torch() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"heads": 4, "kv_heads": 3}, r"recipe\.yaml: recipe: heads \(4\) is not a multiple of kv_heads \(3\)"),
+        ({"heads": 4, "kv_heads": 3}, r"recipe\.yaml: heads \(4\) is not a multiple of kv_heads \(3\)"),
         ({"heads": 4, "head_dim": 7}, r"head_dim \(7\) is odd"),
         ({"heads": 32}, "head_dim: Input should be greater than or equal to 2"),
         ({"heads": 5}, "not a multiple of heads"),

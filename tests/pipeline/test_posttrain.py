@@ -73,6 +73,15 @@ def test_the_way_to_a_chat(chatty, tmp_path):
     for words in ("Forgetting: bits per byte behind each step", "Right answers: zh", "Samples of liked"):
         assert words in page
     assert run(chatty, runs)["made"] == []
+    items = next(folder.glob("generate-items-*")) / "items.jsonl"
+    models = folder / "models"
+    asked = ("evaluate", models / "liked", "--tasks", items, "--against", models / "tuned", "--answer-tokens", "8")
+    done = tilth(*asked, "--json")
+    assert done.returncode == 0, done.stderr
+    rows = {(row["family"], row["language"]): row for row in json.loads(done.stdout)}
+    for row in outcome["tasks"]["liked"]:
+        again = rows[row["family"], row["language"]]["scores"][str(models / "liked")]
+        assert again["right"] == row["right"]
     changed = run(chatty, runs, "posttrain.liked.beta=0.2")["made"]
     assert changed == ["dpo-liked", "evaluate-liked", "export-liked"]
 
@@ -124,8 +133,8 @@ def test_killed_five_times_is_not_killed(chatty, tmp_path):
         (["posttrain.liked.data=[{path: chats/own.jsonl}]"], "a preference has chosen and rejected"),
         (["posttrain.tuned.epochs=2"], "give epochs or tokens"),
         (["posttrain.tuned.sequence_length=4096"], "model.max_positions"),
-        (["evaluate.tasks=[{path: nowhere.jsonl}]"], "there is no such file"),
-        (["posttrain.liked.optimizer={kind: muon}"], "adapter"),
+        (["evaluate.tasks=[{path: nowhere.jsonl}]"], "the items cannot be read: No such file"),
+        (["posttrain.liked.optimizer={kind: muon}"], "needs learning_rate and muon_learning_rate"),
     ],
 )
 def test_a_mistake_is_one_sentence(chatty, tmp_path, assignments, message):

@@ -135,7 +135,7 @@ def test_two_workers_give_the_serial_result(tiny, tmp_path):
     ("assignments", "message"),
     [
         (["corpus.near.treshold=0.7"], "unknown setting 'corpus.near.treshold' (did you mean 'threshold'?)"),
-        (["tokenizer.vocabulary=many"], "tokenizer.vocabulary: expected a number"),
+        (["tokenizer.vocabulary=many"], "tokenizer.vocabulary=many: expected a number"),
         (["corpus.sources.0.path=nowhere/*.md"], "nowhere/*.md'; there is no folder"),
         (["pretrain.annealing.mixture={storis: 1}"], "'storis' is neither a group nor a domain"),
         (["tokenizer.vocabulary=60000"], "60,000 pieces asked, but the training text gives only"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 
 import pytest
 
@@ -18,6 +19,9 @@ def test_held_out_items_stand_nowhere_else(tmp_path):
     for kind in ("arithmetic", "questions", "people"):
         write_documents([GrammarSettings(kind=kind, documents=8_000)], 1, tmp_path)
         written += (tmp_path / f"{kind}.jsonl").read_text(encoding="utf-8")
+    sums = re.findall(r"(\d+) ([+-]) (\d+) = ", written)
+    assert sums
+    assert not [found for found in sums if arithmetic.is_tested(int(found[0]), int(found[2]))]
     items = list(chats.items(200, 1))
     shots = {question for item in items for question, _ in item["shots"]}
     for item in items:

@@ -75,7 +75,7 @@ def check_masks(tokenizer: Tokenizer, name: str, count: int, seed: int, form: st
         assert len(spans) == len(said)
         behind = [number for number, turn in enumerate(turns) if turn.role == "assistant"]
         for (start, stop), content, before in zip(spans, said, behind, strict=True):
-            start += chat.template.trained_header
+            start += int(chat.template.trained_header)
             assert rendered.ids[:start].tolist() == chat.prompt(turns[:before])
             assert rendered.ids[stop - 1] == chat.stop[0]
             expected = unicodedata.normalize(form, content) if form else content
@@ -205,6 +205,9 @@ def test_layouts_of_records(record, expected):
     "record",
     [
         {"prompt": "q", "chosen": "a", "rejected": "b"},
+        {"prompt": "q", **{key: [{"role": "user", "content": "q"}, {"role": "assistant", "content": text}]
+                           for key, text in (("chosen", "a"), ("rejected", "b"))}},
+        {"chosen": "\n\nHuman: q\n\nAssistant: a", "rejected": "\n\nHuman: q\n\nAssistant: b"},
         {"conversations": [{"from": "human", "value": "q"}], "chosen": {"from": "gpt", "value": "a"}, "rejected": "b"},
         {"context": [{"from": "user", "content": "q"}], "chosen": [{"from": "assistant", "content": "a"}],
          "rejected": [{"from": "assistant", "content": "b"}]},

@@ -7,6 +7,7 @@ look    tilth look
 tokens  tilth tokenizer
 plan    tilth plan
 mask    tilth show-mask
+evaluate tilth evaluate
 chat    tilth chat
 serve   tilth serve
 doctor  tilth doctor

@@ -10,7 +10,7 @@ from typing import cast
 import typer
 
 from tilth.base.errors import UserError
-from tilth.cli import chat, corpus, doctor, look, mask, plan, run, serve, tokens
+from tilth.cli import chat, corpus, doctor, evaluate, look, mask, plan, run, serve, tokens
 
 app = typer.Typer(
     name="tilth",
@@ -37,6 +37,7 @@ look.register(app)
 tokens.register(app)
 plan.register(app)
 mask.register(app)
+evaluate.register(app)
 chat.register(app)
 serve.register(app)
 doctor.register(app)

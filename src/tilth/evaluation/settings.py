@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, model_validator
 
-from tilth.base.settings import Settings
+from tilth.base.settings import Count, Settings
 
 
 class SampleSettings(Settings):
@@ -24,14 +25,21 @@ class TaskSettings(Settings):
 
     path: str | None = Field(None, description="JSON Lines: question, answers")
     generate: Literal["items"] | None = None
-    count: int = Field(200, ge=1, description="items of each family and language to generate")
+    count: Count = Field(200, ge=1, description="items of each family and language to generate")
     answer_tokens: int = Field(96, ge=1, description="at most so many tokens of an answer")
 
     @model_validator(mode="after")
     def _one_of_both(self) -> TaskSettings:
         if (self.path is None) == (self.generate is None):
             raise ValueError("give either path or generate")
+        if self.path is not None and "count" in self.model_fields_set:
+            raise ValueError("count says how many items to generate; it does nothing with path")
         return self
+
+    @property
+    def name(self) -> str:
+        """What scores are reported under: the file's name, or what is generated."""
+        return Path(self.path).name.split(".")[0] if self.path else str(self.generate)
 
 
 class EvaluateSettings(Settings):

@@ -11,8 +11,10 @@ from __future__ import annotations
 import json
 import math
 import re
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
 Form = Literal["chat", "native", "few-shot"]
 """How a question is put: through the chat template, in the shape of the pre-training text, or that behind examples."""
 
-_LAST_NUMBER = re.compile(r"-?\d[\d,]*(?:\.\d+)?")
+_NUMBER = re.compile(r"-?\d[\d,]*(?:\.\d+)?")
 
 
 @dataclass(frozen=True)
@@ -48,13 +50,21 @@ class Item:
     def is_right(self, said: str) -> bool:
         """Whether what the model said counts as one of the answers."""
         if self.match == "number":
-            numbers = _LAST_NUMBER.findall(said)
-            return bool(numbers) and numbers[-1].replace(",", "") in self.answers
+            numbers = _NUMBER.findall(unicodedata.normalize("NFKC", said))
+            return bool(numbers) and _value(numbers[-1]) in {_value(answer) for answer in self.answers}
         return plain(said) in {plain(answer) for answer in self.answers}
 
     def is_worked(self, said: str) -> bool:
         """Whether the answer shows its steps."""
         return self.worked is not None and self.worked in said
+
+
+def _value(number: str) -> Decimal | str:
+    """What a spelling of a number stands for; a spelling of none for itself."""
+    try:
+        return Decimal(number.replace(",", ""))
+    except InvalidOperation:
+        return number
 
 
 def plain(text: str) -> str:
@@ -64,11 +74,14 @@ def plain(text: str) -> str:
 
 def read_items(path: Path) -> list[Item]:
     """The items of a JSON Lines file. UserError with the line for what is no item: a skipped one would be a lie."""
-    items = []
-    with path.open(encoding="utf-8") as lines:
-        for number, line in enumerate(lines, 1):
-            if line.strip():
-                items.append(_item(line, f"{path}:{number}", f"{path.name}#{number}"))
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+        raise UserError(f"the items cannot be read: {why}", where=str(path), hint="JSON Lines, not packed") from None
+    items = [
+        _item(line, f"{path}:{number}", f"{path.name}#{number}") for number, line in enumerate(lines, 1) if line.strip()
+    ]
     if not items:
         raise UserError("there is no item here", where=str(path))
     return items
@@ -77,18 +90,21 @@ def read_items(path: Path) -> list[Item]:
 def _item(line: str, where: str, name: str) -> Item:
     try:
         record = json.loads(line)
-        answers = record.get("answers", [record["answer"]] if "answer" in record else [])
-        known = {key: record[key] for key in ("family", "language", "match", "worked") if key in record}
+        answers = record["answers"] if "answers" in record else [record["answer"]]
+        texts = [record["question"], *(record[key] for key in ("family", "language", "worked") if record.get(key))]
         shots = tuple((str(q), str(a)) for q, a in record.get("shots", ()))
-        marks = tuple(record.get("marks", Item.marks))
-        item = Item(
-            str(record.get("id", name)), record["question"], tuple(map(str, answers)), shots=shots, marks=marks, **known
-        )
+        before, behind = record.get("marks", Item.marks)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"not an item: {error!r}", where=where, hint="an item has question and answers") from None
-    if not item.answers or item.match not in ("text", "number"):
-        raise UserError("an item has answers, and match is text or number", where=where)
-    return item
+    match = record.get("match", "text")
+    wrong = not isinstance(answers, list) or not answers or not all(isinstance(text, str) for text in texts)
+    if wrong or match not in ("text", "number"):
+        raise UserError(
+            "an item has a question, a list of answers, and match is text or number", where=where, hint="see the docs"
+        )
+    known = {key: record[key] for key in ("family", "language", "worked") if record.get(key)}
+    known |= {"match": match, "shots": shots, "marks": (before, behind)}
+    return Item(str(record.get("id", name)), record["question"], tuple(map(str, answers)), **known)
 
 
 def prompt_of(item: Item, form: Form, tokenizer: Tokenizer, chat: Chat | None) -> list[int]:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from tilth.base.errors import UserError, nearest
 from tilth.base.expression import Condition
-from tilth.model import check_exportable
+from tilth.evaluation.tasks import read_items
+from tilth.model import check_exportable, read_config
 from tilth.pipeline.recipe import Recipe
 from tilth.pipeline.stages.corpus import benchmark_files, source_files
 from tilth.pipeline.stages.posttrain import data_files
@@ -65,7 +66,6 @@ def _check_start(recipe: Recipe) -> None:
         )
     if "model" in recipe.model_fields_set:
         raise UserError("the base says what shape the model has", hint="remove the section model")
-    from tilth.model import read_config
     from tilth.tokens.tokenizer import Tokenizer
 
     rows, pieces = read_config(recipe.base).vocabulary_size, Tokenizer.load(recipe.tokenizer.load).vocabulary_size
@@ -78,18 +78,13 @@ def _check_training(recipe: Recipe) -> None:
     holdout = recipe.corpus.holdout
     if "holdout" not in recipe.corpus.steps or (holdout.fraction == 0 and holdout.minimum == 0):
         raise UserError("training is evaluated on held-out text, but none is kept", hint="set corpus.holdout.fraction")
-    if recipe.base is not None:
-        return
-    check_exportable(recipe.model.config(recipe.tokenizer.vocabulary))
+    if recipe.base is None:
+        check_exportable(recipe.model.config(recipe.tokenizer.vocabulary))
     lengths = {f"pretrain.{phase.name}.sequence_length": phase.sequence_length for phase in recipe.pretrain}
     lengths |= {"evaluate.context": recipe.evaluate.context} if recipe.evaluate.context else {}
     lengths["evaluate.samples.tokens"] = recipe.evaluate.samples.tokens
     for name, length in lengths.items():
-        if length > recipe.model.max_positions:
-            raise UserError(
-                f"{name} is {length:,}, but model.max_positions is {recipe.model.max_positions:,}",
-                hint="raise model.max_positions",
-            )
+        _check_length(recipe, name, length)
 
 
 def _check_steps(recipe: Recipe, base: Path) -> None:
@@ -105,15 +100,20 @@ def _check_steps(recipe: Recipe, base: Path) -> None:
                     f"posttrain.{step.name}.replay: {name!r} is neither a group nor a domain",
                     hint=nearest(name, {*domains, *recipe.groups}),
                 )
-        if recipe.base is None and step.sequence_length > recipe.model.max_positions:
-            raise UserError(
-                f"posttrain.{step.name}.sequence_length is {step.sequence_length:,}, but model.max_positions is "
-                f"{recipe.model.max_positions:,}",
-                hint="lower the one or raise the other",
-            )
+        _check_length(recipe, f"posttrain.{step.name}.sequence_length", step.sequence_length)
     for task in recipe.evaluate.tasks:
-        if task.path is not None and not Path(task.path).is_file():
-            raise UserError("evaluate.tasks: there is no such file", where=task.path)
+        if task.path is not None:
+            read_items(Path(task.path))
+
+
+def _check_length(recipe: Recipe, name: str, length: int) -> None:
+    """No sequence is longer than the model is meant for."""
+    if recipe.base is None:
+        positions, whose = recipe.model.max_positions, "model.max_positions"
+    else:
+        positions, whose = read_config(recipe.base).max_positions, "the base's number of positions"
+    if length > positions:
+        raise UserError(f"{name} is {length:,}, but {whose} is {positions:,}", hint="lower the one or raise the other")
 
 
 def _check_device(recipe: Recipe) -> None:

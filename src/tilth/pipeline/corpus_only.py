@@ -11,6 +11,7 @@ from tilth.base.errors import UserError
 from tilth.base.files import ContentHashes, read_json
 from tilth.base.settings import Lines, load_yaml, validate
 from tilth.corpus.settings import CorpusSettings, SourceSettings
+from tilth.corpus.sources import find_files
 from tilth.pipeline.execute import execute, lock
 from tilth.pipeline.recipe import ComputeSettings, Recipe
 from tilth.pipeline.stages.corpus import corpus_stage, measure_stage
@@ -29,6 +30,8 @@ def run_corpus(
     recipe = Recipe(name="corpus", corpus=settings.model_copy(update={"sources": [*settings.sources, *sources]}))
     base = (config.resolve() if config else out.resolve()).parent
     _check_out(inputs, out)
+    if sources:
+        find_files(sources, base, called=[f"the input {path!r}" for path in inputs], hint="check the path")
     hashes = ContentHashes(out / ".cache" / "content_hashes.json")
     measured = measure_stage(recipe, base, None, hashes)
     stages = [measured, corpus_stage(recipe, base, measured, hashes)]

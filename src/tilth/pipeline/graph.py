@@ -64,7 +64,7 @@ class _Building:
             synthesized = self.add(corpus_stages.synthesize_stage(recipe)) if recipe.synthesize else None
             measured = self.add(corpus_stages.measure_stage(recipe, base, synthesized, hashes))
             corpus = self.add(corpus_stages.corpus_stage(recipe, base, measured, hashes))
-        loaded = _contents(recipe.tokenizer.load, hashes)
+        loaded = _tokenizer_contents(recipe.tokenizer.load, hashes)
         self.tokenizer = self.add(token_stages.tokenizer_stage(recipe, corpus, loaded))
         if corpus is not None:
             self.tokens = self.add(token_stages.tokens_stage(corpus, self.tokenizer))
@@ -78,12 +78,12 @@ class _Building:
         """Phases, steps, the evaluation of what each of both ends with, export."""
         recipe = self.recipe
         model: Stage | None = None
-        rendered: Stage | None = None
         models: list[tuple[str, Stage | None, Stage | None]] = []
         trained_on = [
             (phase, self.pack("train", phase.sequence_length, None if phase.mixture is None else sorted(phase.mixture)))
             for phase in recipe.pretrain
         ]
+        prepared = {step.name: self._data(step) for step in recipe.posttrain}  # before the hours of training
         held_out = self.pack("holdout", _context(recipe), None) if self.tokens is not None else None
         for phase, packed in trained_on:
             assert self.tokens is not None
@@ -92,44 +92,48 @@ class _Building:
             )
         models.append(("base", model, None))
         for step in recipe.posttrain:
-            rendered, model = self._step(step, model)
+            rendered, packed = prepared[step.name]
+            model = self._step(step, rendered, packed, model)
             models.append((step.name, model, rendered))
-        for name, trained, template in models:
-            self._evaluation(name, trained, template, held_out)
-        for name, trained, template in models if recipe.export.models == "all" else models[-1:]:
-            self.add(finish.export_stage(recipe, name, self.tokenizer, trained, template, self.before(trained)))
+        for name, trained, rendered_by in models:
+            self._evaluation(name, trained, rendered_by, held_out)
+        for name, trained, rendered_by in models if recipe.export.models == "all" else models[-1:]:
+            self.add(finish.export_stage(recipe, name, self.tokenizer, trained, rendered_by, self.before(trained)))
 
     def before(self, model: Stage | None) -> dict[str, Any]:
         """What comes from outside where a model is started from: the base, if there is no stage before."""
         return {} if model else self.origin
 
-    def _step(self, step: Step, before: Stage | None) -> tuple[Stage, Stage]:
-        """What the step trains on, and the step."""
+    def _data(self, step: Step) -> tuple[Stage, Stage]:
+        """The step's records as tokens, and their pack."""
         recipe = self.recipe
         generated = [self.add(posttrain.generate_stage(recipe, d.generate, d.count)) for d in step.data if d.generate]
         rendered = self.add(posttrain.render_stage(step, self.base, self.tokenizer, generated, self.hashes))
-        packed = self.add(posttrain.pack_step_stage(step, rendered))
+        return rendered, self.add(posttrain.pack_step_stage(step, rendered))
+
+    def _step(self, step: Step, rendered: Stage, packed: Stage, before: Stage | None) -> Stage:
+        """The training of a step."""
+        recipe, origin = self.recipe, self.before(before)
         replay: dict[str, Stage] = {}
         if step.replay and self.tokens is not None:
             replay = {"tokens": self.tokens, "replay": self.pack("train", step.sequence_length, sorted(step.replay))}
-        origin = self.before(before)
         reference = None
         if step.kind == "dpo":
             reference = self.add(posttrain.reference_stage(recipe, step, rendered, before, origin))
-        stage = posttrain.step_stage(recipe, step, rendered, packed, before, replay, reference, origin)
-        return rendered, self.add(stage)
+        return self.add(posttrain.step_stage(recipe, step, rendered, packed, before, replay, reference, origin))
 
     def _evaluation(self, name: str, model: Stage | None, rendered: Stage | None, held_out: Stage | None) -> None:
         recipe = self.recipe
         inputs: dict[str, Stage] = {}
         if self.tokens is not None and held_out is not None:
             inputs |= {"tokens": self.tokens, "pack": held_out}
-        generated = [task.count for task in recipe.evaluate.tasks if task.generate]
-        if generated:
-            inputs["items"] = self.add(posttrain.generate_stage(recipe, "items", max(generated)))
+        for task in recipe.evaluate.tasks:
+            if task.generate:
+                stage = self.add(posttrain.generate_stage(recipe, task.generate, task.count))
+                inputs[stage.name] = stage
         if rendered is not None:
             inputs["rendered"] = rendered
-        files = {path.name: self.hashes.of(path) for path in finish.task_files(recipe)}
+        files = [self.hashes.of(path) for path in finish.task_files(recipe)]
         external = self.before(model) | ({"tasks": files} if files else {})
         self.add(finish.evaluate_stage(recipe, name, self.tokenizer, model, inputs, external))
 
@@ -138,6 +142,15 @@ def _context(recipe: Recipe) -> int:
     """Tokens that the model sees at most in the evaluation of held-out text."""
     last = [phase.sequence_length for phase in recipe.pretrain] or [step.sequence_length for step in recipe.posttrain]
     return recipe.evaluate.context or last[-1]
+
+
+def _tokenizer_contents(path: Path | None, hashes: ContentHashes) -> dict[str, Any]:
+    """Content hashes of the two files that a tokenizer is read from."""
+    if path is None:
+        return {}
+    file = path / "tokenizer.json" if path.is_dir() else path
+    files = (file, file.with_name("tokenizer_config.json"))
+    return {found.name: hashes.of(found) for found in files if found.exists()}
 
 
 def _contents(path: Path | None, hashes: ContentHashes) -> dict[str, Any]:

@@ -98,7 +98,7 @@ def load_recipe(path: Path, assignments: list[str] | None = None) -> Recipe:
     if not isinstance(data, dict):
         raise UserError("a recipe is a mapping of sections", where=f"{path}:1", hint="see recipes/quickstart.yaml")
     data.setdefault("name", path.stem)
-    override(data, assignments or [])
+    override(data, assignments or [], lines)
     return _absolute(validate(Recipe, data, source=str(path), lines=lines), path.resolve().parent)
 
 

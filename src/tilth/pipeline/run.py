@@ -231,8 +231,11 @@ def _outcome(run_folder: Path, graph: Graph, made: list[str], changed: bool) -> 
 
 def _link_models(run_folder: Path, exported: dict[str, Path]) -> Path | None:
     """`models/NAME` for each exported model, and `model` for the last of them."""
+    (run_folder / "models").mkdir(exist_ok=True)
+    for old in (run_folder / "models").iterdir():
+        if old.is_symlink() and old.name not in exported:
+            old.unlink()
     for name, folder in exported.items():
-        (run_folder / "models").mkdir(exist_ok=True)
         link(run_folder / "models" / name, Path("..") / folder.name)
     return link(run_folder / "model", Path(list(exported.values())[-1].name)) if exported else None
 

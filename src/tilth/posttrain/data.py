@@ -7,6 +7,7 @@ not what it was taken for.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -16,12 +17,12 @@ from typing import Any
 import numpy as np
 
 from tilth.base.errors import UserError
-from tilth.base.files import atomic_file, read_json, write_json
+from tilth.base.files import atomic_file, read_json, write_json, write_text
 from tilth.base.pool import map_units
 from tilth.base.progress import Progress
 from tilth.corpus.sources import InputFile, Unreadable, Unusable, read_jsonl, read_parquet
 from tilth.tokens.chat import Chat, Rendered, render_source_target
-from tilth.tokens.conversation import Conversation, Example, Preference, SourceTarget, read_example
+from tilth.tokens.conversation import Conversation, Example, Preference, SourceTarget, UnknownRole, read_example
 from tilth.tokens.encode import join_parts
 from tilth.tokens.megatron import token_type
 from tilth.tokens.store import MASK
@@ -29,8 +30,10 @@ from tilth.tokens.templates import chat_template
 from tilth.tokens.tokenizer import Tokenizer
 
 LARGEST_RECORD = 64 * 2**20
+FAULTS = "unreadable.jsonl"
+"""Every record that is not trained on: kind, file, line, reason."""
 _EXAMPLES = 20
-"""Of each kind of fault, named in the report."""
+"""Of them in the report."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,8 @@ def render_files(
     _check(report, [file.name for file in files])
     out.mkdir(parents=True, exist_ok=True)
     join_parts([part for _, part in parts], out, token_type(Tokenizer.load(rendering.tokenizer).vocabulary_size))
+    write_text(out / FAULTS, "".join(json.dumps(fault, ensure_ascii=False) + "\n" for fault in report["faults"]))
+    report["faults"] = report["faults"][:_EXAMPLES]
     write_json(out / "report.json", report)
     return report
 
@@ -120,7 +125,11 @@ class Renderer:
             if isinstance(record, Unreadable):
                 self._fault("unreadable", record.line, record.reason)
                 continue
-            documents = list(self._documents(record.example, record.number))
+            try:
+                documents = list(self._documents(record.example, record.number))
+            except UserError as error:  # a role that the template does not have
+                where = error.where or f"{self.file.path}:{record.number}"
+                raise UserError(error.message, where=where, hint=error.hint) from None
             if not documents:
                 self._fault("too_long", record.number, f"over {self.rendering.length + 1} tokens")
                 continue
@@ -134,7 +143,7 @@ class Renderer:
         """What becomes of one example: nothing if it does not fit, two documents for a preference."""
         room = self.rendering.length + 1
         if isinstance(example, Preference) and self.rendering.pairs:
-            both = [self.chat.render(side.turns) for side in example.both]
+            both = [self.chat.render(side.turns, first=len(example.turns)) for side in example.both]
             if sum(len(side.ids) - 1 for side in both) <= self.rendering.length:
                 yield from both
             return
@@ -160,8 +169,7 @@ class Renderer:
 
     def _fault(self, kind: str, line: int, reason: str) -> None:
         self.report[kind] += 1
-        if sum(fault["kind"] == kind for fault in self.report["faults"]) < _EXAMPLES:
-            self.report["faults"].append({"kind": kind, "file": self.file.name, "line": line, "reason": reason})
+        self.report["faults"].append({"kind": kind, "file": self.file.name, "line": line, "reason": reason})
 
 
 @dataclass(slots=True)
@@ -181,9 +189,9 @@ class _Mapper:
     def row(self, record: Any, number: int) -> _Record:
         try:
             example = read_example(record, f"{self.path}:{number}", f"{self.file}#{number}")
+        except UnknownRole:
+            raise
         except UserError as error:
-            if "role" in error.message:
-                raise
             raise Unusable(error.message) from None
         said = [example.target] if isinstance(example, SourceTarget) else _spoken(example)
         if not said:

@@ -196,15 +196,20 @@ def reference_log_probabilities(model: Decoder, store: TokenStore, work: Path, *
 
 
 def _batches(store: TokenStore, found: np.ndarray, tokens: int) -> Iterator[Batch]:
-    """The documents for which nothing is found yet, whole, packed by best fit."""
-    left = np.flatnonzero(np.isnan(found))
-    if not len(left):
+    """The batches that hold a document for which nothing is found yet: whole documents, packed by best fit.
+
+    All documents are packed, so that a run that goes on meets the same batches, and with them the same bits.
+    """
+    documents = np.flatnonzero(store.lengths > 1)
+    if not len(documents):
         return
-    length = int(store.lengths[left].max()) - 1
-    reader = SequenceReader(store, build_pack(store.lengths, {"left": left}, length))
+    length = int(store.lengths.max()) - 1
+    reader = SequenceReader(store, build_pack(store.lengths, {"all": documents}, length))
     rows = max(1, tokens // length)
     for start in range(0, reader.sizes[0], rows):
-        yield make_batch([reader.read(0, i) for i in range(start, min(start + rows, reader.sizes[0]))])
+        sequences = [reader.read(0, i) for i in range(start, min(start + rows, reader.sizes[0]))]
+        if any(np.isnan(found[s.documents[s.documents >= 0]]).any() for s in sequences):
+            yield make_batch(sequences)
 
 
 def _fingerprint(model: Decoder, store: TokenStore) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from tilth.base.settings import Count, Settings
 from tilth.model.adapters.settings import AdapterSettings
@@ -51,6 +51,28 @@ class _StepSettings(Settings):
     embedding_noise: float = Field(0.0, ge=0, description="NEFTune's alpha")
     precision: Literal["auto", "bf16", "fp32", "fp64"] = "auto"
     compile: Literal["auto", "on", "off"] = "auto"
+
+    @field_validator("optimizer", "schedule", mode="before", check_fields=False)
+    @classmethod
+    def _beside_the_defaults(cls, given: Any, info: ValidationInfo) -> Any:
+        """What a step gives of these sections stands beside the step's own defaults, not instead of them."""
+        if not isinstance(given, dict) or info.field_name is None:
+            return given
+        default = cls.model_fields[info.field_name].default.model_dump(exclude_unset=True)
+        if given.get("kind", default.get("kind")) != default.get("kind"):
+            missing = [name for name in ("learning_rate", "muon_learning_rate") if name not in given]
+            if missing:
+                raise ValueError(f"kind: {given['kind']} needs {' and '.join(missing)}: the defaults are AdamW's")
+        return default | given
+
+    @model_validator(mode="after")
+    def _trainable(self) -> _StepSettings:
+        if self.adapter is not None and getattr(self, "optimizer").kind == "muon":  # noqa: B009 - of the subclasses
+            raise ValueError("an adapter is trained with optimizer.kind: adamw; Muon is for whole weight matrices")
+        generated = [data.generate for data in self.data if data.generate]
+        if len(set(generated)) < len(generated):
+            raise ValueError("the same records would be generated twice; give one entry with the larger count")
+        return self
 
     @model_validator(mode="after")
     def _one_length(self) -> _StepSettings:

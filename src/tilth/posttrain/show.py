@@ -22,7 +22,7 @@ def masked_records(
     """The id and the runs of every document that the records of `path` (a file, folder or glob) become."""
     coder = Tokenizer.load(tokenizer)
     rendering = Rendering(tokenizer, template or fitting_template(coder).name, length, pairs)
-    for file in find_files([SourceSettings(path=path)], Path.cwd()):
+    for file in find_files([SourceSettings(path=path)], Path.cwd(), called=["the data"], hint="check the path"):
         for row, rendered in Renderer(file, rendering):
             yield str(row["id"]), runs(coder, rendered)
 

@@ -95,7 +95,7 @@ def forgetting_table(evaluations: list[Evaluation]) -> tuple[list[str], list[lis
 def task_tables(evaluations: list[Evaluation]) -> Iterator[tuple[list[str], list[list[Any]], str]]:
     """Columns, rows and title of a table for each language: families down, models across."""
     found = {
-        (row["language"], row["family"], evaluation.model, row["form"]): row
+        (row["language"], (row["task"], row["family"]), evaluation.model, row["form"]): row
         for evaluation in evaluations
         for row in evaluation.tasks
     }
@@ -111,17 +111,17 @@ def task_tables(evaluations: list[Evaluation]) -> Iterator[tuple[list[str], list
             yield columns, [row for row in worked if row], f"Worked answers: {language or 'all'}"
 
 
-def _task_row(family: str, cells: list[dict[str, Any] | None]) -> list[Any]:
+def _task_row(family: tuple[str, str], cells: list[dict[str, Any] | None]) -> list[Any]:
     items = next(cell["items"] for cell in cells if cell)
     shown = [c and f"{100 * c['share']:.1f} ({100 * c['low']:.0f}-{100 * c['high']:.0f})" for c in cells]
-    return [family, items, *shown]
+    return [": ".join(family), items, *shown]
 
 
-def _worked_row(family: str, cells: list[dict[str, Any] | None]) -> list[Any]:
+def _worked_row(family: tuple[str, str], cells: list[dict[str, Any] | None]) -> list[Any]:
     if not any(cell and "worked" in cell for cell in cells):
         return []
     items = next(cell["items"] for cell in cells if cell)
-    return [family, items, *(c and f"{100 * c['worked']:.1f}" for c in cells)]
+    return [": ".join(family), items, *(c and f"{100 * c['worked']:.1f}" for c in cells)]
 
 
 def _mean(cells: list[dict[str, Any] | None]) -> str | None:

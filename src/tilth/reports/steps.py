@@ -11,7 +11,6 @@ from tilth.base.files import read_json
 from tilth.reports import blocks
 from tilth.reports.curves import curves_by_group, number, thin
 
-RENDER = "render-"
 RENDERED = ("records_read", "examples", "unreadable", "too_long", "cut", "tokens", "trained_tokens")
 _PREFERENCES = (
     ("Log-probability against the start, nats an answer", ("chosen_change", "rejected_change"), "nats"),
@@ -28,7 +27,10 @@ def sections(folders: dict[str, Path]) -> Iterator[dict[str, Any]]:
 
 def _step(name: str, folder: Path, folders: dict[str, Path]) -> Iterator[blocks.Block]:
     artifact = read_json(folder / "artifact.json")
-    rendered = next(f for n, f in folders.items() if f.name.endswith(artifact["inputs"]["rendered"]))
+    rendered = next((f for f in folders.values() if f.name.endswith(artifact["inputs"]["rendered"])), None)
+    if rendered is None:
+        yield blocks.text("Its rendered records are no longer in the run folder.")
+        return
     report = read_json(rendered / "report.json")
     template = read_json(rendered / "template.json")["template"]
     yield blocks.text(
@@ -49,7 +51,7 @@ def _step(name: str, folder: Path, folders: dict[str, Path]) -> Iterator[blocks.
     records = list(read_journal(folder / "metrics.jsonl"))
     curves = [(group, *series) for group, series in curves_by_group(records).items()]
     yield blocks.chart("Loss by group", curves, "tokens", "nats a token")
-    if "metrics" in records[0]:
+    if records and "metrics" in records[0]:
         yield from _preferences(records)
 
 

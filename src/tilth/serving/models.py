@@ -11,8 +11,7 @@ import torch
 from tilth.base import machine
 from tilth.base.errors import UserError
 from tilth.model import Engine, import_model
-from tilth.tokens.chat import Chat, fitting_template
-from tilth.tokens.templates import chat_template
+from tilth.tokens.chat import Chat, find_chat
 from tilth.tokens.tokenizer import TEMPLATE, Tokenizer
 from tilth.training import device as devices
 
@@ -72,15 +71,6 @@ def load_model(
     if chosen.type == "cpu":
         torch.set_num_threads(threads or fastest_threads(engine))
     return ServedModel(name, engine, tokenizer, find_chat(tokenizer))
-
-
-def find_chat(tokenizer: Tokenizer) -> Chat | None:
-    """The template that the tokenizer names, else the one whose special tokens it has, else none."""
-    named = tokenizer.config.get(TEMPLATE)
-    if named is not None:
-        return Chat(chat_template(named), tokenizer)
-    template = fitting_template(tokenizer)
-    return Chat(template, tokenizer) if template.special else None
 
 
 def fastest_threads(engine: Engine) -> int:

@@ -1,13 +1,14 @@
 """Sums, differences, comparisons and word problems, each with its worked solution, several to a document.
 
 A document holds a handful of problems of one family in the question-answer shape, so that a model also learns that
-answers follow examples. About half of the answers are worked, half direct. One pair of operands in ten is held out, and
+answers follow examples. Four answers in five are worked, the others direct. One pair of operands in ten is held out, and
 so are some names and wordings of the word problems: they stand in no document and in no conversation, for testing.
 """
 
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -30,12 +31,22 @@ class Problem:
 
 
 Draw = Callable[[random.Random, bool], Problem]
-"""(generator, held out) -> a problem whose operands, names and wording are held out, or are not."""
+"""(generator, held out) -> a problem whose operands, names and wording are held out, or are not; one that is not holds
+no held-out operands in its steps either."""
+
+_STEP = re.compile(r"(\d+) [+-] (\d+) =")
 
 
-def is_held_out(*operands: int) -> bool:
-    """True for one set of operands in ten, in whichever order."""
-    return stable_hash("held out", *sorted(operands)) % 10 == 0
+def is_held_out(a: int, b: int) -> bool:
+    """True for one pair of operands in ten, in whichever order; never for two round numbers, of which steps are made."""
+    if a % 10 == b % 10 == 0:
+        return False
+    return stable_hash("held out", min(a, b), max(a, b)) % 10 == 0
+
+
+def is_tested(a: int, b: int) -> bool:
+    """Whether models are tested on the sum or difference of these: held out, and of equally many digits, at least two."""
+    return min(a, b) >= 10 and len(str(a)) == len(str(b)) and is_held_out(a, b)
 
 
 def _operands(rng: random.Random, held_out: bool, low: int, high: int) -> tuple[int, int]:
@@ -59,6 +70,18 @@ _SEPARATE, _STOP = {"en": ". ", "zh": "，"}, {"en": ". ", "zh": "。"}
 def _solved(language: str, question: str, steps: list[str], result: int) -> Problem:
     worked = _SEPARATE[language].join(steps) + _STOP[language]
     return Problem(question, worked, _ENDING[language].format(result), result)
+
+
+def _clean(draw: Draw) -> Draw:
+    """The same, drawn again while a step of a problem for training has operands that are held out."""
+
+    def again(rng: random.Random, held_out: bool) -> Problem:
+        while True:
+            problem = draw(rng, held_out)
+            if held_out or not any(is_tested(int(a), int(b)) for a, b in _STEP.findall(problem.steps)):
+                return problem
+
+    return again
 
 
 def _add(language: str) -> Draw:
@@ -127,12 +150,22 @@ _MORE = {
         "{n} has {a} {t}. A friend brings {b} more. How many {t} does {n} have now?",
         "There are {a} {t} on the table. {n} puts {b} more beside them. How many {t} are on the table?",
         "{n} found {a} {t} in the morning and {b} in the evening. How many {t} is that in all?",
+        "On Monday {n} had {a} {t}. On Tuesday {n} finds {b} more. How many {t} are there now?",
+        "{n} has {a} {t} and buys {b} more. How many {t} does {n} have now?",
+        "{n} has {a} {t}. A neighbour has {b}. How many {t} do they have in all?",
+        "{a} {t} lie in the box, and {n} finds {b} more under it. How many {t} is that in all?",
+        "{n} sells {a} {t} today and {b} tomorrow. How many {t} does {n} sell in all?",
         "{n} has {a} {t} and finds {b} more. How many {t} does {n} have in all?",
     ],
     "zh": [
         "{n}有 {a} {t}，朋友又送来 {b} {t}。{n}现在一共有多少{t}？",
         "桌上有 {a} {t}，{n}又放上 {b} {t}。桌上一共有多少{t}？",
         "{n}早上找到 {a} {t}，晚上又找到 {b} {t}。一共是多少{t}？",
+        "星期一{n}有 {a} {t}，星期二又找到 {b} {t}。现在一共有多少{t}？",
+        "{n}有 {a} {t}，又买了 {b} {t}。{n}现在有多少{t}？",
+        "{n}有 {a} {t}，邻居有 {b} {t}。他们一共有多少{t}？",
+        "盒子里有 {a} {t}，{n}在下面又找到 {b} {t}。一共是多少{t}？",
+        "{n}今天卖出 {a} {t}，明天卖出 {b} {t}。{n}一共卖出多少{t}？",
         "{n}有 {a} {t}，又找到 {b} {t}。{n}一共有多少{t}？",
     ],
 }
@@ -141,12 +174,22 @@ _LESS = {
         "{n} has {a} {t} and gives {b} away. How many {t} are left?",
         "There were {a} {t} in the box. {n} took {b} out. How many {t} are still in the box?",
         "{n} needs {a} {t} and already has {b}. How many {t} are missing?",
+        "There are {a} {t} on the table. {n} takes {b} away. How many {t} are on the table now?",
+        "{n} has {a} {t} and sells {b}. How many {t} are left?",
+        "{n} had {a} {t} and lost {b} on the way. How many {t} does {n} still have?",
+        "Of {a} {t} in the box {n} takes {b} away. How many {t} are left?",
+        "{n} has {a} {t}. A friend has {b} less. How many {t} does the friend have?",
         "{n} has {a} {t} and takes {b} away. How many {t} are left?",
     ],
     "zh": [
         "{n}有 {a} {t}，送给别人 {b} {t}。还剩多少{t}？",
         "盒子里有 {a} {t}，{n}拿走了 {b} {t}。盒子里还有多少{t}？",
         "{n}需要 {a} {t}，已经有 {b} {t}。还差多少{t}？",
+        "桌上有 {a} {t}，{n}拿走了 {b} {t}。桌上现在有多少{t}？",
+        "{n}有 {a} {t}，卖出 {b} {t}。还剩多少{t}？",
+        "{n}有 {a} {t}，路上丢了 {b} {t}。{n}还有多少{t}？",
+        "盒子里的 {a} {t}，{n}拿走了 {b} {t}。还剩多少{t}？",
+        "{n}有 {a} {t}，朋友比{n}少 {b} {t}。朋友有多少{t}？",
         "{n}有 {a} {t}，拿走了 {b} {t}。还剩多少{t}？",
     ],
 }
@@ -171,11 +214,11 @@ def _word(language: str) -> Draw:
 
 FAMILIES: dict[str, dict[str, Draw]] = {
     language: {
-        "addition": _add(language),
-        "long addition": _add_long(language),
-        "subtraction": _subtract(language),
-        "comparison": _compare(language),
-        "word problem": _word(language),
+        "addition": _clean(_add(language)),
+        "long addition": _clean(_add_long(language)),
+        "subtraction": _clean(_subtract(language)),
+        "comparison": _clean(_compare(language)),
+        "word problem": _clean(_word(language)),
     }
     for language in ("en", "zh")
 }
@@ -190,7 +233,7 @@ def _sheet(language: str) -> Writer:
         lines = []
         for _ in range(rng.randrange(2, 10)):
             problem = draw(rng, False)
-            lines.append(f"{question_mark}{problem.question}\n{answer_mark}{problem.solution(rng.random() < 0.5)}")
+            lines.append(f"{question_mark}{problem.question}\n{answer_mark}{problem.solution(rng.random() < 0.8)}")
         return "\n\n".join(lines)
 
     return write

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from tilth.base.keyed import stable_hash
 from tilth.synthesis.documents import MARKS, Writer
 
-PEOPLE = 288
+PEOPLE = 216
 
 _EN_FIRST = (
     "Alma Boris Celia Dario Edda Fabian Greta Harun Iris Jonas Kira Lukas Mara Nils Olga Pavel Runa Stefan".split()
@@ -84,27 +84,30 @@ _BIOGRAPHIES = {"en": _EN_BIOGRAPHIES, "zh": _ZH_BIOGRAPHIES}
 
 
 def _page(language: str) -> Writer:
-    """Two or three biographies; for four in five people, questions about them follow."""
+    """A few biographies, or a sheet of questions about people whose biographies stand on other pages.
+
+    Questions behind the biography that answers them would be answered by reading it; so apart they ask for what was
+    learnt. About every fourth person nothing is asked.
+    """
 
     def write(rng: random.Random) -> str:
-        blocks = []
-        for index in rng.sample(range(PEOPLE), rng.randrange(2, 4)):
-            someone = person(language, index)
-            facts = vars(someone)
-            blocks.append(rng.choice(_BIOGRAPHIES[language]).format(**facts))
-            if asked_in_pretraining(index):
-                asked = rng.sample(sorted(QUESTIONS[language]), 2)
-                marks = MARKS[language]
-                pairs = (QUESTIONS[language][fact] for fact in asked)
-                blocks += [f"{marks[0]}{q}\n{marks[1]}{a}".format(**facts) for q, a in pairs]
-        return "\n\n".join(blocks)
+        if rng.random() < 0.6:
+            chosen = rng.sample(range(PEOPLE), rng.randrange(2, 4))
+            facts = (vars(person(language, index)) for index in chosen)
+            return "\n\n".join(rng.choice(_BIOGRAPHIES[language]).format(**known) for known in facts)
+        before, answer = MARKS[language]
+        lines = []
+        for index in rng.sample([i for i in range(PEOPLE) if asked_in_pretraining(i)], rng.randrange(3, 7)):
+            asked, said = QUESTIONS[language][rng.choice(sorted(QUESTIONS[language]))]
+            lines.append(f"{before}{asked}\n{answer}{said}".format(**vars(person(language, index))))
+        return "\n\n".join(lines)
 
     return write
 
 
 def asked_in_pretraining(index: int) -> bool:
-    """False for every fifth person: their facts stand in biographies only, for testing."""
-    return index % 5 != 0
+    """False for every fourth person: their facts stand in biographies only, for testing."""
+    return index % 4 != 0
 
 
 WRITERS: dict[str, Writer] = {language: _page(language) for language in _BIOGRAPHIES}

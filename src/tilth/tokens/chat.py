@@ -17,8 +17,8 @@ import numpy as np
 
 from tilth.base.errors import UserError
 from tilth.tokens.conversation import SourceTarget, Turn
-from tilth.tokens.templates import BOS, EOS, TEMPLATES, ChatTemplate
-from tilth.tokens.tokenizer import Tokenizer
+from tilth.tokens.templates import BOS, EOS, TEMPLATES, ChatTemplate, chat_template
+from tilth.tokens.tokenizer import TEMPLATE, Tokenizer
 
 
 @dataclass(frozen=True)
@@ -44,16 +44,16 @@ class Chat:
         self._behind = {role: self._pieces(parts) for role, parts in template.behind.items()}
         self._header = self._before["assistant"]
         if template.trained_header:
-            cut = len(self._header) - template.trained_header
-            self._before["assistant"] = (*self._header[:cut], *(Piece(p.content, True) for p in self._header[cut:]))
+            self._before["assistant"] = tuple(Piece(p.content, isinstance(p.content, int)) for p in self._header)
         mark = self._behind["assistant"][0]
         self._behind["assistant"] = (Piece(mark.content, True), *self._behind["assistant"][1:])
         self.stop = tuple(m for m in dict.fromkeys((mark.content, tokenizer.eos)) if isinstance(m, int))
         """The ids at which an answer ends: the end mark, and the end of a document."""
 
-    def render(self, turns: Iterable[Turn]) -> Rendered:
-        """All turns. UserError for a role that the template does not know."""
-        return encode_pieces(self.tokenizer, [*self._begin, *self._spoken(turns)])
+    def render(self, turns: Sequence[Turn], first: int = 0) -> Rendered:
+        """All turns; those before number `first` have no loss. UserError for a role that the template does not know."""
+        before = (Piece(piece.content, False) for piece in self._spoken(turns[:first]))
+        return encode_pieces(self.tokenizer, [*self._begin, *before, *self._spoken(turns[first:])])
 
     def prompt(self, turns: Iterable[Turn]) -> list[int]:
         """The turns and all that stands before the assistant's next content: what generation goes on from."""
@@ -147,6 +147,20 @@ def render_source_target(tokenizer: Tokenizer, example: SourceTarget) -> Rendere
 
 
 def fitting_template(tokenizer: Tokenizer) -> ChatTemplate:
-    """The first template whose special tokens the tokenizer has; colossal needs none but begin and end."""
+    """The one that the tokenizer names, else the first whose tokens it has; colossal needs none but begin and end."""
+    if named := tokenizer.config.get(TEMPLATE):
+        return chat_template(named)
     known = tokenizer.special_ids().keys()
     return next(template for template in TEMPLATES.values() if known >= set(template.special))
+
+
+def find_chat(tokenizer: Tokenizer) -> Chat | None:
+    """The template that the tokenizer names, else the one whose special tokens it has, else none.
+
+    Where it says that there is none, the model has not learnt to chat, whatever tokens stand ready.
+    """
+    if TEMPLATE in tokenizer.config:
+        named = tokenizer.config[TEMPLATE]
+        return Chat(chat_template(named), tokenizer) if named else None
+    template = fitting_template(tokenizer)
+    return Chat(template, tokenizer) if template.special else None

@@ -11,6 +11,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -80,6 +81,10 @@ class Preference:
 Example = Conversation | SourceTarget | Preference
 
 
+class UnknownRole(UserError):
+    """A role that no format knows: the file is not what it was taken for."""
+
+
 def read_example(record: Any, where: str, name: str = "") -> Example:
     """The example in a record; `name` is its id where it has none. `UserError` at `where` for what is not known."""
     if not isinstance(record, Mapping):
@@ -107,7 +112,7 @@ def _turn(message: Any, where: str) -> Turn:
     said = message.get("role", message.get("from"))
     role = ROLES.get(said.lower()) if isinstance(said, str) else None
     if role is None:
-        raise UserError(f"the role {said!r} is not known", where=where, hint=nearest(str(said), ROLES))
+        raise UnknownRole(f"the role {said!r} is not known", where=where, hint=nearest(str(said), ROLES))
     content = message.get("content", message.get("value"))
     if isinstance(content, list):  # the parts of a multimodal message: only text can be read
         content = "".join(_text(part.get("text") if isinstance(part, Mapping) else part, where) for part in content)
@@ -132,7 +137,7 @@ def _leading_turns(record: Mapping[str, Any], where: str) -> tuple[Turn, ...]:
     system = _text(record.get("system") or "", f"{where}: system")
     head = (Turn("system", system),) if system else ()
     for key in _LISTS:
-        if record.get(key) is not None:
+        if record.get(key) is not None and not (key == "context" and isinstance(record[key], str)):
             turns = turns_of_messages(record[key], f"{where}: {key}")
             return turns if turns and turns[0].role == "system" else (*head, *turns)
     if isinstance(record.get("prompt"), list):
@@ -140,13 +145,15 @@ def _leading_turns(record: Mapping[str, Any], where: str) -> tuple[Turn, ...]:
     asked = record.get("instruction", record.get("prompt", record.get("question")))
     if asked is None:
         return ()
-    told = _text(record.get("input") or "", f"{where}: input")
+    told = _text(record.get("input") or record.get("context") or "", f"{where}: input")
     question = "\n".join(part for part in (_text(asked, f"{where}: instruction"), told) if part)
     return (*head, *_history(record.get("history") or (), where), Turn("user", question))
 
 
 def _history(pairs: Any, where: str) -> tuple[Turn, ...]:
     turns: list[Turn] = []
+    if not isinstance(pairs, Sequence) or isinstance(pairs, str):
+        raise UserError("expected a list of exchanges", where=f"{where}: history")
     for number, pair in enumerate(pairs, 1):
         place = f"{where}: history {number}"
         if not isinstance(pair, Sequence) or isinstance(pair, str) or len(pair) != 2:
@@ -158,7 +165,8 @@ def _history(pairs: Any, where: str) -> tuple[Turn, ...]:
 def _preference(record: Mapping[str, Any], name: str, domain: str, where: str) -> Preference:
     lead = _leading_turns(record, where)
     chosen, rejected = (_side(record[key], f"{where}: {key}") for key in ("chosen", "rejected"))
-    if not lead:  # both sides are whole conversations: what they share is what they answer
+    whole = all(side and side[0].role != "assistant" for side in (chosen, rejected))
+    if not lead or whole:  # both sides are whole conversations: what they share is what they answer
         shared = 0
         while shared < min(len(chosen), len(rejected)) - 1 and chosen[shared] == rejected[shared]:
             shared += 1
@@ -175,8 +183,20 @@ def _preference(record: Mapping[str, Any], name: str, domain: str, where: str) -
 
 def _side(value: Any, where: str) -> tuple[Turn, ...]:
     if isinstance(value, str):
-        return (Turn("assistant", value),)
+        return _spoken_text(value)
     return turns_of_messages([value] if isinstance(value, Mapping) else value, where)
+
+
+_MARKER = re.compile(r"\n\n(Human|Assistant): ?")
+
+
+def _spoken_text(text: str) -> tuple[Turn, ...]:
+    """One answer; or, where it begins with `\n\nHuman:`, the turns of a conversation told in one text (HH-RLHF)."""
+    if not text.startswith("\n\nHuman:"):
+        return (Turn("assistant", text),)
+    _, *parts = _MARKER.split(text)
+    sides = zip(parts[::2], parts[1::2], strict=True)
+    return tuple(Turn("user" if side == "Human" else "assistant", said.strip()) for side, said in sides)
 
 
 def _text(value: Any, where: str) -> str:

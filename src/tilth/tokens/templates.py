@@ -25,8 +25,8 @@ class ChatTemplate:
     behind: Mapping[str, tuple[str, ...]]
     begin: tuple[str, ...] = ()
     special: tuple[str, ...] = ()
-    trained_header: int = 0
-    """How many of the last parts before the assistant's content have a loss too."""
+    trained_header: bool = False
+    """Whether the special tokens before the assistant's content have a loss too."""
     jinja: str = field(default="", repr=False)
     """The same for transformers (where a special token's spelling in a content becomes the token)."""
 
@@ -49,9 +49,10 @@ _COLOSSAL_SYSTEM = (
     "The assistant gives helpful, detailed, and polite answers to the human's questions.\n\n"
 )
 _COLOSSAL = (
-    f"{{{{ bos_token + {json.dumps(_COLOSSAL_SYSTEM)} }}}}{{% for m in messages %}}"
-    "{{ ('Human' if m['role'] == 'user' else 'Assistant') + ': ' + bos_token + m['content'] + eos_token }}{% endfor %}"
-    "{% if add_generation_prompt %}{{ 'Assistant: ' + bos_token }}{% endif %}"
+    f"{{{{ (bos_token or '') + {json.dumps(_COLOSSAL_SYSTEM)} }}}}{{% for m in messages %}}"
+    "{{ ('Human' if m['role'] == 'user' else 'Assistant') + ': ' + (bos_token or '') + m['content'] + eos_token }}"
+    "{% endfor %}"
+    "{% if add_generation_prompt %}{{ 'Assistant: ' + (bos_token or '') }}{% endif %}"
 )
 _SIDES = ("system", "user", "assistant")
 
@@ -86,7 +87,7 @@ TEMPLATES: dict[str, ChatTemplate] = {
             before={"user": ("Human: ", BOS), "assistant": ("Assistant: ", BOS)},
             behind={"user": (EOS,), "assistant": (EOS,)},
             begin=(BOS, _COLOSSAL_SYSTEM),
-            trained_header=1,
+            trained_header=True,
             jinja=_COLOSSAL,
         ),
     )

@@ -15,7 +15,7 @@ from tilth.tokens.templates import ChatTemplate
 
 BEGIN, END, PADDING = "<|bos|>", "<|eos|>", "<|pad|>"
 TEMPLATE = "tilth_template"
-"""In tokenizer_config.json: the name of the chat template that the model was tuned with."""
+"""In tokenizer_config.json: the name of the chat template that the model was tuned with; null: with none."""
 _ENCODE_BYTES = 1 << 20
 
 
@@ -71,7 +71,7 @@ class Tokenizer:
 
     def save(self, folder: Path, template: ChatTemplate | None = None) -> None:
         """Write `tokenizer.json` and `tokenizer_config.json` as transformers reads them, with the chat template."""
-        chat = {TEMPLATE: None} if template is None else {"chat_template": template.jinja, TEMPLATE: template.name}
+        chat = {} if template is None else {"chat_template": template.jinja, TEMPLATE: template.name}
         write_text(folder / "tokenizer.json", self.inner.to_str(pretty=False))
         write_json(folder / "tokenizer_config.json", self.config | chat)
 

@@ -14,7 +14,7 @@ from tilth.pipeline.stage import Context, Stage
 if TYPE_CHECKING:
     from tilth.corpus.sources import InputFile
 
-SYNTHESIZE_VERSION = 2
+SYNTHESIZE_VERSION = 3
 
 
 def synthesize_stage(recipe: Recipe) -> Stage:
@@ -105,5 +105,5 @@ def benchmark_files(settings: CorpusSettings, base: Path) -> list[InputFile]:
     """The benchmark files that the corpus is held against."""
     from tilth.corpus.sources import find_files
 
-    against = settings.decontaminate.against
-    return find_files([SourceSettings(path=path) for path in against], base) if against else []
+    against = [SourceSettings(path=path) for path in settings.decontaminate.against]
+    return find_files(against, base, called="corpus.decontaminate.against") if against else []

@@ -1,4 +1,4 @@
-"""What is done with trained models: evaluation of each, export of the last."""
+"""What is done with trained models: each is evaluated and exported."""
 
 from __future__ import annotations
 
@@ -35,12 +35,19 @@ def evaluate_stage(
     return Stage(
         f"evaluate-{name}",
         EVALUATE_VERSION,
-        {**recipe.evaluate.canonical(), "seed": recipe.seed},
+        evaluation_settings(recipe) | {"seed": recipe.seed},
         partial(_evaluate, recipe=recipe),
         inputs | {"tokenizer": tokenizer} | ({} if model is None else {"model": model}),
         external,
         needs_torch=True,
     )
+
+
+def evaluation_settings(recipe: Recipe) -> dict[str, Any]:
+    """What shapes an evaluation: files of items are known by their content, and the batch changes rounding alone."""
+    settings = {name: value for name, value in recipe.evaluate.canonical().items() if name != "batch"}
+    settings["tasks"] = [{k: v for k, v in task.items() if k != "path"} for task in settings["tasks"]]
+    return settings
 
 
 def _evaluate(context: Context, recipe: Recipe) -> dict[str, Any]:
@@ -115,9 +122,9 @@ def _tasks(
             items = read_items(_items_file(context, task))
             for form in forms:
                 said = answer_items(model, tokenizer, items, form, chat, limit=task.answer_tokens)
-                rows += [{"form": form, **row} for row in score(items, said)]
+                rows += [{"task": task.name, "form": form, **row} for row in score(items, said)]
                 for item, text in zip(items, said, strict=True):
-                    told = {"id": item.id, "form": form, "question": item.question, "said": text}
+                    told = {"task": task.name, "id": item.id, "form": form, "question": item.question, "said": text}
                     right = {"right": item.is_right(text), "answers": list(item.answers)}
                     lines.write(json.dumps(told | right, ensure_ascii=False) + "\n")
     write_json(context.out / "tasks.json", rows)
@@ -130,7 +137,9 @@ def task_files(recipe: Recipe) -> list[Path]:
 
 
 def _items_file(context: Context, task: TaskSettings) -> Path:
-    return context.inputs["items"] / "items.jsonl" if task.path is None else Path(task.path)
+    if task.path is not None:
+        return Path(task.path)
+    return context.inputs[f"generate-{task.generate}-{task.count}"] / f"{task.generate}.jsonl"
 
 
 def _mean_share(rows: list[dict[str, Any]], form: str) -> float:
@@ -153,7 +162,7 @@ def export_stage(
 
 def _export(context: Context, recipe: Recipe) -> dict[str, Any]:
     from tilth.model import export_model
-    from tilth.tokens.tokenizer import Tokenizer
+    from tilth.tokens.tokenizer import TEMPLATE, Tokenizer
     from tilth.training import load_model
 
     tokenizer = Tokenizer.load(context.inputs["tokenizer"])
@@ -162,6 +171,8 @@ def _export(context: Context, recipe: Recipe) -> dict[str, Any]:
     eos = tokenizer.eos if chat is None else list(chat.stop)
     bos, pad = tokenizer.bos, tokenizer.pad
     export_model(model, context.out, dtype=recipe.export.dtype, bos=bos, eos=eos, pad=pad)
+    if chat is None and recipe.base is None:
+        tokenizer.config[TEMPLATE] = None  # the tokens of a template stand ready, but nothing was learnt of them
     tokenizer.save(context.out, chat.template if chat else None)
     difference = _check_export(context.out, model, tokenizer)
     return {"parameters": model.config.parameter_count, "largest_logit_difference": difference}

@@ -24,17 +24,17 @@ if TYPE_CHECKING:
 
 Step = SFTSettings | DPOSettings
 
-GENERATE_VERSION = 1
-RENDER_VERSION = 1
+GENERATE_VERSION = 2
+RENDER_VERSION = 2
 PACK_VERSION = 1
-REFERENCE_VERSION = 1
+REFERENCE_VERSION = 2
 STEP_VERSION = 1
 
 
 def generate_stage(recipe: Recipe, what: str, count: int) -> Stage:
     """Records from the built-in grammars: conversations, preferences or items."""
     return Stage(
-        f"generate-{what}",
+        f"generate-{what}-{count}",
         GENERATE_VERSION,
         {"what": what, "count": count, "seed": recipe.seed},
         partial(_generate, what=what, count=count, seed=recipe.seed),
@@ -54,6 +54,7 @@ def render_stage(step: Step, base: Path, tokenizer: Stage, generated: list[Stage
         "template": step.template,
         "sequence_length": step.sequence_length,
         "pairs": step.kind == "dpo",
+        "generated": [stage.name for stage in generated],
     }
     inputs = {"tokenizer": tokenizer} | {stage.name: stage for stage in generated}
     return Stage(
@@ -70,8 +71,9 @@ def data_files(step: Step, base: Path) -> list[InputFile]:
     """The files that the step's data names (none where everything is generated)."""
     from tilth.corpus.sources import find_files
 
-    paths = [data.path for data in step.data if data.path is not None]
-    return find_files([SourceSettings(path=path) for path in paths], base) if paths else []
+    given = {f"posttrain.{step.name}.data.{i}": data.path for i, data in enumerate(step.data) if data.path is not None}
+    sources = [SourceSettings(path=path) for path in given.values()]
+    return find_files(sources, base, called=list(given)) if sources else []
 
 
 def _render(context: Context, step: Step, files: list[InputFile], generated: list[str]) -> dict[str, Any]:
@@ -81,7 +83,7 @@ def _render(context: Context, step: Step, files: list[InputFile], generated: lis
     from tilth.tokens.tokenizer import Tokenizer
 
     own = [SourceSettings(path=str(context.inputs[name].resolve() / "*.jsonl")) for name in generated]
-    files = [*files, *(find_files(own, context.out) if own else [])]
+    files = [*files, *(find_files(own, context.out, called=generated) if own else [])]
     tokenizer = context.inputs["tokenizer"]
     template = step.template or fitting_template(Tokenizer.load(tokenizer)).name
     rendering = Rendering(tokenizer, template, step.sequence_length, pairs=step.kind == "dpo")
