@@ -29,11 +29,14 @@ def test_both_languages_show_the_same_code(language: str) -> None:
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the finished run `runs/quickstart`."""
+    """A folder with the finished run `runs/quickstart`, as `tilth run` leaves it."""
     home = tmp_path_factory.mktemp("home")
     run = home / "runs" / "quickstart"
-    export(run / "export-1", 2)
-    (run / "model").symlink_to("export-1")
+    (run / "models").mkdir(parents=True)
+    for number, name in enumerate(("base", "sft", "dpo")):
+        export(run / f"export-{name}-1", number, chat=name != "base")
+        (run / "models" / name).symlink_to(Path("..") / f"export-{name}-1")
+    (run / "model").symlink_to("export-dpo-1")
     return home
 
 

@@ -123,7 +123,7 @@ def test_a_full_context_forgets_the_oldest_exchanges() -> None:
 def test_a_base_model_says_what_is_missing() -> None:
     model = served()
     model.chat = None
-    with pytest.raises(UserError, match=r"no chat template: its tokenizer_config\.json names none"):
+    with pytest.raises(UserError, match="is a base model: it has no chat template"):
         Dialogue(model)
 
 

@@ -28,7 +28,7 @@ def run(
     runs: RunsOption = Path("runs"),
     as_json: JsonOption = False,
 ) -> None:
-    """Run a recipe: corpus, tokenizer, pre-training, evaluation, export, report. What is done already is kept.
+    """Run a recipe: corpus, tokenizer, pre- and post-training, evaluation, export, report. What is done is kept.
 
     Example:
 

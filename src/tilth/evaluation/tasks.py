@@ -129,8 +129,9 @@ def answer_items(
     batch: int = 128,
 ) -> list[str]:
     """What the model says to each item: up to `limit` tokens, in plain forms up to the end of the line."""
-    from tilth.model import generate
+    from tilth.model import Engine, generate
 
+    engine = Engine(model, batch=batch)
     prompts = [prompt_of(item, form, tokenizer, chat) for item in items]
     stop = chat.stop if form == "chat" and chat is not None else _line_ends(tokenizer)
     order = sorted(range(len(items)), key=lambda i: len(prompts[i]))  # like lengths together
@@ -138,7 +139,7 @@ def answer_items(
     with Progress(f"answer {form}", len(items), "items") as bar:
         for first in range(0, len(order), batch):
             chosen = order[first : first + batch]
-            found = generate(model, [prompts[i] for i in chosen], max_new=limit, stop=stop)
+            found = generate(engine, [prompts[i] for i in chosen], max_new=limit, stop=stop)
             for i, continuation in zip(chosen, found, strict=True):
                 said[i] = tokenizer.decode(continuation.tokens).strip()
             bar.add(len(chosen))

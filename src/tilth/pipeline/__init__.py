@@ -2,7 +2,7 @@
 
 recipe       Recipe, load_recipe
 stage        Stage, Context: what a stage is
-stages/      the bodies: corpus, tokens, pretrain, finish
+stages/      the bodies: corpus, tokens, pretrain, posttrain, finish
 graph        recipe -> stages
 checks       what is wrong with a recipe, before anything runs
 forecast     documents, tokens, memory and time, before anything runs

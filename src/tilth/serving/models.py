@@ -35,8 +35,8 @@ class ServedModel:
         """The chat template; UserError where there is none."""
         if self.chat is None:
             raise UserError(
-                f"{self.name} has no chat template: its tokenizer_config.json names none ({TEMPLATE}), "
-                "and its tokenizer has no special tokens for turns",
+                f"{self.name} is a base model: it has no chat template ({TEMPLATE} in tokenizer_config.json is null, "
+                "or missing where the tokenizer has no special tokens for turns)",
                 hint="a base model continues texts: tilth serve offers it under /v1/completions",
             )
         return self.chat

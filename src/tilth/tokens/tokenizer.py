@@ -88,7 +88,10 @@ class Tokenizer:
         except Exception as error:  # the library raises plain Exception for every kind of bad file
             raise UserError(f"not a readable tokenizer.json: {error}", where=str(file)) from None
         config_file = file.with_name("tokenizer_config.json")
-        return cls(inner, read_json(config_file) if config_file.exists() else _guess_config(inner))
+        try:
+            return cls(inner, read_json(config_file) if config_file.exists() else _guess_config(inner))
+        except ValueError as error:
+            raise UserError(f"not valid JSON: {error}", where=str(config_file)) from None
 
 
 def train_bpe(

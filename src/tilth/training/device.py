@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from tilth.base import machine
-from tilth.base.errors import UserError
+from tilth.base.errors import UserError, nearest
 from tilth.training.settings import ComputeSettings, PhaseSettings
 
 COMPILE_FROM_STEPS = 300
@@ -21,10 +21,12 @@ COMPILE_FROM_STEPS = 300
 def choose(name: str, local_rank: int = 0) -> torch.device:
     """The device called `name`; `auto`: cuda, else mps, else cpu."""
     found = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if name not in ("auto", *found):
+        raise UserError(f"there is no device called {name!r}", hint=nearest(name, ("auto", *found)))
     if name == "auto":
         name = next(kind for kind, there in found.items() if there)
     if not found[name]:
-        raise UserError(f"compute.device: there is no {name} device here", hint="use auto or cpu")
+        raise UserError(f"there is no {name} device here", hint="use auto or cpu")
     if name == "cuda":
         torch.cuda.set_device(local_rank)
         return torch.device("cuda", local_rank)
