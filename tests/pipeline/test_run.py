@@ -125,6 +125,16 @@ def test_killed_ten_times_is_not_killed(tiny, tmp_path):
     assert not list((tmp_path / f"killed{attempt}" / "tiny" / ".work").iterdir())
 
 
+def test_what_a_kill_leaves_beside_a_complete_artifact_is_removed(tiny, tmp_path):
+    """A kill may fall after an artifact is in its place and before its working folder is gone."""
+    run(tiny, tmp_path, "--until", "corpus")
+    work = tmp_path / "tiny" / ".work"
+    left = work / next(path.name for path in (tmp_path / "tiny").glob("corpus-*"))
+    (left / "work").mkdir(parents=True)
+    run(tiny, tmp_path, "--until", "corpus")
+    assert not list(work.iterdir())
+
+
 def test_two_workers_give_the_serial_result(tiny, tmp_path):
     run(tiny, tmp_path / "one", "--until", "tokens")
     run(tiny, tmp_path / "two", "compute.workers=2", "--until", "tokens")

@@ -62,6 +62,7 @@ def execute(stages: Sequence[Stage], run_folder: Path, compute: ComputeSettings)
         for stage in stages:
             if is_done(run_folder, stage):
                 final = run_folder / stage.folder
+                remove(_aside(run_folder, stage))  # left by a kill between the artifact's place and this removal
                 yield Done(stage, final, False, read_json(final / "measured.json"))
                 continue
             _check_inputs(stage, run_folder, trusted)
@@ -87,12 +88,17 @@ def _check_inputs(stage: Stage, run_folder: Path, trusted: set[str]) -> None:
         trusted.add(needed.folder)
 
 
+def _aside(run_folder: Path, stage: Stage) -> Path:
+    """Where a stage's artifact is made, with its intermediate files, until it is complete."""
+    return run_folder / ".work" / stage.folder
+
+
 def _make(stage: Stage, run_folder: Path, compute: ComputeSettings, events: Journal) -> Done:
     final = run_folder / stage.folder
     if final.exists():
         print(f"warning: {final} is damaged ({_fault(final)}); it is made anew", file=sys.stderr)
         remove(final)
-    aside = run_folder / ".work" / stage.folder
+    aside = _aside(run_folder, stage)
     out, work = aside / "out", aside / "work"
     resumed = aside.exists()
     for folder in (out, work):
