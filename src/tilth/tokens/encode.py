@@ -18,7 +18,8 @@ from tilth.tokens.megatron import token_type, write_index
 from tilth.tokens.tokenizer import Tokenizer
 
 TABLE = ("id", "domain", "source", "language", "repeat")
-_ROWS = 2048
+_ROWS = 256
+"""Documents in memory at a time."""
 
 
 def encode_files(
