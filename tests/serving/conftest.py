@@ -17,7 +17,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def same_threads() -> Iterator[None]:
-    """Loading a model sets the process's threads: later tests have theirs again."""
+    """One thread, as the servers beside the tests have; later tests have theirs again."""
     threads = torch.get_num_threads()
+    torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 
 from tests.serving.helpers import SETTINGS, export, tokenizer
 from tilth.base.errors import UserError
@@ -13,7 +14,7 @@ from tilth.base.machine import cores
 from tilth.model import Engine, Sampling, build
 from tilth.serving.dialogue import Dialogue
 from tilth.serving.folders import find_models, pick_model
-from tilth.serving.models import ServedModel, fastest_threads, find_chat, load_model
+from tilth.serving.models import ServedModel, fastest_threads, find_chat, load_model, set_threads
 from tilth.tokens.conversation import Turn
 
 
@@ -131,3 +132,15 @@ def test_threads_are_chosen_by_measuring() -> None:
     model = served()
     assert 1 <= fastest_threads(model.engine) <= cores()
     assert not model.engine.busy
+
+
+def test_threads_are_chosen_once_for_all_models(monkeypatch: pytest.MonkeyPatch) -> None:
+    models = [served() for _ in range(3)]
+    larger = SETTINGS.model_copy(update={"layers": 3}).config(models[1].tokenizer.vocabulary_size)
+    models[1].engine = Engine(build(larger, seed=2))
+    measured = []
+    monkeypatch.setattr("tilth.serving.models.fastest_threads", lambda engine: measured.append(engine) or 1)
+    assert set_threads(models) == torch.get_num_threads() == 1
+    assert measured == [models[1].engine], "one measurement, of the largest"
+    assert set_threads(models, 2) == torch.get_num_threads() == 2
+    assert len(measured) == 1

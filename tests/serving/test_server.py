@@ -89,7 +89,7 @@ def test_the_answer_is_the_engines(client: Any, run: Path) -> None:
     from tilth.serving.models import load_model
     from tilth.tokens.conversation import Turn
 
-    model = load_model("sft", run / "models" / "sft", threads=1)
+    model = load_model("sft", run / "models" / "sft")
     prompt = model.needs_chat().prompt([Turn("user", QUESTIONS[1])])
     asked = model.engine.submit(prompt, max_new=24, stop=model.needs_chat().stop, sampling=Sampling(1.0), seed=7)
     (result,) = model.engine.run([asked])
@@ -235,7 +235,7 @@ def test_chinese_english_and_emoji_come_in_whole_characters(run: Path, text: str
     from tilth.serving.app import create_app
     from tilth.serving.models import load_model
 
-    model = load_model("parrot", run / "models" / "sft", threads=1)
+    model = load_model("parrot", run / "models" / "sft")
     script = [*model.tokenizer.encode(text), model.needs_chat().stop[0]]
 
     def logits(x_NH: torch.Tensor) -> torch.Tensor:
@@ -285,7 +285,7 @@ def test_a_failing_step_fails_its_requests_and_not_the_server(run: Path) -> None
     from tilth.serving.models import load_model
     from tilth.serving.worker import FAILED, Job, Piece, Worker
 
-    model = load_model("sft", run / "models" / "sft", threads=1)
+    model = load_model("sft", run / "models" / "sft")
     worker = Worker([model])
     worker.start()
     done, pieces = threading.Event(), list[Piece]()

@@ -41,9 +41,10 @@ def chat(
     from tilth.model import Sampling
     from tilth.serving import terminal
     from tilth.serving.dialogue import Dialogue
-    from tilth.serving.models import load_model
+    from tilth.serving.models import load_model, set_threads
 
-    served = load_model(name, folder, dtype=dtype, batch=1, threads=threads)
+    served = load_model(name, folder, dtype=dtype, batch=1)
+    set_threads([served], threads)
     dialogue = Dialogue(served, system, Sampling(temperature, top_p=top_p), max_new, seed)
     if prompt is not None:
         terminal.answer_once(dialogue, prompt, as_json=as_json)

@@ -1,7 +1,7 @@
 """Floor 4: a trained model answers, in a terminal and over HTTP. Front door, and light.
 
 folders    find_models, pick_model: which exported models a path stands for                       (no torch)
-models     load_model, ServedModel: an engine, its tokenizer and its chat template
+models     load_model, ServedModel: an engine, its tokenizer and its chat template; set_threads
 text       TextStream: tokens to text as they come, in whole characters, up to a stop string       (no torch)
 dialogue   Dialogue: one conversation with its history
 terminal   converse, answer_lines, answer_once: a dialogue in a terminal or a pipe

@@ -25,43 +25,53 @@ class NoSuchModel(Exception):
     """404 with OpenAI's code."""
 
 
-def create_app(models: Sequence[ServedModel]) -> FastAPI:
-    """The application for these models; its worker starts and ends with it."""
-    by_name = {model.name: model for model in models}
-    worker = Worker(models)
+class _Service:
+    """The models by their names, and the worker that steps them."""
 
-    @contextlib.asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        worker.start()
-        yield
-        worker.close()
+    def __init__(self, models: Sequence[ServedModel]) -> None:
+        self.models = {model.name: model for model in models}
+        self.worker = Worker(models)
 
-    app = FastAPI(title="Tilth", docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan)
-    _add_errors(app)
-
-    def pick(name: str | None) -> ServedModel:
+    def pick(self, name: str | None) -> ServedModel:
+        """The model of this name; without one, the last."""
         if name is None:
-            return models[-1]
-        if name not in by_name:
-            raise NoSuchModel(f"the model {name!r} is not served here ({nearest(name, by_name)})")
-        return by_name[name]
+            name = next(reversed(self.models))
+        if name not in self.models:
+            raise NoSuchModel(f"the model {name!r} is not served here ({nearest(name, self.models)})")
+        return self.models[name]
 
-    async def answer(request: Request, kind: type[ChatAsked] | type[TextAsked]) -> Response:
+    async def answer(self, request: Request, kind: type[ChatAsked] | type[TextAsked]) -> Response:
+        """What one of the two endpoints answers, streamed or whole."""
         asked = read_request(kind, await _json(request))
-        exchange = Exchange(worker, pick(asked.model), asked)
+        exchange = Exchange(self.worker, self.pick(asked.model), asked)
         if asked.stream:
             return StreamingResponse(
                 exchange.events(), media_type="text/event-stream", headers={"Cache-Control": "no-cache"}
             )
         return JSONResponse(await exchange.whole(request))
 
+    @contextlib.asynccontextmanager
+    async def lifespan(self, _: FastAPI) -> AsyncIterator[None]:
+        """The worker starts and ends with the application."""
+        self.worker.start()
+        yield
+        self.worker.close()
+
+
+def create_app(models: Sequence[ServedModel]) -> FastAPI:
+    """The application for these models; `state.worker` is what steps them."""
+    service = _Service(models)
+    app = FastAPI(title="Tilth", docs_url=None, redoc_url=None, openapi_url=None, lifespan=service.lifespan)
+    app.state.worker = service.worker
+    _add_errors(app)
+
     @app.post("/v1/chat/completions")
     async def chat_completions(request: Request) -> Response:
-        return await answer(request, ChatAsked)
+        return await service.answer(request, ChatAsked)
 
     @app.post("/v1/completions")
     async def completions(request: Request) -> Response:
-        return await answer(request, TextAsked)
+        return await service.answer(request, TextAsked)
 
     @app.get("/v1/models")
     async def list_models() -> dict[str, Any]:
@@ -69,17 +79,16 @@ def create_app(models: Sequence[ServedModel]) -> FastAPI:
 
     @app.get("/v1/models/{name:path}")
     async def one_model(name: str) -> dict[str, Any]:
-        return _describe(pick(name))
+        return _describe(service.pick(name))
 
     @app.get("/health")
     async def health() -> dict[str, Any]:
-        return {"status": "ok", "models": list(by_name), "active": worker.active}
+        return {"status": "ok", "models": list(service.models), "active": service.worker.active}
 
     @app.get("/")
     async def page() -> HTMLResponse:
         return HTMLResponse(PAGE.read_text(encoding="utf-8"))
 
-    app.state.worker = worker
     return app
 
 

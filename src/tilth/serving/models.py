@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,10 +53,8 @@ class ServedModel:
         return () if self.tokenizer.eos is None else (self.tokenizer.eos,)
 
 
-def load_model(
-    name: str, folder: Path, *, device: str = "auto", dtype: str = "fp32", batch: int = 64, threads: int | None = None
-) -> ServedModel:
-    """Read a Hugging Face folder. `dtype`: fp32 or bf16. `threads` of a CPU; None: the fastest, measured."""
+def load_model(name: str, folder: Path, *, device: str = "auto", dtype: str = "fp32", batch: int = 64) -> ServedModel:
+    """Read a Hugging Face folder. `dtype`: fp32 or bf16."""
     tokenizer = Tokenizer.load(folder)
     chosen = devices.choose(device)
     if dtype not in ("fp32", "bf16"):
@@ -67,10 +66,20 @@ def load_model(
             f"the tokenizer knows {tokenizer.vocabulary_size:,} tokens, the model {model.config.vocabulary_size:,}",
             where=str(folder),
         )
-    engine = Engine(model, batch=batch)
-    if chosen.type == "cpu":
-        torch.set_num_threads(threads or fastest_threads(engine))
-    return ServedModel(name, engine, tokenizer, find_chat(tokenizer))
+    return ServedModel(name, Engine(model, batch=batch), tokenizer, find_chat(tokenizer))
+
+
+def set_threads(models: Iterable[ServedModel], wanted: int | None = None) -> int:
+    """Set the process's threads, which all its models share, and return them; None: what the largest is fastest with.
+
+    Only models on a CPU care: without one, nothing is measured.
+    """
+    on_cpu = [model.engine for model in models if model.engine.decoder.device.type == "cpu"]
+    if wanted is None and on_cpu:
+        wanted = fastest_threads(max(on_cpu, key=lambda engine: engine.decoder.config.parameter_count))
+    if wanted is not None:
+        torch.set_num_threads(wanted)
+    return torch.get_num_threads()
 
 
 def fastest_threads(engine: Engine) -> int:

@@ -33,14 +33,15 @@ def serve(
     listening = _listen(host, port)
 
     from tilth.serving.app import create_app
-    from tilth.serving.models import load_model
+    from tilth.serving.models import load_model, set_threads
 
     models = []
     for name, folder in folders.items():
-        model = load_model(name, folder, device=device, dtype=dtype, batch=batch, threads=threads)
+        model = load_model(name, folder, device=device, dtype=dtype, batch=batch)
         kind = "chat" if model.chat else "base"
         print(f"{name}: {model.engine.decoder.config.parameter_count:,} parameters, context {model.context:,}, {kind}")
         models.append(model)
+    set_threads(models, threads)
     app = create_app(models)
 
     class Server(uvicorn.Server):
