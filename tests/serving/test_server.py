@@ -158,7 +158,14 @@ def test_without_a_seed_answers_differ(client: Any) -> None:
         ("chat/completions", {"model": "base", "messages": [{"role": "user", "content": "x"}]}, 400, "no chat"),
         ("chat/completions", {"model": "sft", "messages": [{"role": "user", "content": "x" * 999}]}, 400, "context"),
         ("completions", {"model": "base", "prompt": "x", "temprature": 1}, 400, "temperature"),
-        ("completions", {"model": "base", "prompt": "x", "n": 3}, 400, "n:"),
+        ("completions", {"model": "base", "prompt": "x", "n": 3}, 400, "request: n: this would change the answer"),
+        ("completions", {"model": "base", "prompt": "x", "n": True}, 400, "leave it out, or give 1"),
+        ("completions", {"model": "base", "prompt": "x", "echo": True}, 400, "request: echo: this would change"),
+        ("completions", {"model": "base", "prompt": "x", "tools": []}, 400, "unknown setting 'tools'"),
+        ("chat/completions", {"model": "sft", "tools": [{}]}, 400, "tools: this would change the answer and is not s"),
+        ("chat/completions", {"model": "sft", "web_search_options": {}}, 400, "not supported (leave it out)"),
+        ("chat/completions", {"model": "sft", "logit_bias": {"5": 1}}, 400, "logit_bias"),
+        ("chat/completions", {"model": "sft", "response_format": {"type": "json_object"}}, 400, "response_format"),
         ("completions", {"model": "base", "prompt": "x", "max_tokens": 0}, 400, "max_tokens"),
         ("completions", {"model": "base", "prompt": "x", "temperature": -1}, 400, "temperature"),
         ("completions", {"model": "base", "prompt": [99999]}, 400, "vocabulary"),
@@ -173,6 +180,31 @@ def test_bad_requests_are_told_in_openais_form(port: int, path: str, body: Any, 
     assert found == status
     assert set(answer) == {"error"}
     assert says in answer["error"]["message"]
+
+
+def test_fields_that_change_nothing_are_accepted(client: Any) -> None:
+    both: dict[str, Any] = {
+        "n": 1,
+        "frequency_penalty": 0,
+        "presence_penalty": 0.0,
+        "logit_bias": {},
+        "logprobs": False,
+        "user": "someone",
+        "extra_body": {"metadata": {"why": "a test"}, "store": False, "safety_identifier": "x", "service_tier": "auto"},
+    }
+    talk: dict[str, Any] = {
+        "response_format": {"type": "text"},
+        "tools": [],
+        "tool_choice": "auto",
+        "parallel_tool_calls": True,
+        "top_logprobs": None,
+        "modalities": ["text"],
+        "verbosity": "medium",
+    }
+    assert chat(client, QUESTIONS[0], **both, **talk).choices == chat(client, QUESTIONS[0]).choices
+    text: dict[str, Any] = {"model": "base", "prompt": "The field", "seed": 1}
+    given = client.completions.create(**text, **both, best_of=1, echo=False, suffix="")
+    assert given.choices == client.completions.create(**text).choices
 
 
 def test_openais_client_raises_its_own_errors(client: Any) -> None:

@@ -7,6 +7,7 @@ dialogue   Dialogue: one conversation with its history
 terminal   converse, answer_lines, answer_once: a dialogue in a terminal or a pipe
 worker     Worker: the thread that steps the engines for all requests
 protocol   what OpenAI's API asks and answers, as data
+fields     without_effect: which of its fields are accepted without being acted on                   (no torch)
 exchange   Exchange: one HTTP request's jobs, streamed or whole (needs fastapi)
 app        create_app: the HTTP application
 server     serve: the application on a port (needs uvicorn)

@@ -1,7 +1,7 @@
 """OpenAI's HTTP API as data: what may be asked, and what is answered.
 
-https://platform.openai.com/docs/api-reference, its chat completions and (older) completions. Settings that would change
-the answer and are not supported are refused; those that cannot change it are read and not used.
+https://platform.openai.com/docs/api-reference, its chat completions and (older) completions. What of it is not acted on
+stands in `fields`.
 """
 
 from __future__ import annotations
@@ -9,13 +9,14 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
 from tilth.base.errors import UserError
 from tilth.base.settings import Settings, validate
 from tilth.model.sampling import Sampling
+from tilth.serving import fields
 from tilth.serving.models import ServedModel
 from tilth.tokens.conversation import turns_of_messages
 
@@ -30,6 +31,9 @@ class StreamOptions(Settings):
 class Asked(Settings):
     """What both endpoints take."""
 
+    neutral: ClassVar[Mapping[str, tuple[Any, ...]]]
+    """Fields that are accepted at these values only, where they say nothing."""
+
     model: str | None = Field(None, description="default: the only one, or the last of several")
     max_tokens: int | None = Field(None, ge=1)
     temperature: float | None = Field(1.0, ge=0, le=100)
@@ -39,10 +43,6 @@ class Asked(Settings):
     seed: int | None = Field(None, description="default: another one each time")
     stream: bool | None = False
     stream_options: StreamOptions | None = None
-    n: Literal[1] | None = 1
-    user: str | None = None
-    frequency_penalty: float | None = Field(0, ge=0, le=0, description="only 0: not supported")
-    presence_penalty: float | None = Field(0, ge=0, le=0, description="only 0: not supported")
 
     @property
     def sampling(self) -> Sampling:
@@ -70,9 +70,9 @@ class Asked(Settings):
 class ChatAsked(Asked):
     """POST /v1/chat/completions"""
 
+    neutral = fields.CHAT
     messages: list[Any]
     max_completion_tokens: int | None = Field(None, ge=1)
-    response_format: dict[Literal["type"], Literal["text"]] | None = None
 
     @property
     def limit(self) -> int | None:
@@ -98,9 +98,9 @@ Tokens = list[Annotated[int, Field(ge=0)]]
 class TextAsked(Asked):
     """POST /v1/completions"""
 
+    neutral = fields.TEXT
     prompt: str | Tokens | list[str] | list[Tokens]
     max_tokens: int | None = Field(16, ge=1)
-    best_of: Literal[1] | None = 1
 
     @property
     def limit(self) -> int | None:
@@ -125,7 +125,7 @@ def read_request(kind: type[ChatAsked] | type[TextAsked], body: Any) -> ChatAske
     """A request from JSON; UserError names the field."""
     if not isinstance(body, Mapping):
         raise UserError(f"expected a JSON object, found {type(body).__name__}", where="request")
-    return validate(kind, dict(body), source="request")
+    return validate(kind, fields.without_effect(body, kind.neutral), source="request")
 
 
 # ---- answers -----------------------------------------------------------------------------------------------------
