@@ -70,7 +70,12 @@ def test_the_way_to_a_chat(chatty, tmp_path):
     adapter = next(folder.glob("dpo-liked-*")) / "adapter"
     assert {path.name for path in adapter.iterdir()} == {"adapter_config.json", "adapter_model.safetensors"}
     page = (folder / "report.html").read_text(encoding="utf-8")
-    for words in ("Forgetting: bits per byte behind each step", "Right answers: zh", "Samples of liked"):
+    for words in (
+        "Forgetting: bits per byte behind each step",
+        "Every pair behind the step, against its start",
+        "Right answers: zh",
+        "Samples of liked",
+    ):
         assert words in page
     assert run(chatty, runs)["made"] == []
     items = next(folder.glob("generate-items-*")) / "items.jsonl"
@@ -83,7 +88,7 @@ def test_the_way_to_a_chat(chatty, tmp_path):
         again = rows[row["family"], row["language"]]["scores"][str(models / "liked")]
         assert again["right"] == row["right"]
     changed = run(chatty, runs, "posttrain.liked.beta=0.2")["made"]
-    assert changed == ["dpo-liked", "evaluate-liked", "export-liked"]
+    assert changed == ["dpo-liked", "preferences-liked", "evaluate-liked", "export-liked"]
 
 
 def test_transformers_reads_the_template_and_says_the_same(chatty, tmp_path):

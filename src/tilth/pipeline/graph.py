@@ -13,6 +13,7 @@ from tilth.pipeline.stages import corpus as corpus_stages
 from tilth.pipeline.stages import finish, posttrain, pretrain
 from tilth.pipeline.stages import tokens as token_stages
 from tilth.pipeline.stages.posttrain import Step
+from tilth.posttrain.settings import DPOSettings
 
 
 @dataclass(frozen=True)
@@ -118,9 +119,12 @@ class _Building:
         if step.replay and self.tokens is not None:
             replay = {"tokens": self.tokens, "replay": self.pack("train", step.sequence_length, sorted(step.replay))}
         reference = None
-        if step.kind == "dpo":
+        if isinstance(step, DPOSettings):
             reference = self.add(posttrain.reference_stage(recipe, step, rendered, before, origin))
-        return self.add(posttrain.step_stage(recipe, step, rendered, packed, before, replay, reference, origin))
+        trained = self.add(posttrain.step_stage(recipe, step, rendered, packed, before, replay, reference, origin))
+        if isinstance(step, DPOSettings) and reference is not None:
+            self.add(posttrain.preferences_stage(recipe, step, rendered, reference, trained))
+        return trained
 
     def _evaluation(self, name: str, model: Stage | None, rendered: Stage | None, held_out: Stage | None) -> None:
         recipe = self.recipe

@@ -5,5 +5,6 @@ data        render_files: records of conversations to a token store with a loss 
 show        masked_records: which tokens have a loss                                                 (no torch)
 pairs       build_pair_pack: chosen and rejected documents side by side                              (no torch)
 reader      JoinedReader: a step's own sequences and those of replayed text                          (no torch)
+outcome     preference_table: what a step did to every pair                                          (no torch)
 dpo         DPO, the objective; preference_loss; reference_log_probabilities; open_dpo for jobs
 """

@@ -105,7 +105,16 @@ class DPOSettings(_StepSettings):
     kind: Literal["dpo"] = "dpo"
     beta: float = Field(0.1, gt=0, description="how far the model may leave the one that it starts from")
     nll: float = Field(0.2, ge=0, description="coefficient of the chosen answers' loss a token; 0: plain DPO")
+    loss: Literal["sigmoid", "ipo"] = Field("sigmoid", description="DPO's own, or identity preference optimisation")
+    label_smoothing: float = Field(0.0, ge=0, lt=0.5, description="share of pairs thought to be the wrong way round")
+    positive: float = Field(0.0, ge=0, description="DPO-Positive: what a fall of the chosen answer costs")
+    replay_weight: float = Field(1.0, ge=0, description="coefficient of the replayed text's loss a token")
     optimizer: OptimizerSettings = OptimizerSettings(kind="adamw", learning_rate=1e-6)
+
+    def objective(self) -> dict[str, Any]:
+        """The arguments of `posttrain.dpo.DPO` but for the reference."""
+        shared = {name: getattr(self, name) for name in ("beta", "nll", "label_smoothing", "positive")}
+        return {**shared, "kind": self.loss, "replay": self.replay_weight}
 
 
 StepSettings = Annotated[SFTSettings | DPOSettings, Field(discriminator="kind")]

@@ -17,6 +17,14 @@ _PREFERENCES = (
     ("Pairs with the larger margin, and pairs whose chosen answer fell", ("accuracy", "chosen_fell"), "share"),
 )
 
+_OUTCOME = {
+    "pairs": "pairs",
+    "not_lower": "chosen not less likely",
+    "preferred": "margin to the chosen",
+    "chosen_change": "chosen, nats an answer",
+    "rejected_change": "rejected, nats an answer",
+}
+
 
 def sections(folders: dict[str, Path]) -> Iterator[dict[str, Any]]:
     """A section for each step, in the order of the run."""
@@ -26,8 +34,8 @@ def sections(folders: dict[str, Path]) -> Iterator[dict[str, Any]]:
 
 
 def _step(name: str, folder: Path, folders: dict[str, Path]) -> Iterator[blocks.Block]:
-    artifact = read_json(folder / "artifact.json")
-    rendered = next((f for f in folders.values() if f.name.endswith(artifact["inputs"]["rendered"])), None)
+    wanted = _input(folder, "rendered")
+    rendered = next((f for f in folders.values() if f.name.endswith(wanted)), None)
     if rendered is None:
         yield blocks.text("Its rendered records are no longer in the run folder.")
         return
@@ -53,6 +61,7 @@ def _step(name: str, folder: Path, folders: dict[str, Path]) -> Iterator[blocks.
     yield blocks.chart("Loss by group", curves, "tokens", "nats a token")
     if records and "metrics" in records[0]:
         yield from _preferences(records)
+        yield from _outcome(folder, folders)
 
 
 def _preferences(records: list[dict[str, Any]]) -> Iterator[blocks.Block]:
@@ -61,3 +70,16 @@ def _preferences(records: list[dict[str, Any]]) -> Iterator[blocks.Block]:
     for title, names, unit in _PREFERENCES:
         series = [(name.replace("_", " "), tokens, [number(r["metrics"][name]) for r in kept]) for name in names]
         yield blocks.chart(title, series, "tokens", unit)
+
+
+def _outcome(folder: Path, folders: dict[str, Path]) -> Iterator[blocks.Block]:
+    """What became of every pair, once the step was over."""
+    for name, other in folders.items():
+        if name.startswith("preferences-") and folder.name.endswith(_input(other, "before")):
+            rows = [[row["domain"], *(row[key] for key in _OUTCOME)] for row in read_json(other / "preferences.json")]
+            yield blocks.table(["domain", *_OUTCOME.values()], rows, "Every pair behind the step, against its start")
+
+
+def _input(folder: Path, name: str) -> str:
+    """The fingerprint of one of an artifact's inputs."""
+    return str(read_json(folder / "artifact.json")["inputs"][name])

@@ -24,11 +24,12 @@ if TYPE_CHECKING:
 
 Step = SFTSettings | DPOSettings
 
-GENERATE_VERSION = 2
+GENERATE_VERSION = 3
 RENDER_VERSION = 2
 PACK_VERSION = 1
 REFERENCE_VERSION = 2
 STEP_VERSION = 1
+PREFERENCES_VERSION = 1
 
 
 def generate_stage(recipe: Recipe, what: str, count: int) -> Stage:
@@ -139,6 +140,13 @@ def reference_stage(
 
 
 def _refer(context: Context, recipe: Recipe, step: DPOSettings) -> dict[str, Any]:
+    found = _log_probabilities(context, recipe, step)
+    np.save(context.out / "reference.npy", found)
+    return {"documents": len(found)}
+
+
+def _log_probabilities(context: Context, recipe: Recipe, step: DPOSettings) -> np.ndarray:
+    """float64[documents] of the input `rendered` under the model of the input `before`."""
     from tilth.posttrain.dpo import reference_log_probabilities
     from tilth.tokens.store import TokenStore
     from tilth.training import device, load_model
@@ -147,9 +155,30 @@ def _refer(context: Context, recipe: Recipe, step: DPOSettings) -> dict[str, Any
     device.prepare(context.compute, chosen)
     model = load_model(model_folder(context, recipe, "before")).to(chosen).eval()
     model.compute_dtype = device.precision(step.precision, chosen)[1]
-    found = reference_log_probabilities(model, TokenStore(context.inputs["rendered"]), context.work)
-    np.save(context.out / "reference.npy", found)
-    return {"documents": len(found)}
+    return reference_log_probabilities(model, TokenStore(context.inputs["rendered"]), context.work)
+
+
+def preferences_stage(recipe: Recipe, step: DPOSettings, rendered: Stage, reference: Stage, trained: Stage) -> Stage:
+    """What the step did to every chosen and every rejected answer."""
+    return Stage(
+        f"preferences-{step.name}",
+        PREFERENCES_VERSION,
+        {"precision": step.precision},
+        partial(_compare, recipe=recipe, step=step),
+        {"rendered": rendered, "reference": reference, "before": trained},
+        needs_torch=True,
+    )
+
+
+def _compare(context: Context, recipe: Recipe, step: DPOSettings) -> dict[str, Any]:
+    from tilth.posttrain.outcome import preference_table
+    from tilth.tokens.store import TokenStore
+
+    before = np.load(context.inputs["reference"] / "reference.npy")
+    domains = TokenStore(context.inputs["rendered"]).columns["domain"].tolist()
+    rows = preference_table(before, _log_probabilities(context, recipe, step), domains)
+    write_json(context.out / "preferences.json", rows)
+    return {name: value for name, value in rows[0].items() if name != "domain"}
 
 
 def step_name(step: Step) -> str:
@@ -195,10 +224,8 @@ def _train(context: Context, recipe: Recipe, step: Step) -> dict[str, Any]:
     if isinstance(step, DPOSettings):
         objective = {
             "objective": "tilth.posttrain.dpo:open_dpo",
-            "objective_arguments": {
-                "reference": folders["reference"] + "/reference.npy", "beta": step.beta, "nll": step.nll
-            },
-        }  # fmt: skip
+            "objective_arguments": {"reference": folders["reference"] + "/reference.npy", **step.objective()},
+        }
     return run_phase(
         context,
         phase=phase_of(step, groups),
