@@ -97,7 +97,13 @@ def test_an_item_may_have_one_answer(tmp_path):
 def test_a_gain_is_of_the_same_items():
     right, base = [True] * 6 + [False] * 4, [True] * 3 + [False] * 7
     found = gain(right, base)
-    differences = np.array(right, float) - np.array(base, float)
     assert found["gain"] == pytest.approx(0.3)
-    half = 1.959964 * differences.std(ddof=1) / np.sqrt(10)
-    assert (found["low"], found["high"]) == pytest.approx((0.3 - half, 0.3 + half), abs=1e-6)
+    differences = np.array(right, float) - np.array(base, float)
+    twice = np.array([*differences, *differences, 0, 0, 1, -1])  # half an item more in each cell, all doubled
+    half = 1.959964 * twice.std() / np.sqrt(10 + 2)
+    assert (found["low"], found["high"]) == pytest.approx((twice.mean() - half, twice.mean() + half), abs=1e-6)
+
+
+def test_a_gain_of_nothing_is_not_certain():
+    found = gain([True] * 20, [True] * 20)
+    assert found["gain"] == 0 and found["low"] < -0.05 and found["high"] > 0.05

@@ -230,6 +230,7 @@ def test_layouts_of_preferences(record):
         ({"prompt": "q", "chosen": [{"role": "user", "content": "x"}], "rejected": "b"}, "chosen: the answer"),
         ({"chosen": "a", "rejected": "b"}, "nothing that chosen and rejected answer"),
         ({"prompt": 3, "chosen": "a", "rejected": "b"}, "expected text, found int"),
+        ({"messages": [{"role": "user", "content": "q"}], "tools": [{"name": "f"}]}, "f:1: tools: .* no place"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_read_is_said(record, message):

@@ -51,7 +51,7 @@ def evaluate(
     for row in rows:
         print(f"{row['family']} {row['language']} ({row['items']} items)")
         for name, score in row["scores"].items():
-            print(f"  {100 * score['share']:5.1f} %  [{100 * score['low']:.0f}, {100 * score['high']:.0f}]  {name}")
+            print(f"  {100 * score['accuracy']:5.1f} %  [{100 * score['low']:.0f}, {100 * score['high']:.0f}]  {name}")
         for name, gain in row["gains"].items():
             interval = f"[{100 * gain['low']:+.1f}, {100 * gain['high']:+.1f}]"
             print(f"  {100 * gain['gain']:+5.1f} points {interval} against {name}")

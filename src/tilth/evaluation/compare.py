@@ -61,10 +61,15 @@ def table(items: Sequence[Item], asked: Sequence[Answers]) -> list[dict[str, Any
 
 
 def gain(right: Sequence[bool], base: Sequence[bool]) -> dict[str, float]:
-    """Difference of the shares on the same items, with its 95 % interval from the paired differences."""
-    differences = [int(a) - int(b) for a, b in zip(right, base, strict=True)]
-    n = len(differences)
-    mean = sum(differences) / n
-    variance = sum((d - mean) ** 2 for d in differences) / max(1, n - 1)
-    half = 1.959963984540054 * math.sqrt(variance / n)
-    return {"gain": mean, "low": mean - half, "high": mean + half}
+    """Difference of the accuracies on the same items, with its 95 % interval.
+
+    The interval is Wald's for matched proportions with half an item added to each of the four cells (Agresti and Min
+    2005, "Simple improved confidence intervals for comparing matched proportions"): it has a width even where both
+    models say the same of every item.
+    """
+    n = len(right)
+    won = sum(a and not b for a, b in zip(right, base, strict=True))
+    lost = sum(b and not a for a, b in zip(right, base, strict=True))
+    total, up, down = n + 2, (won + 0.5) / (n + 2), (lost + 0.5) / (n + 2)
+    half = 1.959963984540054 * math.sqrt((up + down - (up - down) ** 2) / total)
+    return {"gain": (won - lost) / n, "low": max(-1.0, up - down - half), "high": min(1.0, up - down + half)}

@@ -153,7 +153,7 @@ def _line_ends(tokenizer: Tokenizer) -> tuple[int, ...]:
 
 
 def score(items: Sequence[Item], said: Sequence[str]) -> list[dict[str, Any]]:
-    """A row for each family and language: items, right, share right with its 95 % interval, share worked."""
+    """A row for each family and language: items, right, accuracy with its 95 % interval, share worked."""
     groups: dict[tuple[str, str], list[tuple[Item, str]]] = {}
     for item, answer in zip(items, said, strict=True):
         groups.setdefault((item.family, item.language), []).append((item, answer))
@@ -163,7 +163,7 @@ def score(items: Sequence[Item], said: Sequence[str]) -> list[dict[str, Any]]:
 def _row(pairs: Sequence[tuple[Item, str]]) -> dict[str, Any]:
     right = sum(item.is_right(said) for item, said in pairs)
     low, high = wilson(right, len(pairs))
-    row = {"items": len(pairs), "right": right, "share": right / len(pairs), "low": low, "high": high}
+    row = {"items": len(pairs), "right": right, "accuracy": right / len(pairs), "low": low, "high": high}
     if all(item.worked is not None for item, _ in pairs):
         row["worked"] = sum(item.is_worked(said) for item, said in pairs) / len(pairs)
     return row

@@ -113,7 +113,7 @@ def task_tables(evaluations: list[Evaluation]) -> Iterator[tuple[list[str], list
 
 def _task_row(family: tuple[str, str], cells: list[dict[str, Any] | None]) -> list[Any]:
     items = next(cell["items"] for cell in cells if cell)
-    shown = [c and f"{100 * c['share']:.1f} ({100 * c['low']:.0f}-{100 * c['high']:.0f})" for c in cells]
+    shown = [c and f"{100 * c['accuracy']:.1f} ({100 * c['low']:.0f}-{100 * c['high']:.0f})" for c in cells]
     return [": ".join(family), items, *shown]
 
 
@@ -125,5 +125,5 @@ def _worked_row(family: tuple[str, str], cells: list[dict[str, Any] | None]) -> 
 
 
 def _mean(cells: list[dict[str, Any] | None]) -> str | None:
-    shares = [cell["share"] for cell in cells if cell]
-    return f"{100 * sum(shares) / len(shares):.1f}" if shares else None
+    accuracies = [cell["accuracy"] for cell in cells if cell]
+    return f"{100 * sum(accuracies) / len(accuracies):.1f}" if accuracies else None

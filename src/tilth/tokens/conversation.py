@@ -89,6 +89,8 @@ def read_example(record: Any, where: str, name: str = "") -> Example:
     """The example in a record; `name` is its id where it has none. `UserError` at `where` for what is not known."""
     if not isinstance(record, Mapping):
         raise UserError(f"expected a JSON object, found {type(record).__name__}", where=where)
+    if record.get("tools") not in (None, "", "[]", []):
+        raise UserError("descriptions of tools have no place in the templates", where=f"{where}: tools")
     name = str(record.get("id") or name)
     domain = str(record.get("domain") or record.get("category") or "")
     if "chosen" in record and "rejected" in record:

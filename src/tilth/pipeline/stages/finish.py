@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tilth.tokens.chat import Chat
     from tilth.tokens.tokenizer import Tokenizer
 
-EVALUATE_VERSION = 2
+EVALUATE_VERSION = 3
 EXPORT_VERSION = 2
 
 
@@ -128,7 +128,7 @@ def _tasks(
                     right = {"right": item.is_right(text), "answers": list(item.answers)}
                     lines.write(json.dumps(told | right, ensure_ascii=False) + "\n")
     write_json(context.out / "tasks.json", rows)
-    return {f"right {form}": round(_mean_share(rows, form), 4) for form in forms}
+    return {f"right {form}": round(_mean_accuracy(rows, form), 4) for form in forms}
 
 
 def task_files(recipe: Recipe) -> list[Path]:
@@ -142,10 +142,10 @@ def _items_file(context: Context, task: TaskSettings) -> Path:
     return context.inputs[f"generate-{task.generate}-{task.count}"] / f"{task.generate}.jsonl"
 
 
-def _mean_share(rows: list[dict[str, Any]], form: str) -> float:
-    """Mean over families and languages of the share that was right."""
-    shares = [row["share"] for row in rows if row["form"] == form]
-    return sum(shares) / len(shares)
+def _mean_accuracy(rows: list[dict[str, Any]], form: str) -> float:
+    """Mean over families and languages."""
+    accuracies = [row["accuracy"] for row in rows if row["form"] == form]
+    return sum(accuracies) / len(accuracies)
 
 
 def export_stage(
