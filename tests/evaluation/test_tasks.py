@@ -106,4 +106,5 @@ def test_a_gain_is_of_the_same_items():
 
 def test_a_gain_of_nothing_is_not_certain():
     found = gain([True] * 20, [True] * 20)
-    assert found["gain"] == 0 and found["low"] < -0.05 and found["high"] > 0.05
+    assert found["gain"] == 0
+    assert found["low"] < -0.05 < 0.05 < found["high"]
