@@ -3,6 +3,8 @@
 svg         line charts
 blocks      the kinds of thing a page is made of
 curves      journals of metrics as curves
+corpus      the way through the corpus chain; the tokenizer
+training    the phases of pre-training
 steps       the steps behind pre-training
 evaluation  the models side by side: held-out text, tasks, samples
 page        run folder -> report.html

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from tilth.reports.svg import Series, line_chart
 
 Block = dict[str, Any]
+Section = dict[str, Any]
+Folders = dict[str, Path]
+"""A run's stages by name, in their order, and where each one's artifact is."""
 
 
 def text(content: str) -> Block:
@@ -40,7 +44,7 @@ def code(title: str, content: str) -> Block:
     return {"kind": "code", "title": title, "text": content}
 
 
-def section(title: str, *blocks: Block) -> dict[str, Any]:
+def section(title: str, *blocks: Block) -> Section:
     """A headed part of the page."""
     return {"id": title.lower().replace(" ", "-"), "title": title, "blocks": list(blocks)}
 

@@ -9,6 +9,7 @@ from typing import Any
 from tilth.base.events import read_journal
 from tilth.base.files import read_json
 from tilth.reports import blocks
+from tilth.reports.blocks import Folders, Section
 from tilth.reports.curves import curves_by_group, number, thin
 
 RENDERED = ("records_read", "examples", "unreadable", "too_long", "cut", "tokens", "trained_tokens")
@@ -26,14 +27,14 @@ _OUTCOME = {
 }
 
 
-def sections(folders: dict[str, Path]) -> Iterator[dict[str, Any]]:
+def sections(folders: Folders) -> Iterator[Section]:
     """A section for each step, in the order of the run."""
     for name, folder in folders.items():
         if (folder / "metrics.jsonl").exists() and not name.startswith("pretrain-"):
             yield blocks.section(f"Step {name}", *_step(name, folder, folders))
 
 
-def _step(name: str, folder: Path, folders: dict[str, Path]) -> Iterator[blocks.Block]:
+def _step(name: str, folder: Path, folders: Folders) -> Iterator[blocks.Block]:
     wanted = _input(folder, "rendered")
     rendered = next((f for f in folders.values() if f.name.endswith(wanted)), None)
     if rendered is None:
@@ -72,7 +73,7 @@ def _preferences(records: list[dict[str, Any]]) -> Iterator[blocks.Block]:
         yield blocks.chart(title, series, "tokens", unit)
 
 
-def _outcome(folder: Path, folders: dict[str, Path]) -> Iterator[blocks.Block]:
+def _outcome(folder: Path, folders: Folders) -> Iterator[blocks.Block]:
     """What became of every pair, once the step was over."""
     for name, other in folders.items():
         if name.startswith("preferences-") and folder.name.endswith(_input(other, "before")):
