@@ -16,6 +16,7 @@ from tilth.pipeline.execute import is_done
 from tilth.pipeline.graph import Graph
 from tilth.pipeline.recipe import Recipe
 from tilth.pipeline.stages.corpus import source_files
+from tilth.pipeline.stages.posttrain import Step, data_files
 from tilth.planning.forecast import (
     PhaseForecast,
     bytes_per_token,
@@ -26,6 +27,10 @@ from tilth.planning.forecast import (
 from tilth.planning.sources_size import estimate
 from tilth.posttrain.settings import phase_of
 from tilth.training.settings import PhaseSettings
+
+_DOCUMENT_BYTES = 500
+_RECORD_BYTES = {"conversations": 110, "preferences": 270}
+"""What the built-in grammars write, about."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +91,8 @@ def forecast(recipe: Recipe, base: Path, run_folder: Path, graph: Graph) -> Fore
     """Counted where stages are there, else estimated."""
     documents, size, tokens, counted = _text(recipe, base, run_folder, graph)
     shape = _shape(recipe)
-    planned = [*recipe.pretrain, *(phase_of(step, {}) for step in recipe.posttrain if step.tokens)]
+    sequences = {step.name: _sequences(step, recipe, base, run_folder, graph) for step in recipe.posttrain}
+    planned = [*recipe.pretrain, *(phase_of(step, sequences[step.name]) for step in recipe.posttrain)]
     done = frozenset(name for name in (phase.name for phase in planned) if _is_there(name, run_folder, graph))
     threads = recipe.compute.threads or 1
     speeds = {half: matrix_speed(half, threads) for half in {_half(p) for p in planned if p.name not in done}}
@@ -95,6 +101,18 @@ def forecast(recipe: Recipe, base: Path, run_folder: Path, graph: Graph) -> Fore
     count = parameters(shape) if planned else None
     warnings = tuple(_warnings(recipe, tokens, phases))
     return Forecast(documents, size, tokens, counted, corpus_seconds(size, workers), count, phases, done, warnings)
+
+
+def _sequences(step: Step, recipe: Recipe, base: Path, run_folder: Path, graph: Graph) -> dict[str, int]:
+    """Sequences of a step's data by group: counted where they are packed, else all in one, from the files' sizes."""
+    packed = graph.named(f"pack-{step.name}")
+    if packed is not None and is_done(run_folder, packed):
+        groups = read_json(run_folder / packed.folder / "groups.json")
+        return {name: row["sequences"] for name, row in groups.items()}
+    size = estimate([(file.path, file.format, file.size) for file in data_files(step, base)])[1]
+    size += sum(data.count * _RECORD_BYTES[data.generate] for data in step.data if data.generate)
+    tokens = size / bytes_per_token(_vocabulary(recipe))
+    return {step.name: max(1, round(tokens / step.sequence_length))}
 
 
 def _is_there(name: str, run_folder: Path, graph: Graph) -> bool:
@@ -125,7 +143,7 @@ def _text(recipe: Recipe, base: Path, run_folder: Path, graph: Graph) -> tuple[i
     files = source_files(recipe.corpus, base)
     documents, size = estimate([(file.path, file.format, file.size) for file in files])
     written = sum(grammar.documents for grammar in recipe.synthesize)
-    documents, size = documents + written, size + written * 500
+    documents, size = documents + written, size + written * _DOCUMENT_BYTES
     return documents, size, round(size / bytes_per_token(_vocabulary(recipe))), False
 
 
