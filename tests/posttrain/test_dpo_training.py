@@ -17,12 +17,13 @@ import torch
 from safetensors.torch import load_file
 
 from tests.posttrain.dpo_data import MODEL, PairReader, kill_at, log_probabilities, near_duplicates
+from tests.training.phases import write_job
 from tilth.base import files
 from tilth.base.events import read_journal
 from tilth.model import Decoder
 from tilth.model.adapters import AdapterSettings
 from tilth.posttrain.dpo import DPO
-from tilth.training import ComputeSettings, PhaseSettings, launch_job, load_model, train_phase, write_job
+from tilth.training import ComputeSettings, Factory, Job, PhaseSettings, launch_job, load_model, train_phase
 
 ROOT = Path(__file__).parents[2]
 COMPUTE = ComputeSettings(device="cpu", threads=1, checkpoint_steps=3)
@@ -40,7 +41,7 @@ def start(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model that was trained on chosen answers, as DPO's usually is."""
     folder = tmp_path_factory.mktemp("sft")
     reader = PairReader(near_duplicates(), sides="chosen")
-    train_phase(phase(40, precision="fp32"), reader, folder, MODEL, seed=1, compute=COMPUTE)
+    train_phase(Job(phase(40, precision="fp32"), reader, folder, MODEL, 1, COMPUTE))
     return folder
 
 
@@ -51,8 +52,9 @@ def reference(start: Path) -> np.ndarray:
 
 def train(folder: Path, start: Path, reference: np.ndarray, settings: PhaseSettings, **options: Any) -> None:
     objective = DPO(reference, **options.pop("dpo", {}))
-    options = {"seed": 1, "compute": COMPUTE, "objective": objective, "fresh": True, **options}
-    train_phase(settings, PairReader(near_duplicates()), folder, start, **options)
+    on_event = options.pop("on_event", None)
+    reader = PairReader(near_duplicates())
+    train_phase(Job(settings, reader, folder, start, 1, COMPUTE, objective, fresh=True, **options), on_event)
 
 
 def assert_equal_runs(one: Path, other: Path) -> None:
@@ -82,20 +84,11 @@ def test_two_ranks_equal_one(
     settings = phase(3, batch_sequences=7, micro_batch=2)
     np.save(tmp_path / "reference.npy", reference)
     train(tmp_path / "one", start, reference, settings)
-    write_job(
-        tmp_path / "job.json",
-        phase=settings,
-        compute=COMPUTE,
-        folder=tmp_path / "two",
-        start=start,
-        seed=1,
-        reader="tests.posttrain.dpo_data:open_pairs",
-        arguments={},
-        objective="tilth.posttrain.dpo:open_dpo",
-        objective_arguments={"reference": str(tmp_path / "reference.npy")},
-        fresh=True,
+    pairs = Factory("tests.posttrain.dpo_data:open_pairs")
+    dpo = Factory("tilth.posttrain.dpo:open_dpo", {"reference": str(tmp_path / "reference.npy")})
+    launch_job(
+        write_job(tmp_path, "two", settings, reader=pairs, start=start, compute=COMPUTE, objective=dpo, fresh=True), 2
     )
-    launch_job(tmp_path / "job.json", 2)
     assert_equal_runs(tmp_path / "one", tmp_path / "two")
 
 

@@ -17,6 +17,8 @@ from tilth.training import (
     DETERMINISTIC_FILES,
     Batch,
     ComputeSettings,
+    Factory,
+    Job,
     Losses,
     NextToken,
     PhaseResult,
@@ -42,8 +44,22 @@ def phase(steps: int = 10, sequences: int = 8, **options: Any) -> PhaseSettings:
 
 def train(folder: Path, settings: PhaseSettings | None = None, **options: Any) -> PhaseResult:
     """Train a small phase on one thread."""
-    options = {"start": MODEL, "seed": 1, "compute": COMPUTE, "reader": reader(), **options}
-    return train_phase(settings or phase(), folder=folder, **options)
+    told = {name: options.pop(name) for name in ("on_event", "world") if name in options}
+    return train_phase(small_job(folder, settings, **options), **told)
+
+
+def small_job(folder: Path, settings: PhaseSettings | None = None, **options: Any) -> Job:
+    """A small phase to train on one thread."""
+    options = {"reader": reader(), "start": MODEL, "seed": 1, "compute": COMPUTE, **options}
+    return Job(settings or phase(), folder=folder, **options)
+
+
+def write_job(folder: Path, name: str, settings: PhaseSettings | None = None, **options: Any) -> Path:
+    """A small job that trains in `folder/NAME`, as the file that ranks read."""
+    options.setdefault("reader", Factory("tests.training.phases:reader"))
+    path = folder / f"{name}.json"
+    small_job(folder / name, settings, **options).save(path)
+    return path
 
 
 def digest(folder: Path) -> str:

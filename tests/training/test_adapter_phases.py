@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file
 from torch.distributed.checkpoint import FileSystemReader
 
-from tests.training.phases import COMPUTE, MODEL, digest, phase, reader, train
+from tests.training.phases import MODEL, digest, phase, reader, small_job, train
 from tilth.base.errors import UserError
 from tilth.base.events import read_journal
 from tilth.base.files import read_json
@@ -55,8 +55,7 @@ def test_a_finished_phase_holds_the_adapter_and_the_merged_model(base: Path, tmp
 
 
 def running(base: Path, folder: Path, adapter: AdapterSettings | None) -> _Phase:
-    options = {"seed": 1, "compute": COMPUTE, "objective": None, "controller": None, "on_event": None, "world": None}
-    return _Phase(settings(), reader(), folder, base, adapter=adapter, embedding_noise=0.0, fresh=True, **options)
+    return _Phase(small_job(folder, settings(), start=base, adapter=adapter, fresh=True))
 
 
 def test_frozen_weights_have_no_gradient_no_state_and_stay_as_they_are(base: Path, tmp_path: Path) -> None:

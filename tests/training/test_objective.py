@@ -10,12 +10,12 @@ import pytest
 from safetensors.torch import load_file
 
 from tests.training.fakes import FakeSequence
-from tests.training.phases import COMPUTE, MODEL, Reported, digest, phase, train
+from tests.training.phases import Reported, digest, phase, train, write_job
 from tilth.base.errors import UserError
 from tilth.base.events import read_journal
 from tilth.base.files import read_json
 from tilth.model import export_model
-from tilth.training import launch_job, load_model, make_batch, run_job, write_job
+from tilth.training import Factory, launch_job, load_model, make_batch, run_job
 from tilth.training.batch import empty_batch
 
 ROOT = Path(__file__).parents[2]
@@ -39,21 +39,14 @@ def test_a_batch_knows_the_document_of_every_segment() -> None:
     assert empty_batch(2, 4, 5).documents.tolist() == [-1] * 5
 
 
-def job(folder: Path, name: str, **options: Any) -> Path:
-    options = {"phase": phase(4), "folder": folder / name, "start": MODEL, "arguments": {}, **options}
-    path = folder / f"{name}.json"
-    write_job(path, compute=COMPUTE, seed=1, reader="tests.training.phases:reader", **options)
-    return path
-
-
 def test_an_objective_of_a_job_with_metrics(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its metrics and loss are global means: the same for any micro-batches and ranks; training is what it was."""
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    ours = {"objective": "tests.training.phases:Reported", "objective_arguments": {"limit": 50.0}}
+    ours = {"objective": Factory("tests.training.phases:Reported", {"limit": 50.0})}
     for micro in (8, 3):  # 3: the last micro-batch is filled up
-        run_job(job(tmp_path, str(micro), phase=phase(4, micro_batch=micro), **ours))
-    launch_job(job(tmp_path, "ranks", phase=phase(4, sequences=8), **ours), 2)
-    run_job(job(tmp_path, "plain"))
+        run_job(write_job(tmp_path, str(micro), phase(4, micro_batch=micro), **ours))
+    launch_job(write_job(tmp_path, "ranks", phase(4, sequences=8), **ours), 2)
+    run_job(write_job(tmp_path, "plain", phase(4)))
     plain = records(tmp_path / "plain")
     assert not any("metrics" in record for record in plain)
     for name in ("8", "3", "ranks"):

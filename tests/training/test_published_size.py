@@ -18,7 +18,7 @@ from tests.training.fakes import FakeReader
 from tests.training.phases import digest
 from tilth.base import machine
 from tilth.model import Boundaries, export_model
-from tilth.training import ComputeSettings, PhaseSettings, load_model, train_phase
+from tilth.training import ComputeSettings, Job, PhaseSettings, load_model, train_phase
 
 transformers = pytest.importorskip("transformers")
 
@@ -41,7 +41,7 @@ def main(start: Path, folder: Path) -> None:
         }
     )
     compute = ComputeSettings(device="cpu", threads=1, checkpoint_steps=2, checkpoint_keep=1)
-    train_phase(phase, FakeReader(512, (30,), VOCABULARY, 100), folder, start, seed=1, compute=compute)
+    train_phase(Job(phase, FakeReader(512, (30,), VOCABULARY, 100), folder, start, 1, compute))
     print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
 
 

@@ -19,10 +19,10 @@ import torch
 import torch.multiprocessing
 from safetensors.torch import load_file
 
-from tests.training.phases import COMPUTE, MODEL, PressesControlC, phase, reader, train
+from tests.training.phases import PressesControlC, phase, reader, train, write_job
 from tilth.base.errors import UserError
 from tilth.base.events import read_journal
-from tilth.training import Interrupted, PhaseSettings, launch_job, parallel, write_job
+from tilth.training import Factory, Interrupted, PhaseSettings, launch_job, parallel
 
 ROOT = Path(__file__).parents[2]
 
@@ -94,21 +94,6 @@ def test_saved_by_two_ranks_and_resumed_by_one(tmp_path: Path) -> None:
     assert_equal_runs(tmp_path / "one", tmp_path / "many")
 
 
-def job(folder: Path, settings: PhaseSettings, length: int = 32) -> Path:
-    """A job that trains in `folder/many`."""
-    write_job(
-        folder / "job.json",
-        phase=settings,
-        compute=COMPUTE,
-        folder=folder / "many",
-        start=MODEL,
-        seed=1,
-        reader="tests.training.phases:reader",
-        arguments={"length": length},
-    )
-    return folder / "job.json"
-
-
 def wait_for(condition: Callable[[], bool], seconds: float = 600) -> None:
     until = time.monotonic() + seconds
     while not condition():
@@ -124,7 +109,7 @@ def test_torchrun(tmp_path: Path) -> None:
     settings = phase(9)  # saves once on the way
     train(tmp_path / "one", settings)
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", f"--master_port={free_port()}"]
-    command += ["-m", "tilth.training.launch", str(job(tmp_path, settings))]
+    command += ["-m", "tilth.training.launch", str(write_job(tmp_path, "many", settings))]
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     subprocess.run(command, cwd=ROOT, env=environment, check=True, capture_output=True, timeout=120)
     assert_equal_runs(tmp_path / "one", tmp_path / "many")
@@ -134,7 +119,7 @@ def test_launched_ranks_save_and_stop_and_tell(tmp_path: Path, monkeypatch: pyte
     """Ctrl-C reaches the ranks, which save; the next launch ends as one process that was never stopped."""
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     settings = phase(150, compile="off")
-    path, events = job(tmp_path, settings), tmp_path / "events.jsonl"
+    path, events = write_job(tmp_path, "many", settings), tmp_path / "events.jsonl"
 
     def press() -> None:
         wait_for(lambda: steps_done(tmp_path / "many") > 5)
@@ -158,14 +143,15 @@ def test_launched_ranks_save_and_stop_and_tell(tmp_path: Path, monkeypatch: pyte
 
 def test_a_mistake_in_a_rank_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    path = write_job(tmp_path, "many", phase(2), reader=Factory("tests.training.phases:reader", {"length": 16}))
     with pytest.raises(UserError, match="sequence_length is 32, the data is packed at 16") as error:
-        launch_job(job(tmp_path, phase(2), length=16), 2)
+        launch_job(path, 2)
     assert "Traceback" not in str(error.value)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the kernel's signal at the parent's death")
 def test_ranks_die_with_the_process_that_launched_them(tmp_path: Path) -> None:
-    path = job(tmp_path, phase(100_000, compile="off"))
+    path = write_job(tmp_path, "many", phase(100_000, compile="off"))
     code = f"from pathlib import Path; from tilth.training import launch_job; launch_job(Path({str(path)!r}), 2)"
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     parent = subprocess.Popen([sys.executable, "-c", code], env=environment, stderr=subprocess.DEVNULL)

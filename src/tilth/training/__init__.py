@@ -4,6 +4,7 @@ settings    PhaseSettings, OptimizerSettings, ScheduleSettings, ComputeSettings:
 schedule    multiplier, step_multiplier: learning rates as functions of tokens                         (no torch)
 order       Order: which sequence comes next, with a state of a few counters                           (no torch)
 controller  Controller (protocol), FixedMixture: who decides the mixture                               (no torch)
+job         Job, Factory: all that a phase is told, and its form as a file                             (no torch)
 batch       Batch, make_batch, Reader (protocol): packed sequences as tensors
 objective   Objective (protocol), Losses, NextToken
 optimizers  AdamW, and Muon (muon) on hidden matrices; groups, state by name
@@ -12,7 +13,7 @@ checkpoint  load_model: the model of a finished phase or of a Hugging Face folde
 parallel    World, GradientBuffer: the processes that train together
 folder      DETERMINISTIC_FILES, MEASURED_FILES: what a finished phase's folder holds                 (no torch)
 device      the one file that knows cpu, cuda and mps
-launch      write_job, run_job, launch_job: the same phase in several processes
+launch      run_job, launch_job: the same phase in several processes
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from tilth.training.controller import Controller, FixedMixture
 from tilth.training.folder import DETERMINISTIC_FILES, MEASURED_FILES
+from tilth.training.job import Factory, Job
 from tilth.training.order import Order
 from tilth.training.schedule import multiplier, step_multiplier
 from tilth.training.settings import ComputeSettings, OptimizerSettings, PhaseSettings, ScheduleSettings
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
     from tilth.training.batch import Batch, PackedSequence, Reader, make_batch
     from tilth.training.checkpoint import load_model
     from tilth.training.interruption import Interrupted
-    from tilth.training.launch import launch_job, run_job, write_job
+    from tilth.training.launch import launch_job, run_job
     from tilth.training.loop import PhaseResult, train_phase
     from tilth.training.objective import Losses, NextToken, Objective
 
@@ -42,7 +44,6 @@ _HOME = {
     "load_model": "checkpoint",
     "launch_job": "launch",
     "run_job": "launch",
-    "write_job": "launch",
     "Interrupted": "interruption",
     "PhaseResult": "loop",
     "train_phase": "loop",
@@ -57,8 +58,10 @@ __all__ = [
     "Batch",
     "ComputeSettings",
     "Controller",
+    "Factory",
     "FixedMixture",
     "Interrupted",
+    "Job",
     "Losses",
     "NextToken",
     "Objective",
@@ -76,7 +79,6 @@ __all__ = [
     "run_job",
     "step_multiplier",
     "train_phase",
-    "write_job",
 ]
 
 

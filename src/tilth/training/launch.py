@@ -4,15 +4,13 @@
 
     torchrun --nproc_per_node=2 -m tilth.training.launch JOB.json
 
-The job names a function that opens the reader (`package.module:function`) and its keyword arguments, and another for
-the objective where it is not the next token, so that each process builds its own.
+The job's reader is a factory, and its objective where it is not the next token, so that each process builds its own.
 """
 
 from __future__ import annotations
 
 import contextlib
 import ctypes
-import importlib
 import os
 import signal
 import subprocess
@@ -26,12 +24,10 @@ from tilth.base import files
 from tilth.base.errors import UserError
 from tilth.base.events import Journal
 from tilth.base.progress import Progress
-from tilth.model import DecoderConfig
-from tilth.model.adapters import AdapterSettings
 from tilth.training import parallel
 from tilth.training.interruption import Interrupted
+from tilth.training.job import Job
 from tilth.training.loop import PhaseResult, train_phase
-from tilth.training.settings import ComputeSettings, PhaseSettings
 
 LAUNCHER = "TILTH_LAUNCHER"
 """Environment: the process that started this rank, and with which it ends."""
@@ -39,74 +35,12 @@ GRACE_SECONDS = 30.0
 """How long the others may go on when a rank has failed."""
 
 
-def write_job(
-    path: Path,
-    *,
-    phase: PhaseSettings,
-    compute: ComputeSettings,
-    folder: Path,
-    start: DecoderConfig | Path,
-    seed: int,
-    reader: str,
-    arguments: dict[str, Any],
-    objective: str | None = None,
-    objective_arguments: dict[str, Any] | None = None,
-    adapter: AdapterSettings | None = None,
-    embedding_noise: float = 0.0,
-    fresh: bool = False,
-) -> None:
-    """Write what `run_job` needs: `train_phase`'s arguments as plain JSON values.
-
-    `reader` and `objective` are `package.module:function`, called with `arguments` and `objective_arguments`.
-    """
-    files.write_json(
-        path,
-        {
-            "phase": phase.canonical(),
-            "compute": compute.canonical(),
-            "folder": str(folder.absolute()),
-            "start": {"config": start.canonical()}
-            if isinstance(start, DecoderConfig)
-            else {"folder": str(start.absolute())},
-            "seed": seed,
-            "reader": reader,
-            "arguments": arguments,
-            "objective": objective,
-            "objective_arguments": objective_arguments or {},
-            "adapter": adapter and adapter.canonical(),
-            "embedding_noise": embedding_noise,
-            "fresh": fresh,
-        },
-    )
-
-
 def run_job(path: Path, on_event: Callable[[dict[str, Any]], None] | None = None) -> PhaseResult:
-    """Train the job's phase as one of the ranks that were started, or alone."""
-    job = files.read_json(path)
-    compute = ComputeSettings.model_validate(job["compute"])
-    world = parallel.join(compute.device)
+    """Train the phase of the job in this file as one of the ranks that were started, or alone."""
+    job = Job.load(path)
+    world = parallel.join(job.compute.device)
     Progress.quiet = Progress.quiet or not world.first
-    start = job["start"]
-    return train_phase(
-        PhaseSettings.model_validate(job["phase"]),
-        _call(job["reader"], job["arguments"]),
-        Path(job["folder"]),
-        DecoderConfig.model_validate(start["config"]) if "config" in start else Path(start["folder"]),
-        seed=job["seed"],
-        compute=compute,
-        objective=_call(job["objective"], job["objective_arguments"]) if job["objective"] else None,
-        adapter=AdapterSettings.model_validate(job["adapter"]) if job["adapter"] else None,
-        embedding_noise=job["embedding_noise"],
-        fresh=job["fresh"],
-        on_event=on_event,
-        world=world,
-    )
-
-
-def _call(name: str, arguments: dict[str, Any]) -> Any:
-    """What the function `package.module:function` returns."""
-    module, _, function = name.partition(":")
-    return getattr(importlib.import_module(module), function)(**arguments)
+    return train_phase(job, on_event, world)
 
 
 def launch_job(path: Path, processes: int, events: Path | None = None) -> None:

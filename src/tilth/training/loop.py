@@ -22,17 +22,17 @@ from tilth.base.events import Journal, rewind_journal
 from tilth.base.keyed import stable_hash
 from tilth.base.progress import Progress
 from tilth.model import Decoder, DecoderConfig
-from tilth.model.adapters import AdapterSettings, attach
+from tilth.model.adapters import attach
 from tilth.training import checkpoint, device
 from tilth.training.batch import Batch, Feeder, Pick, Reader, make_batch
 from tilth.training.controller import Controller, FixedMixture
 from tilth.training.interruption import Interrupted, Signals
+from tilth.training.job import Job, made
 from tilth.training.objective import NextToken, Objective
 from tilth.training.optimizers import Optimizers
 from tilth.training.order import Order
 from tilth.training.parallel import GradientBuffer, World, join
 from tilth.training.schedule import step_multiplier
-from tilth.training.settings import ComputeSettings, PhaseSettings
 
 MOST_SKIPS = 20
 """Steps in a row whose gradient is not finite: after that many the phase ends."""
@@ -55,48 +55,18 @@ class PhaseResult:
 
 
 def train_phase(
-    phase: PhaseSettings,
-    reader: Reader,
-    folder: Path,
-    start: DecoderConfig | Path,
-    *,
-    seed: int,
-    compute: ComputeSettings | None = None,
-    objective: Objective | None = None,
-    controller: Controller | None = None,
-    adapter: AdapterSettings | None = None,
-    embedding_noise: float = 0.0,
-    fresh: bool = False,
-    on_event: Callable[[dict[str, Any]], None] | None = None,
-    world: World | None = None,
+    job: Job, on_event: Callable[[dict[str, Any]], None] | None = None, world: World | None = None
 ) -> PhaseResult:
-    """Train one phase in `folder`, going on from its last checkpoint if there is one.
+    """Train the job's phase in its folder, going on from the last checkpoint there if there is one.
 
-    `start` is a configuration (new weights from `seed`), the folder of a finished phase (its weights, optimizer state
-    and order go on; `fresh`: its weights alone, as behind another kind of training) or a Hugging Face folder (its
-    weights). `objective` is the next token's cross-entropy by default. With an `adapter` the weights that the phase
-    starts from are frozen, and merged with it at the end. `embedding_noise` is NEFTune's alpha (0: none). `on_event`
-    receives warnings and checkpoints as plain records. Raises Interrupted after Ctrl-C or SIGTERM, with the state
-    saved, and UserError where the data, the mixture or the start do not fit.
+    `on_event` receives warnings and checkpoints as plain records; `world` is this process among others that have been
+    joined. Raises Interrupted after Ctrl-C or SIGTERM, with the state saved, and UserError where the data, the mixture
+    or the start do not fit.
     """
-    if checkpoint.is_finished(folder):
-        files.remove(folder / "checkpoints")  # left if it was killed between its last two acts
-        return _result(folder, files.read_json(folder / "state.json"), finished_before=True)
-    return _Phase(
-        phase,
-        reader,
-        folder,
-        start,
-        seed=seed,
-        compute=compute or ComputeSettings(),
-        objective=objective,
-        controller=controller,
-        adapter=adapter,
-        embedding_noise=embedding_noise,
-        fresh=fresh,
-        on_event=on_event,
-        world=world,
-    ).run()
+    if checkpoint.is_finished(job.folder):
+        files.remove(job.folder / "checkpoints")  # left if it was killed between its last two acts
+        return _result(job.folder, files.read_json(job.folder / "state.json"), finished_before=True)
+    return _Phase(job, on_event, world).run()
 
 
 def _result(folder: Path, state: dict[str, Any], *, finished_before: bool = False) -> PhaseResult:
@@ -116,47 +86,33 @@ class _Phase:
     """The state of one running phase."""
 
     def __init__(
-        self,
-        phase: PhaseSettings,
-        reader: Reader,
-        folder: Path,
-        start: DecoderConfig | Path,
-        *,
-        seed: int,
-        compute: ComputeSettings,
-        objective: Objective | None,
-        controller: Controller | None,
-        adapter: AdapterSettings | None,
-        embedding_noise: float,
-        fresh: bool,
-        on_event: Callable[[dict[str, Any]], None] | None,
-        world: World | None,
+        self, job: Job, on_event: Callable[[dict[str, Any]], None] | None = None, world: World | None = None
     ) -> None:
+        self.phase, self.folder, self.seed, self.compute = job.phase, job.folder, job.seed, job.compute
+        self.adapter, self.on_event = job.adapter, on_event
+        self.reader: Reader = made(job.reader)
+        phase, reader = self.phase, self.reader
         if reader.length != phase.sequence_length:
             raise UserError(
                 f"phase {phase.name}: sequence_length is {phase.sequence_length}, the data is packed at {reader.length}"
             )
-        self.phase, self.folder, self.seed, self.compute, self.on_event = phase, folder, seed, compute, on_event
-        self.reader, self.adapter = reader, adapter
         self.names = list(reader.group_names)
-        self.world = world or join(compute.device)
-        self.device = device.choose(compute.device, self.world.local_rank)
-        threads = device.prepare(compute, self.device)
+        self.world = world or join(job.compute.device)
+        self.device = device.choose(job.compute.device, self.world.local_rank)
+        threads = device.prepare(job.compute, self.device)
         parameters, products = device.precision(phase.precision, self.device)
         compiled = device.compiles(phase, self.device)
         self.conditions = device.conditions(self.device, threads, compiled, products) | {"ranks": self.world.size}
-        self.objective = objective or NextToken(phase.z_loss, compiled=compiled)
-        origin = start.canonical() if isinstance(start, DecoderConfig) else "folder"
-        described = [self.objective.describe(), adapter and adapter.canonical(), embedding_noise]
-        self.identity = files.fingerprint([phase.shaping(), seed, self.names, list(reader.sizes), origin, *described])
+        self.objective: Objective = made(job.objective) or NextToken(phase.z_loss, compiled=compiled)
+        self.identity = self._identity(job)
         self.step, self.tokens, self.loss, self.skips = 0, 0, math.nan, 0
         self.seen = dict.fromkeys(self.names, 0)
-        self.order = Order(self.names, reader.sizes, reader.length, seed)
-        self.controller = controller or FixedMixture(self.names, reader.sizes, phase.mixture)
+        self.order = Order(self.names, reader.sizes, reader.length, job.seed)
+        self.controller: Controller = made(job.controller) or FixedMixture(self.names, reader.sizes, phase.mixture)
         self.weights: list[float] | None = None
         """The mixture of the step that is planned next, decided already."""
-        self._begin(start, fresh, parameters, products)
-        self.model.embedding_noise = embedding_noise
+        self._begin(job.start, job.fresh, parameters, products)
+        self.model.embedding_noise = job.embedding_noise
         self.model.train()
         if compiled:
             for part in (*self.model.blocks, self.model.norm):  # one graph serves all layers
@@ -165,6 +121,13 @@ class _Phase:
         share = -(-phase.sequences // self.world.size)
         micro_batch = min(share, phase.micro_batch_sequences)
         self.feeder = Feeder(reader, micro_batch, self.world.rank, self.world.size, self.device)
+
+    def _identity(self, job: Job) -> str:
+        """What shapes the phase, in 16 hex digits: a checkpoint of another is not gone on from."""
+        origin = job.start.canonical() if isinstance(job.start, DecoderConfig) else "folder"
+        data = [self.names, list(self.reader.sizes)]
+        added = [self.objective.describe(), job.adapter and job.adapter.canonical(), job.embedding_noise]
+        return files.fingerprint([job.phase.shaping(), job.seed, *data, origin, *added])
 
     def _begin(self, start: DecoderConfig | Path, fresh: bool, parameters: torch.dtype, products: torch.dtype) -> None:
         """The model and everything else as they stand at the last checkpoint, else at the phase's start."""

@@ -17,6 +17,7 @@ from tilth.pipeline.stages.finish import model_folder
 from tilth.pipeline.stages.pretrain import run_phase
 from tilth.posttrain.settings import DPOSettings, SFTSettings, phase_of
 from tilth.training.folder import MEASURED_FILES
+from tilth.training.job import Factory, Job
 
 if TYPE_CHECKING:
     from tilth.corpus.sources import InputFile
@@ -220,24 +221,23 @@ def _train(context: Context, recipe: Recipe, step: Step) -> dict[str, Any]:
     names = ("rendered", "pack", "tokens", "replay")
     arguments = {name: folders[name] for name in names if name in folders}
     groups = {name: row["sequences"] for name, row in read_json(context.inputs["pack"] / "groups.json").items()}
-    objective: dict[str, Any] = {}
+    objective = None
     if isinstance(step, DPOSettings):
-        objective = {
-            "objective": "tilth.posttrain.dpo:open_dpo",
-            "objective_arguments": {"reference": folders["reference"] + "/reference.npy", **step.objective()},
-        }
-    return run_phase(
-        context,
-        phase=phase_of(step, groups),
-        start=model_folder(context, recipe, "before"),
-        seed=recipe.seed,
-        reader="tilth.pipeline.stages.posttrain:open_reader",
-        arguments=arguments,
-        fresh=True,
+        terms = {"reference": folders["reference"] + "/reference.npy", **step.objective()}
+        objective = Factory("tilth.posttrain.dpo:open_dpo", terms)
+    job = Job(
+        phase_of(step, groups),
+        Factory("tilth.pipeline.stages.posttrain:open_reader", arguments),
+        context.out,
+        model_folder(context, recipe, "before"),
+        recipe.seed,
+        context.compute,
+        objective,
         adapter=step.adapter,
         embedding_noise=step.embedding_noise,
-        **objective,
+        fresh=True,
     )
+    return run_phase(context, job)
 
 
 def open_reader(rendered: str, pack: str, tokens: str | None = None, replay: str | None = None) -> JoinedReader:

@@ -14,6 +14,7 @@ from tilth.pipeline.recipe import Recipe
 from tilth.pipeline.stage import Context, Stage
 from tilth.pipeline.stages.tokens import group_table
 from tilth.training.folder import MEASURED_FILES
+from tilth.training.job import Factory, Job
 from tilth.training.settings import PhaseSettings
 
 if TYPE_CHECKING:
@@ -61,23 +62,18 @@ def phase_stage(
 def _train(context: Context, recipe: Recipe, phase: PhaseSettings, planned: Planned) -> dict[str, Any]:
     packs = [(other, context.run_folder / pack.folder) for other, pack in planned]
     check_epochs([(other, group_table(folder)) for other, folder in packs if folder.exists()])
-    return run_phase(
-        context,
-        phase=phase,
-        start=_start(context, recipe),
-        seed=recipe.seed,
-        reader="tilth.pipeline.stages.pretrain:open_reader",
-        arguments={"store": str(context.inputs["tokens"].resolve()), "pack": str(context.inputs["pack"].resolve())},
-    )
+    data = {name: str(context.inputs[input].resolve()) for name, input in (("store", "tokens"), ("pack", "pack"))}
+    reader = Factory("tilth.pipeline.stages.pretrain:open_reader", data)
+    return run_phase(context, Job(phase, reader, context.out, _start(context, recipe), recipe.seed, context.compute))
 
 
-def run_phase(context: Context, **job: Any) -> dict[str, Any]:
-    """Train a phase into the artifact, in this process or in several; `job` is what `write_job` takes."""
+def run_phase(context: Context, job: Job) -> dict[str, Any]:
+    """Train a phase into the artifact, in this process or in several."""
     from tilth.training.interruption import Interrupted
-    from tilth.training.launch import launch_job, run_job, write_job
+    from tilth.training.launch import launch_job, run_job
 
     path = context.work / "job.json"
-    write_job(path, compute=context.compute, folder=context.out, **job)
+    job.save(path)
     if context.compute.processes > 1:
         launch_job(path, context.compute.processes, context.events.path)
     else:
