@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,8 +18,10 @@ from tests.training.phases import COMPUTE, PressesControlC, digest, phase, train
 from tests.training.resuming import SETTINGS
 from tilth.base.errors import UserError
 from tilth.base.events import Journal, read_journal
+from tilth.base.files import digest_file, write_json
 from tilth.training import Interrupted, device
-from tilth.training.checkpoint import find_fault, is_finished
+from tilth.training.checkpoint import digest_start, find_fault, is_finished
+from tilth.training.folder import FINAL_FILES
 
 ROOT = Path(__file__).parents[2]
 EVERY_FIVE = COMPUTE.model_copy(update={"checkpoint_steps": 5})
@@ -79,6 +82,33 @@ def test_control_c_saves_and_stops(whole: Path, tmp_path: Path) -> None:
     assert find_fault(stopped.value.saved) is None
     train(tmp_path, SETTINGS, compute=EVERY_FIVE)
     assert digest(tmp_path) == digest(whole)
+
+
+def test_other_weights_to_start_from_are_refused(tmp_path: Path) -> None:
+    """Only they differ: not their folder's name, nor any setting; a fresh start does not ask for the optimizer."""
+    base, other, folder = tmp_path / "base", tmp_path / "other", tmp_path / "phase"
+    for start, seed in ((base, 1), (other, 2)):
+        train(start, phase(2), seed=seed)
+    told = {"start": base, "fresh": True, "on_event": stop_at(4)}
+    with pytest.raises(Stop):
+        train(folder, **told)
+    shutil.copy(other / "optimizer.safetensors", base)
+    with pytest.raises(Stop):
+        train(folder, **told | {"on_event": stop_at(8)})
+    shutil.copy(other / "model.safetensors", base)
+    with pytest.raises(UserError, match="weights to start from"):
+        train(folder, **told)
+
+
+def test_hashes_that_an_artifact_says_are_taken_while_they_are_true(tmp_path: Path) -> None:
+    train(tmp_path, phase(1))
+    hashed = digest_start(tmp_path, fresh=False)
+    write_json(tmp_path / "artifact.json", {"files": {name: digest_file(tmp_path / name) for name in FINAL_FILES}})
+    assert digest_start(tmp_path, fresh=False) == hashed != digest_start(tmp_path, fresh=True)
+    write_json(tmp_path / "artifact.json", {"files": {"model.safetensors": "as said"}})
+    assert digest_start(tmp_path, fresh=False) != hashed
+    os.utime(tmp_path / "model.safetensors", (2**31, 2**31))
+    assert digest_start(tmp_path, fresh=False) == hashed
 
 
 class Stop(Exception):

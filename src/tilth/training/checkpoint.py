@@ -113,6 +113,33 @@ def start_model(start: DecoderConfig | Path, seed: int, dtype: torch.dtype, *, f
     return load_model(start, dtype)
 
 
+def digest_start(folder: Path, *, fresh: bool) -> str:
+    """16 hex digits that name what a phase takes over from `folder`: the model, and of a finished phase all the rest.
+
+    Every file is hashed once; an artifact says the hashes of its files, which are taken while those are older than it.
+    """
+    if not (folder / "decoder.json").exists():
+        names = ["config.json", *sorted(path.name for path in folder.glob("*.safetensors*"))]
+    elif is_finished(folder) and not fresh:
+        names = [*FINAL_FILES]
+    else:
+        names = ["decoder.json", "model.safetensors"]
+    found = [name for name in names if (folder / name).exists()]
+    said = _said_hashes(folder)
+    return files.fingerprint([[name, said.get(name) or files.digest_file(folder / name)] for name in found])
+
+
+def _said_hashes(folder: Path) -> dict[str, str]:
+    """What the folder's `artifact.json` says of the files that have not been written since."""
+    try:
+        written = (folder / "artifact.json").stat().st_mtime_ns
+        said = files.read_json(folder / "artifact.json")["files"]
+    except (OSError, ValueError, KeyError):
+        return {}
+    paths = {name: folder / name for name in said}
+    return {name: said[name] for name, path in paths.items() if path.exists() and path.stat().st_mtime_ns <= written}
+
+
 def save_and_merge(folder: Path, model: Decoder, settings: AdapterSettings, batch: Batch) -> dict[str, Any]:
     """Keep the adapter in a folder of its own and merge it into the model; says what that changed on `batch`."""
     save_adapter(model, settings, folder / ADAPTER)

@@ -124,7 +124,11 @@ class _Phase:
 
     def _identity(self, job: Job) -> str:
         """What shapes the phase, in 16 hex digits: a checkpoint of another is not gone on from."""
-        origin = job.start.canonical() if isinstance(job.start, DecoderConfig) else "folder"
+        origin = (
+            job.start.canonical()
+            if isinstance(job.start, DecoderConfig)
+            else checkpoint.digest_start(job.start, fresh=job.fresh)
+        )
         data = [self.names, list(self.reader.sizes)]
         added = [self.objective.describe(), job.adapter and job.adapter.canonical(), job.embedding_noise]
         return files.fingerprint([job.phase.shaping(), job.seed, *data, origin, *added])
@@ -160,7 +164,9 @@ class _Phase:
     def _check(self, state: dict[str, Any], saved: Path) -> None:
         if state["identity"] != self.identity:
             raise UserError(
-                "this checkpoint belongs to other settings or data", where=str(saved), hint="use another folder"
+                "this checkpoint belongs to other settings, data or weights to start from",
+                where=str(saved),
+                hint="use another folder, or remove it to begin the phase again",
             )
 
     def _resume(self, state: dict[str, Any], saved: Path) -> None:
