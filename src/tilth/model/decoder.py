@@ -9,7 +9,6 @@ Yang et al. 2025 (Qwen3, QK-norm).
 from __future__ import annotations
 
 import math
-from typing import Protocol
 
 import torch
 import torch.nn.functional as F
@@ -17,14 +16,6 @@ from torch import Tensor, nn
 
 from tilth.model.attention import Boundaries, attend
 from tilth.model.config import DecoderConfig
-
-
-class Cache(Protocol):
-    """Keys and values of earlier tokens: stores the new ones and attends over all."""
-
-    def attend(self, layer: int, q_NAD: Tensor, k_NGD: Tensor, v_NGD: Tensor, boundaries: Boundaries) -> Tensor:
-        """Attention output, N×A×D."""
-        ...
 
 
 class Linear(nn.Linear):
@@ -84,9 +75,9 @@ def embedding_noise(x_NH: Tensor, boundaries: Boundaries, alpha: float) -> Tenso
 class Attention(nn.Module):
     """Grouped-query attention with rotary positions, and RMSNorm of queries and keys where configured."""
 
-    def __init__(self, config: DecoderConfig, layer: int) -> None:
+    def __init__(self, config: DecoderConfig) -> None:
         super().__init__()
-        self.layer, self.head_dim = layer, config.head_dim
+        self.head_dim = config.head_dim
         width, kv_width = config.heads * config.head_dim, config.kv_heads * config.head_dim
         self.query = Linear(config.hidden, width, bias=config.qkv_bias)
         self.key = Linear(config.hidden, kv_width, bias=config.qkv_bias)
@@ -95,17 +86,14 @@ class Attention(nn.Module):
         self.query_norm = RMSNorm(config.head_dim, config.norm_eps) if config.qk_norm else None
         self.key_norm = RMSNorm(config.head_dim, config.norm_eps) if config.qk_norm else None
 
-    def forward(
-        self, x_NH: Tensor, rotary: tuple[Tensor, Tensor], boundaries: Boundaries, cache: Cache | None = None
-    ) -> Tensor:
+    def forward(self, x_NH: Tensor, rotary: tuple[Tensor, Tensor], boundaries: Boundaries) -> Tensor:
         q, k, v = (
             project(x_NH).view(x_NH.shape[0], -1, self.head_dim) for project in (self.query, self.key, self.value)
         )
         if self.query_norm is not None and self.key_norm is not None:
             q, k = self.query_norm(q), self.key_norm(k)
         q, k = rotate(q, *rotary), rotate(k, *rotary)
-        out = attend(q, k, v, boundaries) if cache is None else cache.attend(self.layer, q, k, v, boundaries)
-        return self.output(out.flatten(1))
+        return self.output(attend(q, k, v, boundaries).flatten(1))
 
 
 class FeedForward(nn.Module):
@@ -124,17 +112,15 @@ class FeedForward(nn.Module):
 class Block(nn.Module):
     """One layer: attention and feed-forward, each behind a norm and added to the residual stream."""
 
-    def __init__(self, config: DecoderConfig, layer: int) -> None:
+    def __init__(self, config: DecoderConfig) -> None:
         super().__init__()
         self.attention_norm = RMSNorm(config.hidden, config.norm_eps)
-        self.attention = Attention(config, layer)
+        self.attention = Attention(config)
         self.feed_forward_norm = RMSNorm(config.hidden, config.norm_eps)
         self.feed_forward = FeedForward(config)
 
-    def forward(
-        self, x_NH: Tensor, rotary: tuple[Tensor, Tensor], boundaries: Boundaries, cache: Cache | None = None
-    ) -> Tensor:
-        x_NH = x_NH + self.attention(self.attention_norm(x_NH), rotary, boundaries, cache)
+    def forward(self, x_NH: Tensor, rotary: tuple[Tensor, Tensor], boundaries: Boundaries) -> Tensor:
+        x_NH = x_NH + self.attention(self.attention_norm(x_NH), rotary, boundaries)
         return x_NH + self.feed_forward(self.feed_forward_norm(x_NH))
 
 
@@ -149,7 +135,7 @@ class Decoder(nn.Module):
         self.embedding_noise = 0.0
         """NEFTune's alpha; acts in training alone."""
         self.embedding = nn.Embedding(config.vocabulary_size, config.hidden)
-        self.blocks = nn.ModuleList(Block(config, layer) for layer in range(config.layers))
+        self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
         self.norm = RMSNorm(config.hidden, config.norm_eps)
         self.head = None if config.tie_embeddings else Linear(config.hidden, config.vocabulary_size, bias=False)
 
@@ -158,9 +144,7 @@ class Decoder(nn.Module):
         """V×H, the embedding matrix where tied."""
         return self.embedding.weight if self.head is None else self.head.weight
 
-    def forward(
-        self, tokens_N: Tensor, positions_N: Tensor, boundaries: Boundaries, cache: Cache | None = None
-    ) -> Tensor:
+    def forward(self, tokens_N: Tensor, positions_N: Tensor, boundaries: Boundaries) -> Tensor:
         """Hidden states N×H after the last norm, of packed tokens (any integer dtype) at their positions."""
         x_NH = self.embedding(tokens_N)
         if self.embedding_noise and self.training:
@@ -168,7 +152,7 @@ class Decoder(nn.Module):
         x_NH = x_NH if self.compute_dtype is None else x_NH.to(self.compute_dtype)
         rotary = self.rotary(positions_N, x_NH.dtype)
         for block in self.blocks:
-            x_NH = block(x_NH, rotary, boundaries, cache)
+            x_NH = block(x_NH, rotary, boundaries)
         return self.norm(x_NH)
 
     def rotary(self, positions_N: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
