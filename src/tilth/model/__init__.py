@@ -13,9 +13,9 @@ layouts     import_model, read_config, export_model: Hugging Face folders; check
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from tilth.base.lazy import lazy
 from tilth.model.config import DecoderConfig, ModelSettings
 
 if TYPE_CHECKING:
@@ -27,22 +27,18 @@ if TYPE_CHECKING:
     from tilth.model.loss import linear_cross_entropy
     from tilth.model.sampling import Continuation, Sampling
 
-_HOME = {
-    "Boundaries": "attention",
-    "attend": "attention",
-    "Decoder": "decoder",
-    "build": "decoder",
-    "linear_cross_entropy": "loss",
-    "Sampling": "sampling",
-    "Continuation": "sampling",
-    "Engine": "engine",
-    "Request": "engine",
-    "generate": "generation",
-    "check_exportable": "layouts",
-    "import_model": "layouts",
-    "read_config": "layouts",
-    "export_model": "layouts",
-}
+__getattr__ = lazy(
+    __name__,
+    {
+        "attention": "Boundaries attend",
+        "decoder": "Decoder build",
+        "engine": "Engine Request",
+        "generation": "generate",
+        "layouts": "check_exportable export_model import_model read_config",
+        "loss": "linear_cross_entropy",
+        "sampling": "Continuation Sampling",
+    },
+)
 
 __all__ = [
     "Boundaries",
@@ -62,9 +58,3 @@ __all__ = [
     "linear_cross_entropy",
     "read_config",
 ]
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)

@@ -20,8 +20,9 @@ numba and the kernels are loaded at the first use of a name, not by `import tilt
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from tilth.base.lazy import lazy
 
 if TYPE_CHECKING:
     from tilth.text.flags import control_flags
@@ -34,18 +35,20 @@ if TYPE_CHECKING:
     from tilth.text.scripts import script_shares
     from tilth.text.units import unit_counts
 
-_HOMES = {
-    "Hits": "ngrams",
-    "Ngrams": "ngrams",
-    "cluster": "leaders",
-    "content_hashes": "hashing",
-    "control_flags": "flags",
-    "personal_places": "places",
-    "script_shares": "scripts",
-    "signatures": "minhash",
-    "statistics": "measure",
-    "unit_counts": "units",
-}
+__getattr__ = lazy(
+    __name__,
+    {
+        "flags": "control_flags",
+        "hashing": "content_hashes",
+        "leaders": "cluster",
+        "measure": "statistics",
+        "minhash": "signatures",
+        "ngrams": "Hits Ngrams",
+        "places": "personal_places",
+        "scripts": "script_shares",
+        "units": "unit_counts",
+    },
+)
 
 __all__ = [
     "Hits",
@@ -59,11 +62,3 @@ __all__ = [
     "statistics",
     "unit_counts",
 ]
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
-    globals()[name] = value
-    return value

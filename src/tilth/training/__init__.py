@@ -18,9 +18,9 @@ launch      run_job, launch_job: the same phase in several processes
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from tilth.base.lazy import lazy
 from tilth.training.controller import Controller, FixedMixture
 from tilth.training.folder import DETERMINISTIC_FILES, MEASURED_FILES
 from tilth.training.job import Factory, Job
@@ -36,21 +36,17 @@ if TYPE_CHECKING:
     from tilth.training.loop import PhaseResult, train_phase
     from tilth.training.objective import Losses, NextToken, Objective
 
-_HOME = {
-    "Batch": "batch",
-    "PackedSequence": "batch",
-    "Reader": "batch",
-    "make_batch": "batch",
-    "load_model": "checkpoint",
-    "launch_job": "launch",
-    "run_job": "launch",
-    "Interrupted": "interruption",
-    "PhaseResult": "loop",
-    "train_phase": "loop",
-    "Losses": "objective",
-    "NextToken": "objective",
-    "Objective": "objective",
-}
+__getattr__ = lazy(
+    __name__,
+    {
+        "batch": "Batch PackedSequence Reader make_batch",
+        "checkpoint": "load_model",
+        "interruption": "Interrupted",
+        "launch": "launch_job run_job",
+        "loop": "PhaseResult train_phase",
+        "objective": "Losses NextToken Objective",
+    },
+)
 
 __all__ = [
     "DETERMINISTIC_FILES",
@@ -80,9 +76,3 @@ __all__ = [
     "step_multiplier",
     "train_phase",
 ]
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)

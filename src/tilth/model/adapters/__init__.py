@@ -7,25 +7,22 @@ peft        save_adapter, load_adapter: PEFT's folders
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from tilth.base.lazy import lazy
 from tilth.model.adapters.settings import AdapterSettings
 
 if TYPE_CHECKING:
     from tilth.model.adapters.low_rank import LowRankLinear, attach, merge, merge_difference, remove, unmerge
     from tilth.model.adapters.peft import load_adapter, save_adapter
 
-_HOME = {
-    "LowRankLinear": "low_rank",
-    "attach": "low_rank",
-    "load_adapter": "peft",
-    "merge": "low_rank",
-    "merge_difference": "low_rank",
-    "remove": "low_rank",
-    "save_adapter": "peft",
-    "unmerge": "low_rank",
-}
+__getattr__ = lazy(
+    __name__,
+    {
+        "low_rank": "LowRankLinear attach merge merge_difference remove unmerge",
+        "peft": "load_adapter save_adapter",
+    },
+)
 
 __all__ = [
     "AdapterSettings",
@@ -38,9 +35,3 @@ __all__ = [
     "save_adapter",
     "unmerge",
 ]
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)

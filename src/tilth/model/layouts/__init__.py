@@ -6,18 +6,14 @@ huggingface   read_config, import_model, export_model
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from tilth.base.lazy import lazy
 from tilth.model.layouts.names import check_exportable
 
 if TYPE_CHECKING:
     from tilth.model.layouts.huggingface import export_model, import_model, read_config
 
+__getattr__ = lazy(__name__, {"huggingface": "export_model import_model read_config"})
+
 __all__ = ["check_exportable", "export_model", "import_model", "read_config"]
-
-
-def __getattr__(name: str) -> Any:
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.huggingface"), name)
