@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, ClassVar, Self, TypeVar
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, model_validator
 
 from tilth.base.errors import UserError, nearest
 from tilth.base.mistakes import sentences
@@ -46,6 +46,25 @@ def parse_count(value: Any) -> Any:
 
 Count = Annotated[int, BeforeValidator(parse_count)]
 """A number of tokens, documents or bytes; `3.9M`, `1.5B` (10^9) and `2GiB` (2^30) are read too."""
+
+
+class GivenOrGenerated(Settings):
+    """Base of sections whose records stand in files (`path`), or are made (`generate`), then `count` of them."""
+
+    counted: ClassVar[str]
+    """What a record is called."""
+
+    path: str | None = None
+    generate: str | None = None
+    count: Count = 1
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Self:
+        if (self.path is None) == (self.generate is None):
+            raise ValueError("give either path or generate")
+        if self.path is not None and "count" in self.model_fields_set:
+            raise ValueError(f"count says how many {self.counted} to generate; it does nothing with path")
+        return self
 
 
 class _Loader(yaml.SafeLoader):

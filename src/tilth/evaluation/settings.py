@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
-from tilth.base.settings import Count, Settings
+from tilth.base.settings import Count, GivenOrGenerated, Settings
 
 
 class SampleSettings(Settings):
@@ -20,21 +20,15 @@ class SampleSettings(Settings):
     top_p: float = Field(0.95, gt=0, le=1)
 
 
-class TaskSettings(Settings):
+class TaskSettings(GivenOrGenerated):
     """Questions with exact answers, from a file or from the built-in grammars."""
+
+    counted = "items"
 
     path: str | None = Field(None, description="JSON Lines: question, answers")
     generate: Literal["items"] | None = None
     count: Count = Field(200, ge=1, description="items of each family and language to generate")
     answer_tokens: int = Field(96, ge=1, description="at most so many tokens of an answer")
-
-    @model_validator(mode="after")
-    def _one_of_both(self) -> TaskSettings:
-        if (self.path is None) == (self.generate is None):
-            raise ValueError("give either path or generate")
-        if self.path is not None and "count" in self.model_fields_set:
-            raise ValueError("count says how many items to generate; it does nothing with path")
-        return self
 
     @property
     def name(self) -> str:

@@ -6,27 +6,27 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from tilth.base.settings import Count, Settings
+from tilth.base.settings import Count, GivenOrGenerated, Settings
 from tilth.model.adapters.settings import AdapterSettings
-from tilth.training.settings import OptimizerSettings, PhaseSettings, PositiveCount, ScheduleSettings
+from tilth.training.settings import (
+    MUON_AND_ADAPTER,
+    OptimizerSettings,
+    PhaseSettings,
+    PositiveCount,
+    ScheduleSettings,
+)
 
 Generated = Literal["conversations", "preferences"]
 
 
-class DataSettings(Settings):
+class DataSettings(GivenOrGenerated):
     """Files of records (`path`: a file, folder or glob), or what the built-in grammars write (`generate`)."""
+
+    counted = "records"
 
     path: str | None = Field(None, description="JSON Lines (also .zst and .gz) or Parquet")
     generate: Generated | None = None
     count: Count = Field(10_000, ge=1, description="records to generate, the languages in turn")
-
-    @model_validator(mode="after")
-    def _one_of_both(self) -> DataSettings:
-        if (self.path is None) == (self.generate is None):
-            raise ValueError("give either path or generate")
-        if self.path is not None and "count" in self.model_fields_set:
-            raise ValueError("count says how many records to generate; it does nothing with path")
-        return self
 
 
 class _StepSettings(Settings):
@@ -68,7 +68,7 @@ class _StepSettings(Settings):
     @model_validator(mode="after")
     def _trainable(self) -> _StepSettings:
         if self.adapter is not None and getattr(self, "optimizer").kind == "muon":  # noqa: B009 - of the subclasses
-            raise ValueError("an adapter is trained with optimizer.kind: adamw; Muon is for whole weight matrices")
+            raise ValueError(MUON_AND_ADAPTER)
         generated = [data.generate for data in self.data if data.generate]
         if len(set(generated)) < len(generated):
             raise ValueError("the same records would be generated twice; give one entry with the larger count")

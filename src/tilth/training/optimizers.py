@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from tilth.base.errors import UserError
 from tilth.training.muon import Muon
-from tilth.training.settings import OptimizerSettings
+from tilth.training.settings import MUON_AND_ADAPTER, OptimizerSettings
 
 
 class Optimizers:
@@ -31,10 +31,7 @@ class Optimizers:
         self.parts: list[torch.optim.Optimizer] = []
         if settings.kind == "muon":
             if any(name.endswith(("lora_A", "lora_B")) for name in self._names.values()):
-                raise UserError(
-                    "Muon orthogonalises updates of whole weight matrices, not those of an adapter's thin ones",
-                    hint="set optimizer.kind: adamw",
-                )
+                raise UserError(MUON_AND_ADAPTER)
             half = settings.newton_schulz == "bf16" or (settings.newton_schulz == "auto" and products == torch.bfloat16)
             exact = torch.float64 if products == torch.float64 else torch.float32
             self.parts.append(

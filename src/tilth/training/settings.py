@@ -73,6 +73,11 @@ class OptimizerSettings(Settings):
         return self
 
 
+MUON_AND_ADAPTER = (
+    "Muon is for whole weight matrices, not for an adapter's thin ones: train it with optimizer.kind: adamw"
+)
+
+
 class PhaseSettings(Settings):
     """One pre-training phase: how much, of what, in which batches, at which rate."""
 
