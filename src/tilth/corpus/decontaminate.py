@@ -21,7 +21,7 @@ from tilth.corpus.benchmarks import Item, load_items
 from tilth.corpus.document import texts_of
 from tilth.corpus.settings import DecontaminateSettings
 from tilth.corpus.sources import InputFile
-from tilth.corpus.steps import Decide, Rejections
+from tilth.corpus.steps import DecideTexts, Rejections
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -58,10 +58,9 @@ class _Index:
     """For each item the characters of its texts that can be looked for."""
 
 
-class DecontaminateStep(Decide):
+class DecontaminateStep(DecideTexts):
     """Removes documents that hold at least `coverage` of an item; the partner of the rejection is the item."""
 
-    reads_text = True
     VERSION = 2
 
     def __init__(self, name: str, settings: DecontaminateSettings, benchmarks: Sequence[InputFile]) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tilth.corpus.document import edit_schema, rejection_fields, text_bytes
-from tilth.corpus.steps import Decide, Edit, EditLog, Measure, Rejections, Step
+from tilth.corpus.steps import DecideTexts, Edit, EditLog, Measure, Rejections, Step
 from tilth.corpus.tally import EXAMPLES, RuleTally, StepTally
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def apply_steps(table: pa.Table, steps: Sequence[Step]) -> Applied:
             if tally.born:
                 moved = _moved_rows(len(table), log)
                 applied.edits = [_move(edits, moved) for edits in applied.edits]
-        elif isinstance(step, Decide):
+        elif isinstance(step, DecideTexts):
             rejections, findings = step.decide_texts(table)
             applied.findings += findings
             applied.table, rejected = divide(table, step, rejections, tally)

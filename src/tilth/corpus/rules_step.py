@@ -9,13 +9,13 @@ import numpy as np
 
 from tilth.base.expression import Condition
 from tilth.corpus.document import SIGNAL
-from tilth.corpus.steps import Decide, Rejections, View, WorkFolder
+from tilth.corpus.steps import DecideColumns, Rejections, View, WorkFolder
 
 if TYPE_CHECKING:
     from tilth.corpus.rules import RuleSet
 
 
-class RulesStep(Decide):
+class RulesStep(DecideColumns):
     """Rejects a document by the first rule that it fails, in the order of the sets and of their rules."""
 
     def __init__(self, name: str, sets: Sequence[RuleSet]) -> None:

@@ -4,12 +4,13 @@ Measure   adds columns, a pure function of each document
 Edit      changes texts and logs every place; names the columns that it makes untrue
 Decide    rejects documents (or labels them), each with its rule, value, threshold and partner
 
-A Decide that needs nothing but columns looks at the whole corpus at once (`decide`); one that reads texts looks at a
-batch at a time (`decide_texts`) and so depends on nothing but the document.
+There are three of the last. DecideColumns and Label need nothing but columns and look at the whole corpus at once;
+DecideTexts looks at a batch of texts at a time, and so depends on nothing but the document.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,7 +25,7 @@ ALL_SIGNALS = "signal.*"
 """Stands for every measured column."""
 
 
-class Step:
+class Step(ABC):
     """A step of the chain. `name` is what rejections and edits carry; a repeated step is `measure.2`."""
 
     kind: ClassVar[str]
@@ -44,13 +45,13 @@ class Measure(Step):
 
     kind = "measure"
 
+    @abstractmethod
     def adds(self) -> Sequence[str]:
         """Names of the columns that the step writes."""
-        raise NotImplementedError
 
+    @abstractmethod
     def measure(self, table: pa.Table) -> pa.Table:
         """The same rows, with the step's columns new or replaced."""
-        raise NotImplementedError
 
 
 @dataclass
@@ -80,9 +81,9 @@ class Edit(Step):
     invalidates: ClassVar[Sequence[str]] = (ALL_SIGNALS,)
     """Columns that are untrue of the changed text."""
 
+    @abstractmethod
     def edit(self, table: pa.Table) -> tuple[pa.Table, EditLog]:
         """The table with changed texts, and where they changed. Only `split` gives more rows than it got."""
-        raise NotImplementedError
 
 
 Place = tuple[str, int, int]
@@ -194,26 +195,33 @@ class View(Protocol):
 
 
 class Decide(Step):
-    """Rejects documents by their columns."""
+    """Rejects documents, or labels them."""
 
     kind = "decide"
-    reads_text: ClassVar[bool] = False
 
+
+class DecideColumns(Decide):
+    """Rejects documents by their columns."""
+
+    @abstractmethod
     def decide(self, view: View, work: WorkFolder) -> Rejections:
         """Rows of the view to reject."""
-        raise NotImplementedError
 
+
+class DecideTexts(Decide):
+    """Rejects documents by their texts."""
+
+    @abstractmethod
     def decide_texts(self, table: pa.Table) -> tuple[Rejections, list[dict[str, Any]]]:
         """Rows of the batch to reject, and what else was found (plain values for a report of the step's own)."""
-        raise NotImplementedError
 
 
 class Label(Decide):
-    """A Decide that rejects nothing but moves documents into the hold-out."""
+    """Rejects nothing but moves documents into the hold-out, by their columns."""
 
+    @abstractmethod
     def label(self, view: View) -> np.ndarray:
         """bool [N]: the document goes to the hold-out."""
-        raise NotImplementedError
 
 
 class WorkFolder(Protocol):

@@ -8,10 +8,10 @@ import numpy as np
 
 from tilth.corpus.dedup.priority import priority
 from tilth.corpus.document import HASH
-from tilth.corpus.steps import Decide, Rejections, View, WorkFolder
+from tilth.corpus.steps import DecideColumns, Rejections, View, WorkFolder
 
 
-class ExactStep(Decide):
+class ExactStep(DecideColumns):
     """Keeps the first of each set of documents whose 128-bit content hashes are equal."""
 
     def needs(self) -> Sequence[str]:

@@ -19,10 +19,10 @@ import numpy as np
 from tilth.corpus.dedup.priority import priority
 from tilth.corpus.document import MINHASH, SIGNATURE
 from tilth.corpus.settings import NearSettings
-from tilth.corpus.steps import Decide, Rejections, View, WorkFolder
+from tilth.corpus.steps import DecideColumns, Rejections, View, WorkFolder
 
 
-class NearStep(Decide):
+class NearStep(DecideColumns):
     """Removes near-duplicates, the hold-out's copies staying."""
 
     def __init__(self, name: str, settings: NearSettings) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -51,6 +52,6 @@ class PublishedRules(Settings):
         """The rules that are switched on, in the order in which they are asked."""
         return [rule for rule in self.every_rule() if rule.minimum is not None or rule.maximum is not None]
 
+    @abstractmethod
     def every_rule(self) -> list[Rule]:
         """All rules of the set, the ones switched off included."""
-        raise NotImplementedError
