@@ -27,7 +27,7 @@ Object.assign(elements.temperature, {value: "0.5"});
 Object.assign(elements.topp, {value: "0.9"});
 Object.assign(elements.limit, {value: "20"});
 global.document = {
-  documentElement: {}, getElementById: (id) => elements[id], createElement: (kind) => new Element(kind),
+  documentElement: {}, body: new Element("body"), addEventListener() {}, getElementById: (id) => elements[id], createElement: (kind) => new Element(kind),
   querySelectorAll: () => [],
 };
 Object.defineProperty(global, "navigator", {value: {language: "en-GB"}});
@@ -52,17 +52,17 @@ global.fetch = async (path, options) => {
   return path.includes("chat") ? stream(["<b>你", "好🙂</b>"], "delta") : stream([" grew", " well"], "text");
 };
 
-const pause = () => new Promise((go) => setTimeout(go, 20));
+async function until(holds) { while (!holds()) await new Promise((go) => setTimeout(go, 1)); }
 async function say(text) {
   elements.question.value = text;
   elements.form.listeners.submit({preventDefault() {}});
-  await pause();
+  await until(() => !elements.send.hidden);
   return elements.log.read();
 }
 
 (async () => {
   (0, eval)(script);
-  await pause();
+  await until(() => elements.model.children.length);
   const seen = {empty: elements.log.read(), models: elements.model.children.map((option) => option.textContent)};
   seen.first = await say("Hello <i>");
   seen.second = await say("再来");

@@ -1,4 +1,4 @@
-"""The chat page's script, run by Node on a document of plain objects."""
+"""The chat page's script, run by Node on a document of plain objects: what of it can be tested without a browser."""
 
 from __future__ import annotations
 
@@ -35,7 +35,15 @@ def test_the_page_talks_escapes_and_compares() -> None:
     assert seen["second"].startswith(seen["first"])
     assert seen["wrong"].endswith("the prompt is too long")
     assert seen["kept"] == "too long"
-    assert seen["both"] == "The field|base| grew well|ended at the limit|sft|<b>你好🙂</b>|ended at the limit"
+    columns = [
+        "base (continues texts)",
+        " grew well",
+        "ended at the limit",
+        "sft",
+        "<b>你好🙂</b>",
+        "ended at the limit",
+    ]
+    assert seen["both"].split("|") == ["The field", *columns]
     assert [path for path, _ in asked[3:]] == ["/v1/completions", "/v1/chat/completions"]
     assert asked[3][1]["prompt"] == "The field"
     assert seen["chinese"] == "你的消息"

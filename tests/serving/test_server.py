@@ -6,17 +6,15 @@ import http.client
 import itertools
 import json
 import signal
-import socket
-import subprocess
-import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.serving.helpers import parrot_server, server_process, tokenizer, wait_until
 
 pytest.importorskip("fastapi")
 pytest.importorskip("uvicorn")
@@ -28,13 +26,8 @@ QUESTIONS = ["Hello, field!", "你好，世界", "🙂🌾👩‍🌾", "Tell me
 @pytest.fixture(scope="module")
 def port(run: Path) -> Iterator[int]:
     """A server of the run's three models in a process of its own."""
-    command = [sys.executable, "-m", "tilth.cli.main", "serve", str(run), "--port", "0", "--threads", "1"]
-    server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    assert server.stdout is not None
-    address = next(line for line in server.stdout if line.startswith("http://"))
-    yield int(address.rsplit(":", 1)[1])
-    server.terminate()
-    server.wait(10)
+    with server_process(run) as (_, number):
+        yield number
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +37,7 @@ def client(port: int) -> Any:
 
 def request(port: int, method: str, path: str, body: Any = None) -> tuple[int, Any]:
     """Plain HTTP, for what OpenAI's client would not send."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     data = body if isinstance(body, str | None) else json.dumps(body)
     connection.request(method, path, data, {"Content-Type": "application/json"})
     response = connection.getresponse()
@@ -230,7 +223,7 @@ def test_a_client_that_leaves_is_forgotten(client: Any, port: int) -> None:
         return int(request(port, "GET", "/health")[1]["active"])
 
     stream = chat(client, QUESTIONS[0], stream=True, model="dpo", max_tokens=None, temperature=0)
-    for _ in itertools.islice(stream, 300):  # it goes round in circles, for a hundred thousand tokens
+    for _ in itertools.islice(stream, 300):
         pass
     assert active() == 1
     stream.close()
@@ -241,13 +234,6 @@ def test_a_client_that_leaves_is_forgotten(client: Any, port: int) -> None:
     wait_until(lambda: active() == 1)
     connection.close()
     wait_until(lambda: active() == 0)
-
-
-def wait_until(holds: Callable[[], bool], seconds: float = 10) -> None:
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 def test_the_page_is_one_file(port: int) -> None:
@@ -261,55 +247,28 @@ def test_the_page_is_one_file(port: int) -> None:
 @pytest.mark.parametrize("text", ["The wheat grew. 小麦长得很好，农民高兴！", "🙂👩\u200d🌾🌾 ok 龘龘", "a\n\n  b\t田"])
 def test_chinese_english_and_emoji_come_in_whole_characters(run: Path, text: str) -> None:
     """A model that says what we want, over a real connection: what it may not do is cut a character."""
-    import torch
-    import uvicorn
-
-    from tilth.serving.app import create_app
-    from tilth.serving.models import load_model
-
-    model = load_model("parrot", run / "models" / "sft")
-    script = [*model.tokenizer.encode(text), model.needs_chat().stop[0]]
-
-    def logits(x_NH: torch.Tensor) -> torch.Tensor:
-        said = [len(request.result.tokens) for request in model.engine.running]
-        return torch.nn.functional.one_hot(
-            torch.tensor([script[n] for n in said]), model.engine.decoder.config.vocabulary_size
-        ).float()
-
-    model.engine.decoder.logits = logits  # type: ignore[method-assign]
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        listening.listen()
-        server = uvicorn.Server(uvicorn.Config(create_app([model]), log_level="warning"))
-        thread = threading.Thread(target=server.run, args=([listening],))
-        thread.start()
-        base = f"http://127.0.0.1:{listening.getsockname()[1]}/v1"
-        client = openai.OpenAI(base_url=base, api_key="none", max_retries=0, timeout=60)
+    with parrot_server(run / "models" / "sft", text) as port:
+        client = openai.OpenAI(base_url=f"http://127.0.0.1:{port}/v1", api_key="none", max_retries=0, timeout=60)
         given, reason, pieces = streamed(client, "?", model=None, max_tokens=None, temperature=0)
         whole = chat(client, "?", model="parrot", max_tokens=None, temperature=0)
-        server.should_exit = True
-        thread.join()
     assert given == whole.choices[0].message.content == text
     assert reason == whole.choices[0].finish_reason == "stop"
     assert len(pieces) > len(text) // 4
     assert not any("\ufffd" in piece for piece in pieces)
-    assert whole.usage.completion_tokens == len(script) - 1
+    assert whole.usage.completion_tokens == len(tokenizer().encode(text))
 
 
 def test_ctrl_c_ends_the_answers_and_then_the_server(run: Path) -> None:
-    command = [sys.executable, "-m", "tilth.cli.main", "serve", str(run / "model"), "--port", "0", "--threads", "1"]
-    server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    assert server.stdout is not None
-    number = int(next(line for line in server.stdout if line.startswith("http://")).rsplit(":", 1)[1])
-    client = openai.OpenAI(base_url=f"http://127.0.0.1:{number}/v1", api_key="none", max_retries=0, timeout=60)
-    stream = chat(client, QUESTIONS[0], model=None, stream=True, max_tokens=None, temperature=0)
-    next(iter(stream))
-    server.send_signal(signal.SIGINT)
-    with pytest.raises(openai.APIError, match="the server is leaving"):
-        for _ in stream:
-            pass
-    _, errors = server.communicate(timeout=20)
-    assert (server.returncode, errors) == (0, "")
+    with server_process(run / "model") as (server, number):
+        client = openai.OpenAI(base_url=f"http://127.0.0.1:{number}/v1", api_key="none", max_retries=0, timeout=60)
+        stream = chat(client, QUESTIONS[0], model=None, stream=True, max_tokens=None, temperature=0)
+        next(iter(stream))
+        server.send_signal(signal.SIGINT)
+        with pytest.raises(openai.APIError, match="the server is leaving"):
+            for _ in stream:
+                pass
+        _, errors = server.communicate(timeout=60)
+        assert (server.returncode, errors) == (0, "")
 
 
 def test_a_failing_step_fails_its_requests_and_not_the_server(run: Path) -> None:
@@ -332,6 +291,6 @@ def test_a_failing_step_fails_its_requests_and_not_the_server(run: Path) -> None
         model.engine.decoder.logits = None if broken else whole  # type: ignore[assignment, method-assign]
         done.clear()
         worker.submit(Job(model, [1, 2], 5, (), [], Sampling(), 0, deliver))
-        assert done.wait(20)
+        assert done.wait(60)
         assert (pieces[-1].reason == FAILED) == broken
     worker.close()
