@@ -62,7 +62,7 @@ def shell(line: str, folder: Path) -> str:
 def test_chat_commands(home: Path) -> None:
     for line in blocks("serving.md", "bash")[0].splitlines():
         line = re.sub(r"(?<=\| )tilth |^tilth ", lambda _: f"{TILTH} ", line)
-        shell(f"{line} --threads 1 --max-new 8", home)
+        shell(f"{line} --threads 1 --max-new-tokens 8", home)
 
 
 def test_requests_by_curl(home: Path, port: int) -> None:

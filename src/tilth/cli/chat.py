@@ -22,7 +22,7 @@ def chat(
     system: Annotated[str | None, typer.Option(help="The system's word, before everything.")] = None,
     temperature: Annotated[float, typer.Option(min=0, help="0: always the likeliest token.")] = 0.7,
     top_p: Annotated[float, typer.Option(min=0, max=1, help="Only the likeliest tokens of this mass.")] = 0.95,
-    max_new: Annotated[int, typer.Option(min=1, help="Tokens of an answer, at most.")] = 512,
+    max_new_tokens: Annotated[int, typer.Option(min=1, help="Tokens of an answer, at most.")] = 512,
     seed: Annotated[int, typer.Option(help="The same seed and questions give the same answers.")] = 0,
     dtype: Annotated[str, typer.Option(help="Of weights and products: fp32 or bf16.")] = "fp32",
     threads: Annotated[int | None, typer.Option(min=1, help="On a CPU; default: the fastest, measured.")] = None,
@@ -45,7 +45,7 @@ def chat(
 
     served = load_model(name, folder, dtype=dtype, batch=1)
     set_threads([served], threads)
-    dialogue = Dialogue(served, system, Sampling(temperature, top_p=top_p), max_new, seed)
+    dialogue = Dialogue(served, system, Sampling(temperature, top_p=top_p), max_new_tokens, seed)
     if prompt is not None:
         terminal.answer_once(dialogue, prompt, as_json=as_json)
     elif sys.stdin.isatty() and not as_json:
