@@ -27,7 +27,7 @@ def main(run: Path, picture: Path) -> None:
         browser.click("#all")
         browser.click("#settings summary")
         browser.fill("#temperature", "0")
-        browser.fill("#limit", "96")
+        browser.fill("#limit", "64")
         for question in QUESTIONS:
             browser.click("#question")
             browser.type(question)
