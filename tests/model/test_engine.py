@@ -187,3 +187,30 @@ def test_hundreds_of_prompts_in_small_batches() -> None:
     prompts = [[i % 96, (i * 7) % 96] for i in range(200)]
     small, large = generate(model, prompts, max_new=5, batch=16), generate(model, prompts, max_new=5)
     assert [r.tokens for r in small] == [r.tokens for r in large]
+
+
+def test_memory_goes_with_what_needs_it() -> None:
+    """Many long answers leave; one short one goes on in a cache of its size, undisturbed; then nothing is held."""
+    model = decoder(dtype=torch.float64)
+    engine = Engine(model)
+    crowd = [engine.submit([1 + i] * 40, max_new=3) for i in range(16)]
+    engine.step()
+    last = engine.submit(PROMPTS[0], max_new=20)
+    engine.run(crowd)
+    most = engine.cache.store.numel()
+    engine.step()
+    assert 0 < engine.cache.store.numel() < most / 4
+    assert engine.run([last])[0].tokens == generate(model, PROMPTS[:1], max_new=20)[0].tokens
+    assert engine.cache.store.numel() == 0
+
+
+def test_equal_and_unequal_lengths_give_the_same_in_single_precision() -> None:
+    """Rows of equal length are written and read without a mask; a row of another length beside them changes nothing."""
+    model = decoder(CASES["qk_norm"] | {"initial_std": 0.1})
+    prompts = [[3 * i + 1, i, 7, 2 * i] for i in range(6)]
+    equal = generate(model, prompts, max_new=20)
+    for alone, together in zip(equal, generate(model, [*prompts, [5] * 9], max_new=20), strict=False):
+        assert alone.tokens == together.tokens
+        assert alone.log_probabilities == pytest.approx(together.log_probabilities, abs=1e-5)
+    expected = log_probabilities(model, [*prompts[0], *equal[0].tokens])[3:-1]
+    assert equal[0].tokens == expected.argmax(-1).tolist()

@@ -127,7 +127,7 @@ class Engine:
             request.finished = True
         self.waiting.clear()
         self.running.clear()
-        self.cache.lengths.clear()
+        self.cache.clear()
 
     @torch.inference_mode()
     def step(self) -> list[Request]:
@@ -169,11 +169,11 @@ class Engine:
         self.cache.reserve(len(self.running), max(lengths), max(request.longest for request in self.running))
         positions_N, attention = self.cache.fill(lengths)
         tokens_N = torch.tensor([token for prompt in sharing for token in prompt], device=positions_N.device)
-        x_NH = self.decoder.forward(tokens_N, positions_N, max(lengths), attention)
-        x_UH = x_NH[torch.tensor(lengths, device=x_NH.device).cumsum(0) - 1]
+        last_U = torch.tensor(lengths, device=positions_N.device).cumsum(0) - 1
+        x_UH = self.decoder.forward(tokens_N, positions_N, max(lengths), attention, last_U)
         if len(lengths) == len(joining):
             return [x_UH]
-        copies = torch.tensor([len(group) for group in sharing.values()], device=x_NH.device)
+        copies = torch.tensor([len(group) for group in sharing.values()], device=x_UH.device)
         self.cache.spread(copies.tolist())
         return [x_UH.repeat_interleave(copies, 0)]
 

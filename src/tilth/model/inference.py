@@ -20,25 +20,28 @@ from tilth.model.adapters.low_rank import LowRankLinear
 from tilth.model.attention import Boundaries, attend
 from tilth.model.config import DecoderConfig
 from tilth.model.decoder import Block, Decoder, Linear, RMSNorm, rotary_frequencies
+from tilth.model.products import Product
+
+_LEAST = 64
+"""Slots that a cache has at least."""
 
 Attention = Callable[[int, Tensor, Tensor, Tensor], Tensor]
 """(layer, q N×A×D, k N×G×D, v N×G×D) to the attention output N×A×D."""
 
 
 class Layer(NamedTuple):
-    """One block's weights, input × output; those that read the residual stream are fused, behind their norm."""
+    """One block's weights; those that read the residual stream are fused, behind their norm."""
 
-    qkv: Tensor
-    """H × (A + 2G)·D"""
-    bias: Tensor | None
+    qkv: Product
+    """H to (A + 2G)·D"""
     qk_norm: Tensor | None
     """(A + G) × D: the norms of query and key heads, · √D"""
-    output: Tensor
-    """A·D × H"""
-    gate_up: Tensor
-    """H × 2F"""
-    down: Tensor
-    """F × H"""
+    output: Product
+    """A·D to H"""
+    gate_up: Product
+    """H to 2F"""
+    down: Product
+    """F to H"""
 
 
 class InferenceDecoder:
@@ -64,7 +67,7 @@ class InferenceDecoder:
         """Take over the weights of `model`, which has the same configuration."""
         dtype = self.dtype
         self.embedding = model.embedding.weight.detach().to(dtype, copy=True)
-        self.head = (self.embedding if model.head is None else model.head.weight.detach().to(dtype, copy=True)).T
+        self.head = Product(self.embedding if model.head is None else model.head.weight.detach().to(dtype, copy=True))
         self.norm = _norm_weight(model.norm.weight, dtype)
         self.layers = [_fuse(cast(Block, block), self.config, dtype) for block in model.blocks]
 
@@ -76,50 +79,58 @@ class InferenceDecoder:
         self.cos_P1D = torch.cat([cos_PK, cos_PK], -1)[:, None].to(self.dtype)
         self.sin_P1D = torch.cat([-sin_PK, sin_PK], -1)[:, None].to(self.dtype)
 
-    def forward(self, tokens_N: Tensor, positions_N: Tensor, longest: int, attention: Attention) -> Tensor:
-        """The residual stream N×H behind the last layer. `longest`: a bound of the positions."""
+    def forward(
+        self, tokens_N: Tensor, positions_N: Tensor, longest: int, attention: Attention, wanted: Tensor | None = None
+    ) -> Tensor:
+        """The residual stream N×H behind the last layer; with `wanted`, of the tokens at these places alone.
+
+        `longest`: a bound of the positions.
+        """
         if longest > len(self.cos_P1D):
             self._prepare_positions(max(longest, min(2 * len(self.cos_P1D), self.config.max_positions)))
-        config, floor = self.config, self._floor
-        heads, both = config.heads, config.heads + config.kv_heads
-        cos_N1D, sin_N1D = self.cos_P1D.index_select(0, positions_N), self.sin_P1D.index_select(0, positions_N)
+        rotary = self.cos_P1D.index_select(0, positions_N), self.sin_P1D.index_select(0, positions_N)
         x_NH = F.embedding(tokens_N, self.embedding)
         for index, layer in enumerate(self.layers):
-            normed_NH = _unit(x_NH, floor)
-            qkv = (
-                torch.mm(normed_NH, layer.qkv) if layer.bias is None else torch.addmm(layer.bias, normed_NH, layer.qkv)
-            )
-            qkv_NMD = qkv.view(len(qkv), -1, config.head_dim)
-            qk, v = qkv_NMD[:, :both], qkv_NMD[:, both:]
-            if layer.qk_norm is not None:
-                qk = _unit(qk, self._head_floor) * layer.qk_norm
-            qk = torch.addcmul(qk * cos_N1D, qk.roll(config.head_dim // 2, -1), sin_N1D)
-            out = attention(index, qk[:, :heads], qk[:, heads:], v)
-            x_NH = torch.addmm(x_NH, out.reshape(len(x_NH), -1), layer.output)
-            gate, up = torch.mm(_unit(x_NH, floor), layer.gate_up).chunk(2, -1)
-            x_NH = torch.addmm(x_NH, F.silu(gate).mul_(up), layer.down)
+            q, k, v = self._heads(layer, x_NH, rotary)
+            mixed = attention(index, q, k, v).reshape(len(x_NH), -1)
+            if wanted is not None and index == len(self.layers) - 1:
+                x_NH, mixed = x_NH.index_select(0, wanted), mixed.index_select(0, wanted)
+            x_NH = layer.output(mixed).add_(x_NH)
+            gate, up = layer.gate_up(_unit(x_NH, self._floor)).chunk(2, -1)
+            x_NH = layer.down(F.silu(gate).mul_(up)).add_(x_NH)
         return x_NH
+
+    def _heads(self, layer: Layer, x_NH: Tensor, rotary: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+        """A layer's queries, keys and values, N × heads × D, the first two rotated."""
+        width, heads, both = self.config.head_dim, self.config.heads, self.config.heads + self.config.kv_heads
+        cos_N1D, sin_N1D = rotary
+        qkv_NMD = layer.qkv(_unit(x_NH, self._floor)).view(len(x_NH), -1, width)
+        qk = qkv_NMD[:, :both]
+        if layer.qk_norm is not None:
+            qk = _unit(qk, self._head_floor) * layer.qk_norm
+        qk = qk.roll(width // 2, -1).mul_(sin_N1D).addcmul_(qk, cos_N1D)
+        return qk[:, :heads], qk[:, heads:], qkv_NMD[:, both:]
 
     def logits(self, x_NH: Tensor) -> Tensor:
         """N×V of rows of the residual stream behind the last layer."""
-        return torch.mm(_unit(x_NH, self._floor) * self.norm, self.head)
+        return self.head(_unit(x_NH, self._floor) * self.norm)
 
 
 def _fuse(block: Block, config: DecoderConfig, dtype: torch.dtype) -> Layer:
     attention, feed_forward = block.attention, block.feed_forward
-    projections = (attention.query, attention.key, attention.value)
+    projections, gate_up = (attention.query, attention.key, attention.value), (feed_forward.gate, feed_forward.up)
+    bias = torch.cat([p.bias for p in projections]).to(dtype) if config.qkv_bias else None
     qk_norm = None
     if attention.query_norm is not None and attention.key_norm is not None:
         query, key = attention.query_norm.weight, attention.key_norm.weight
         heads = torch.cat([query.expand(config.heads, -1), key.expand(config.kv_heads, -1)])
         qk_norm = _norm_weight(heads, dtype)
     return Layer(
-        qkv=_behind_norm(block.attention_norm, [_matrix(p) for p in projections], dtype),
-        bias=torch.cat([p.bias for p in projections]).to(dtype) if config.qkv_bias else None,
+        qkv=Product(_behind_norm(block.attention_norm, [_matrix(p) for p in projections], dtype), bias),
         qk_norm=qk_norm,
-        output=_matrix(attention.output).to(dtype).T.contiguous(),
-        gate_up=_behind_norm(block.feed_forward_norm, [_matrix(feed_forward.gate), _matrix(feed_forward.up)], dtype),
-        down=_matrix(feed_forward.down).to(dtype).T.contiguous(),
+        output=Product(_matrix(attention.output).to(dtype, copy=True)),
+        gate_up=Product(_behind_norm(block.feed_forward_norm, [_matrix(p) for p in gate_up], dtype)),
+        down=Product(_matrix(feed_forward.down).to(dtype, copy=True)),
     )
 
 
@@ -133,9 +144,9 @@ def _matrix(projection: Linear) -> Tensor:
 
 
 def _behind_norm(norm: RMSNorm, weights: list[Tensor], dtype: torch.dtype) -> Tensor:
-    """The projections as one, for what `_unit` makes of the norm's input; in memory output × input, as they came."""
+    """The projections as one, for what `_unit` makes of the norm's input."""
     exact = torch.promote_types(dtype, torch.float32)
-    return (torch.cat(weights).to(exact) * _norm_weight(norm.weight, exact)).to(dtype).T
+    return (torch.cat(weights).to(exact) * _norm_weight(norm.weight, exact)).to(dtype)
 
 
 def _norm_weight(weight: Tensor, dtype: torch.dtype) -> Tensor:
@@ -151,7 +162,10 @@ def _unit(x: Tensor, floor: Tensor) -> Tensor:
 
 
 class KeyValueCache:
-    """Keys and values of every layer, [rows, G, S, D]; row r has used the slots below `lengths[r]`. Grows as needed."""
+    """Keys and values of every layer, [rows, G, S, D]; row r has used the slots below `lengths[r]`.
+
+    It grows and shrinks with what its rows need; without rows it holds no memory.
+    """
 
     def __init__(self, config: DecoderConfig, dtype: torch.dtype, device: torch.device) -> None:
         self.config = config
@@ -159,16 +173,33 @@ class KeyValueCache:
         self.store = torch.zeros(config.layers, 2, 0, config.kv_heads, 0, config.head_dim, dtype=dtype, device=device)
 
     def reserve(self, rows: int, slots: int, limit: int) -> None:
-        """Room for `rows` rows of `slots` slots: doubled where it must grow, the slots up to `limit`."""
-        layers, two, have_rows, heads, have_slots, width = self.store.shape
+        """Room for `rows` rows of `slots` slots, which may become `limit`: doubled where it must grow.
+
+        What is more than four times too large is made anew in its right size.
+        """
+        slots = max(slots, *self.lengths, 0)
+        have_rows, have_slots = self.store.shape[2], self.store.shape[4]
         if rows <= have_rows and slots <= have_slots:
-            return
-        rows = have_rows if rows <= have_rows else max(rows, 2 * have_rows)
-        slots = have_slots if slots <= have_slots else max(slots, min(limit, max(64, 2 * have_slots)))
-        grown = self.store.new_zeros(layers, two, rows, heads, slots, width)
-        grown[:, :, :have_rows, :, :have_slots] = self.store
-        self.store = grown
-        self._flat = grown.view(2 * layers, -1, width).unbind(0)
+            if have_rows * have_slots <= 4 * rows * max(limit, _LEAST):
+                return
+            have_rows = have_slots = 0
+        self._resize(
+            have_rows if rows <= have_rows else max(rows, 2 * have_rows),
+            have_slots if slots <= have_slots else max(slots, min(limit, max(_LEAST, 2 * slots))),
+        )
+
+    def _resize(self, rows: int, slots: int) -> None:
+        """Other memory, with what has been written so far."""
+        layers, two, _, heads, _, width = self.store.shape
+        resized = self.store.new_zeros(layers, two, rows, heads, slots, width)
+        written, used = len(self.lengths), max(self.lengths, default=0)
+        resized[:, :, :written, :, :used] = self.store[:, :, :written, :, :used]
+        self.store = resized
+
+    def clear(self) -> None:
+        """Forget all rows."""
+        self.lengths.clear()
+        self._resize(0, 0)
 
     def fill(self, lengths: Sequence[int]) -> tuple[Tensor, Attention]:
         """New rows for prompts of these lengths: their packed tokens' positions, and attention inside each prompt."""
@@ -199,27 +230,45 @@ class KeyValueCache:
 
     def extend(self) -> tuple[Tensor, Attention]:
         """One more token for every row: their positions, and attention of each to its own row."""
-        config, device, rows = self.config, self.store.device, len(self.lengths)
-        heads, slots, used = config.kv_heads, self.store.shape[4], max(self.lengths) + 1
+        device, rows, used = self.store.device, len(self.lengths), max(self.lengths) + 1
         positions_B = torch.tensor(self.lengths, device=device)
-        first_slots = torch.arange(0, rows * heads * slots, slots, device=device)
-        places = first_slots + positions_B.repeat_interleave(heads)  # in [rows · G · S, D]
-        mask = None
+        write, mask = self._write_at(used - 1), None
         if min(self.lengths) < used - 1:
             seen_BS = torch.arange(used, device=device) <= positions_B[:, None]
             mask = torch.zeros((), dtype=self.store.dtype, device=device).where(seen_BS, -torch.inf)[:, None, None]
+            write = self._write_at_each(positions_B)
         near = self.store[:, :, :rows, :, :used].flatten(0, 1).unbind(0)
         self.lengths = [length + 1 for length in self.lengths]
 
         def attention(layer: int, q_BAD: Tensor, k_BGD: Tensor, v_BGD: Tensor) -> Tensor:
-            keys, values = 2 * layer, 2 * layer + 1
-            self._flat[keys].index_copy_(0, places, k_BGD.reshape(-1, config.head_dim))
-            self._flat[values].index_copy_(0, places, v_BGD.reshape(-1, config.head_dim))
+            write(2 * layer, k_BGD)
+            write(2 * layer + 1, v_BGD)
             # the A / G queries that read one key head stand as so many tokens of that head: nothing is repeated
-            q = q_BAD.view(rows, heads, -1, config.head_dim)
-            return F.scaled_dot_product_attention(q, near[keys], near[values], attn_mask=mask)
+            q = q_BAD.view(rows, k_BGD.shape[1], -1, q_BAD.shape[2])
+            return _attend_rows(q, near[2 * layer], near[2 * layer + 1], mask)
 
         return positions_B, attention
+
+    def _write_at(self, slot: int) -> Callable[[int, Tensor], None]:
+        """A function that writes keys (of layer l: 2l) or values (2l + 1) B×G×D into the same slot of every row."""
+        places = self.store[:, :, : len(self.lengths), :, slot].flatten(0, 1).unbind(0)
+
+        def write(which: int, x_BGD: Tensor) -> None:
+            places[which].copy_(x_BGD)
+
+        return write
+
+    def _write_at_each(self, slots_B: Tensor) -> Callable[[int, Tensor], None]:
+        """The same, into a slot of its own for every row."""
+        layers, two, _, heads, slots, width = self.store.shape
+        flat = self.store.view(layers * two, -1, width).unbind(0)
+        first_slots = torch.arange(0, len(slots_B) * heads * slots, slots, device=slots_B.device)
+        places = first_slots + slots_B.repeat_interleave(heads)  # in [rows · G · S, D]
+
+        def write(which: int, x_BGD: Tensor) -> None:
+            flat[which].index_copy_(0, places, x_BGD.reshape(-1, width))
+
+        return write
 
     def drop(self, row: int) -> None:
         """Forget a row; the last one takes its place."""
@@ -229,3 +278,19 @@ class KeyValueCache:
             self.store[:, :, row, :, :used] = self.store[:, :, last, :, :used]
             self.lengths[row] = self.lengths[last]
         self.lengths.pop()
+        if not self.lengths:
+            self.clear()
+
+
+def _attend_rows(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
+    """Attention of q [B, G, A / G, D] to k and v [B, G, S, D], `mask` [B, 1, 1, S] added to the scores.
+
+    On a CPU as two products: for so few queries up to twice as fast as the flash kernel, which in half precision is
+    more exact.
+    """
+    if q.device.type != "cpu" or q.dtype not in (torch.float32, torch.float64):
+        return F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+    scores = torch.bmm((q * q.shape[-1] ** -0.5).flatten(0, 1), k.flatten(0, 1).mT).view(*q.shape[:3], -1)
+    if mask is not None:
+        scores += mask
+    return torch.bmm(torch.softmax(scores, -1).flatten(0, 1), v.flatten(0, 1)).view(q.shape)

@@ -47,12 +47,11 @@ def choose(logits_BV: Tensor, sampling: Sampling, draws: Sequence[float]) -> tup
     """
     exact_BV = logits_BV if logits_BV.dtype == torch.float64 else logits_BV.float()
     if sampling.temperature <= 0:
-        chosen_B = exact_BV.argmax(-1)
-    else:
-        draw_B1 = torch.tensor(draws, dtype=exact_BV.dtype, device=exact_BV.device)[:, None]
-        chosen_B = _draw(exact_BV / sampling.temperature, sampling, draw_B1)
-    log_B = torch.log_softmax(exact_BV, -1).gather(1, chosen_B[:, None])[:, 0]
-    return chosen_B, log_B
+        best_B, chosen_B = exact_BV.max(-1)
+        return chosen_B, best_B - exact_BV.logsumexp(-1)
+    draw_B1 = torch.tensor(draws, dtype=exact_BV.dtype, device=exact_BV.device)[:, None]
+    chosen_B = _draw(exact_BV / sampling.temperature, sampling, draw_B1)
+    return chosen_B, exact_BV.gather(1, chosen_B[:, None])[:, 0] - exact_BV.logsumexp(-1)
 
 
 def _draw(logits_BV: Tensor, sampling: Sampling, draw_B1: Tensor) -> Tensor:
