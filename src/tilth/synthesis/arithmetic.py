@@ -1,8 +1,8 @@
 """Sums, differences, comparisons and word problems, each with its worked solution, several to a document.
 
-A document holds a handful of problems of one family in the question-answer shape, so that a model also learns that
-answers follow examples. Four answers in five are worked, the others direct. One pair of operands in ten is held out, and
-so are some names and wordings of the word problems: they stand in no document and in no conversation, for testing.
+A document holds a handful of problems of one family in the question-answer shape, all worked, so that a model also
+learns that answers follow examples. One pair of operands in ten is held out, and so are some names and wordings of the
+word problems: they stand in no document and in no conversation, for testing.
 """
 
 from __future__ import annotations
@@ -84,30 +84,30 @@ def _clean(draw: Draw) -> Draw:
     return again
 
 
-def _add(language: str) -> Draw:
+def _sum_steps(a: int, b: int) -> list[str]:
+    """a + b place by place, the highest first, and the places put together."""
+    places = [place for place in (100, 10, 1) if place <= max(a, b)]
+    pairs = [(a // place % 10 * place, b // place % 10 * place) for place in places]
+    steps = [f"{x} + {y} = {x + y}" for x, y in pairs]
+    total = sum(pairs[0])
+    for x, y in pairs[1:]:
+        steps.append(f"{total} + {x + y} = {total + x + y}")
+        total += x + y
+    return steps
+
+
+def _difference_steps(a: int, b: int) -> list[str]:
+    """a - b for b below 100: the tens first."""
+    middle = a - b // 10 * 10
+    return [f"{a} - {b // 10 * 10} = {middle}", f"{middle} - {b % 10} = {a - b}"]
+
+
+def _add(language: str, low: int, high: int) -> Draw:
     asked = {"en": "What is {} + {}?", "zh": "{} 加 {} 等于多少？"}[language]
 
     def draw(rng: random.Random, held_out: bool) -> Problem:
-        a, b = _operands(rng, held_out, 10, 100)
-        tens, ones = a - a % 10 + b - b % 10, a % 10 + b % 10
-        steps = [f"{a - a % 10} + {b - b % 10} = {tens}", f"{a % 10} + {b % 10} = {ones}", f"{tens} + {ones} = {a + b}"]
-        return _solved(language, asked.format(a, b), steps, a + b)
-
-    return draw
-
-
-def _add_long(language: str) -> Draw:
-    asked = {"en": "What is {} + {}?", "zh": "{} 加 {} 等于多少？"}[language]
-
-    def draw(rng: random.Random, held_out: bool) -> Problem:
-        a, b = _operands(rng, held_out, 100, 1000)
-        hundreds, rest = (a // 100 + b // 100) * 100, a % 100 + b % 100
-        steps = [
-            f"{a // 100 * 100} + {b // 100 * 100} = {hundreds}",
-            f"{a % 100} + {b % 100} = {rest}",
-            f"{hundreds} + {rest} = {a + b}",
-        ]
-        return _solved(language, asked.format(a, b), steps, a + b)
+        a, b = _operands(rng, held_out, low, high)
+        return _solved(language, asked.format(a, b), _sum_steps(a, b), a + b)
 
     return draw
 
@@ -117,9 +117,7 @@ def _subtract(language: str) -> Draw:
 
     def draw(rng: random.Random, held_out: bool) -> Problem:
         a, b = _falling(rng, held_out, 10, 100)
-        middle = a - b // 10 * 10
-        steps = [f"{a} - {b // 10 * 10} = {middle}", f"{middle} - {b % 10} = {a - b}"]
-        return _solved(language, asked.format(a, b), steps, a - b)
+        return _solved(language, asked.format(a, b), _difference_steps(a, b), a - b)
 
     return draw
 
@@ -155,6 +153,12 @@ _MORE = {
         "{n} has {a} {t}. A neighbour has {b}. How many {t} do they have in all?",
         "{a} {t} lie in the box, and {n} finds {b} more under it. How many {t} is that in all?",
         "{n} sells {a} {t} today and {b} tomorrow. How many {t} does {n} sell in all?",
+        "{n} collects {a} {t} in spring and {b} in summer. How many {t} does {n} collect in all?",
+        "First {n} counts {a} {t}, then {b} more. How many {t} has {n} counted?",
+        "{n} gets {a} {t} from one friend and {b} from another. How many {t} does {n} get in all?",
+        "In one bag there are {a} {t}, in another {b}. How many {t} are there in all?",
+        "{n} had {a} {t}. Now {n} has {b} more than that. How many {t} does {n} have now?",
+        "{n} carries {a} {t} home, and later {b} more. How many {t} are at home now?",
         "{n} has {a} {t} and finds {b} more. How many {t} does {n} have in all?",
     ],
     "zh": [
@@ -166,6 +170,12 @@ _MORE = {
         "{n}有 {a} {t}，邻居有 {b} {t}。他们一共有多少{t}？",
         "盒子里有 {a} {t}，{n}在下面又找到 {b} {t}。一共是多少{t}？",
         "{n}今天卖出 {a} {t}，明天卖出 {b} {t}。{n}一共卖出多少{t}？",
+        "{n}春天收了 {a} {t}，夏天收了 {b} {t}。{n}一共收了多少{t}？",
+        "{n}先数了 {a} {t}，又数了 {b} {t}。{n}一共数了多少{t}？",
+        "一个朋友给{n} {a} {t}，另一个朋友给 {b} {t}。{n}一共得到多少{t}？",
+        "一个袋子里有 {a} {t}，另一个袋子里有 {b} {t}。一共有多少{t}？",
+        "{n}原来有 {a} {t}，后来又得到 {b} {t}。{n}现在有多少{t}？",
+        "{n}带回家 {a} {t}，后来又带回 {b} {t}。家里一共有多少{t}？",
         "{n}有 {a} {t}，又找到 {b} {t}。{n}一共有多少{t}？",
     ],
 }
@@ -179,6 +189,12 @@ _LESS = {
         "{n} had {a} {t} and lost {b} on the way. How many {t} does {n} still have?",
         "Of {a} {t} in the box {n} takes {b} away. How many {t} are left?",
         "{n} has {a} {t}. A friend has {b} less. How many {t} does the friend have?",
+        "{n} had {a} {t} and used {b} of them. How many {t} remain?",
+        "From {a} {t} {n} gives {b} to a neighbour. How many {t} does {n} keep?",
+        "{n} counts {a} {t}, but {b} of them are broken. How many {t} are whole?",
+        "A friend has {a} {t}, {n} has {b} less than that. How many {t} does {n} have?",
+        "{n} buys {a} {t} and brings {b} back. How many {t} does {n} keep?",
+        "Of {a} {t}, {b} fall into the river. How many {t} are left for {n}?",
         "{n} has {a} {t} and takes {b} away. How many {t} are left?",
     ],
     "zh": [
@@ -190,6 +206,12 @@ _LESS = {
         "{n}有 {a} {t}，路上丢了 {b} {t}。{n}还有多少{t}？",
         "盒子里的 {a} {t}，{n}拿走了 {b} {t}。还剩多少{t}？",
         "{n}有 {a} {t}，朋友比{n}少 {b} {t}。朋友有多少{t}？",
+        "{n}有 {a} {t}，用掉了 {b} {t}。{n}还有多少{t}？",
+        "{n}从 {a} {t}里给邻居 {b} {t}。{n}自己留下多少{t}？",
+        "{n}数了 {a} {t}，其中 {b} {t}是坏的。好的有多少{t}？",
+        "朋友有 {a} {t}，{n}比朋友少 {b} {t}。{n}有多少{t}？",
+        "{n}买了 {a} {t}，退回 {b} {t}。{n}留下多少{t}？",
+        "{a} {t}里有 {b} {t}掉进了河里。{n}还剩多少{t}？",
         "{n}有 {a} {t}，拿走了 {b} {t}。还剩多少{t}？",
     ],
 }
@@ -206,16 +228,16 @@ def _word(language: str) -> Draw:
         wording = wordings[-1] if held_out else rng.choice(wordings[:-1])
         name = rng.choice(names[-_HELD_OUT_NAMES:] if held_out else names[:-_HELD_OUT_NAMES])
         question = wording.format(n=name, t=rng.choice(_THINGS[language]), a=a, b=b)
-        result = a + b if more else a - b
-        return _solved(language, question, [f"{a} {'+' if more else '-'} {b} = {result}"], result)
+        steps, result = (_sum_steps(a, b), a + b) if more else (_difference_steps(a, b), a - b)
+        return _solved(language, question, steps, result)
 
     return draw
 
 
 FAMILIES: dict[str, dict[str, Draw]] = {
     language: {
-        "addition": _clean(_add(language)),
-        "long addition": _clean(_add_long(language)),
+        "addition": _clean(_add(language, 10, 100)),
+        "long addition": _clean(_add(language, 100, 1000)),
         "subtraction": _clean(_subtract(language)),
         "comparison": _clean(_compare(language)),
         "word problem": _clean(_word(language)),
@@ -233,7 +255,7 @@ def _sheet(language: str) -> Writer:
         lines = []
         for _ in range(rng.randrange(2, 10)):
             problem = draw(rng, False)
-            lines.append(f"{question_mark}{problem.question}\n{answer_mark}{problem.solution(rng.random() < 0.8)}")
+            lines.append(f"{question_mark}{problem.question}\n{answer_mark}{problem.solution(worked=True)}")
         return "\n\n".join(lines)
 
     return write

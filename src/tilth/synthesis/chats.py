@@ -1,8 +1,8 @@
 """Conversations, preferences and test items over the grammars' families: what turns a trained model into an assistant.
 
 A family is a kind of question. Some are tested (TESTED): their held-out items have operands, names, words or wordings
-that stand in no document and no conversation. Facts about invented people are asked in conversations only of people
-whom pre-training asks about too; the tested ones stand in biographies alone.
+that stand in no document and no conversation. Facts about invented people stand in biographies only, and no
+conversation asks about the tested ones.
 
 The stated preference is for worked answers: the chosen answer shows the steps, the rejected one has the result only.
 """
@@ -34,7 +34,7 @@ def _facts(language: str) -> Asked:
     def ask(rng: random.Random, held_out: bool) -> tuple[str, str]:
         while True:
             index = rng.randrange(people.PEOPLE)
-            if people.asked_in_pretraining(index) != held_out:
+            if people.is_held_out(index) == held_out:
                 question, answer = asked[rng.choice(sorted(asked))]
                 facts = vars(people.person(language, index))
                 return question.format(**facts), answer.format(**facts)

@@ -1,7 +1,8 @@
 """Biographies of invented people, and questions about them: facts that stand nowhere else.
 
-Person i is a function of i alone. Whether a question was answered from pre-training can therefore be tested: the
-biography is the only place where the fact was ever written.
+Person i is a function of i alone. The text for pre-training holds biographies only; questions are asked in
+conversations, about seven people in ten. What a model answers about the others it can have read in their biographies
+alone.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import random
 from dataclasses import dataclass
 
 from tilth.base.keyed import stable_hash
-from tilth.synthesis.documents import MARKS, Writer
+from tilth.synthesis.documents import Writer
 
 PEOPLE = 216
 
@@ -60,11 +61,17 @@ _EN_BIOGRAPHIES = [
     "In {born}, {name} was born in the town of {city}. {name} became a {work}. "
     "Those who visited {name} at home always heard about {love}.",
     "{name}, {work}, came from {city}. Born in {born}, {name} worked for many years and never gave up {love}.",
+    "The {work} {name} loved {love}. {name} was born in {born}, and {city} was the place of birth.",
+    "{city} is the home town of {name}. The year of birth was {born}, the profession {work}, the great love {love}.",
+    "Nobody loved {love} as {name} did. {name} was a {work}. {name} came to the world in {city} in {born}.",
 ]
 _ZH_BIOGRAPHIES = [
     "{name}{born}年出生在{city}。{name}是一位{work}，名声远远传到{city}以外。空闲的时候，{name}最喜欢{love}。",
     "{born}年，{name}出生于{city}。后来{name}成了{work}。去{name}家做客的人，总会听到关于{love}的事。",
     "{work}{name}是{city}人，生于{born}年，工作多年，从未放下{love}。",
+    "{name}喜欢{love}，职业是{work}。{name}生于{born}年，出生地是{city}。",
+    "{city}是{name}的家乡。{name}的出生年份是{born}年，做的工作是{work}，最大的爱好是{love}。",
+    "谁也不像{name}那样喜欢{love}。{name}是{work}，{born}年在{city}出生。",
 ]
 QUESTIONS: dict[str, dict[str, tuple[str, str]]] = {
     "en": {
@@ -84,30 +91,19 @@ _BIOGRAPHIES = {"en": _EN_BIOGRAPHIES, "zh": _ZH_BIOGRAPHIES}
 
 
 def _page(language: str) -> Writer:
-    """A few biographies, or a sheet of questions about people whose biographies stand on other pages.
-
-    Questions behind the biography that answers them would be answered by reading it; so apart they ask for what was
-    learnt. About every fourth person nothing is asked.
-    """
+    """A few biographies."""
 
     def write(rng: random.Random) -> str:
-        if rng.random() < 0.6:
-            chosen = rng.sample(range(PEOPLE), rng.randrange(2, 4))
-            facts = (vars(person(language, index)) for index in chosen)
-            return "\n\n".join(rng.choice(_BIOGRAPHIES[language]).format(**known) for known in facts)
-        before, answer = MARKS[language]
-        lines = []
-        for index in rng.sample([i for i in range(PEOPLE) if asked_in_pretraining(i)], rng.randrange(3, 7)):
-            asked, said = QUESTIONS[language][rng.choice(sorted(QUESTIONS[language]))]
-            lines.append(f"{before}{asked}\n{answer}{said}".format(**vars(person(language, index))))
-        return "\n\n".join(lines)
+        chosen = rng.sample(range(PEOPLE), rng.randrange(2, 4))
+        facts = (vars(person(language, index)) for index in chosen)
+        return "\n\n".join(rng.choice(_BIOGRAPHIES[language]).format(**known) for known in facts)
 
     return write
 
 
-def asked_in_pretraining(index: int) -> bool:
-    """False for every fourth person: their facts stand in biographies only, for testing."""
-    return index % 4 != 0
+def is_held_out(index: int) -> bool:
+    """True for three people in ten: no conversation asks about them, for testing; every part of a name stands in some."""
+    return stable_hash("held out person", index) % 10 < 3
 
 
 WRITERS: dict[str, Writer] = {language: _page(language) for language in _BIOGRAPHIES}

@@ -14,7 +14,7 @@ from tilth.pipeline.stage import Context, Stage
 if TYPE_CHECKING:
     from tilth.corpus.sources import InputFile
 
-SYNTHESIZE_VERSION = 3
+SYNTHESIZE_VERSION = 4
 
 
 def synthesize_stage(recipe: Recipe) -> Stage:
