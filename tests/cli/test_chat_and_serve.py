@@ -20,7 +20,7 @@ from tests.serving.conftest import same_threads  # noqa: F401 - a fixture
 from tests.serving.helpers import run_folder
 from tilth.cli.main import main
 
-OPTIONS = ["--max-new", "12", "--threads", "1"]
+OPTIONS = ["--max-new-tokens", "12", "--threads", "1"]
 
 
 @pytest.fixture(scope="module")
@@ -121,7 +121,7 @@ class Terminal:
 
 
 def test_in_a_terminal_ctrl_c_stops_the_answer_and_ctrl_d_leaves(run: Path) -> None:
-    terminal = Terminal(command("chat", run, "--max-new", "100000", "--temperature", "0", "--threads", "1"))
+    terminal = Terminal(command("chat", run, "--max-new-tokens", "100000", "--temperature", "0", "--threads", "1"))
     try:
         terminal.wait_for("\r\n> ")
         terminal.type("/help\n")

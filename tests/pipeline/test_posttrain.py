@@ -102,7 +102,7 @@ def test_transformers_reads_the_template_and_says_the_same(chatty, tmp_path):
     messages = [{"role": "user", "content": "What is 1 + 1?"}]
     prompt = tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_tensors="pt", return_dict=True)
     found = theirs.generate(**prompt, max_new_tokens=8, do_sample=False)[0, prompt["input_ids"].shape[1] :]
-    done = tilth("chat", model, "--prompt", "What is 1 + 1?", "--temperature", "0", "--max-new", "8", "--json")
+    done = tilth("chat", model, "--prompt", "What is 1 + 1?", "--temperature", "0", "--max-new-tokens", "8", "--json")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["answer"].strip() == tokenizer.decode(found, skip_special_tokens=True).strip()
 

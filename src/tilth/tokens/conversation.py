@@ -22,6 +22,7 @@ Role = Literal["system", "user", "assistant", "tool"]
 
 ROLES: dict[str, Role] = {
     "system": "system",
+    "developer": "system",
     **dict.fromkeys(("user", "human", "prompter"), "user"),
     **dict.fromkeys(("assistant", "gpt", "bot", "model", "chatgpt", "function_call"), "assistant"),
     **dict.fromkeys(("tool", "observation", "function", "ipython"), "tool"),
