@@ -41,7 +41,8 @@ class Product:
 
 def _packs(weight: Tensor) -> bool:
     """Whether this PyTorch packs such a weight (what torch.compile packs a frozen model's with)."""
-    if weight.device.type != "cpu" or not torch.backends.mkldnn.is_available():
+    there = all(hasattr(_onednn, name) for name in ("_reorder_linear_weight", "_linear_pointwise"))
+    if weight.device.type != "cpu" or not torch.backends.mkldnn.is_available() or not there:
         return False
     if weight.dtype == torch.bfloat16:
         return bool(_onednn._is_mkldnn_bf16_supported())
