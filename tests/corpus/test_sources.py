@@ -162,6 +162,27 @@ def test_fields_labels_and_meta(tmp_path: Path) -> None:
     assert document["signal.absent"] != document["signal.absent"]
 
 
+def test_meta_is_valid_json(tmp_path: Path) -> None:
+    """NaN and infinity are not: such a record is named. In a column of Parquet NaN says that there is no number."""
+    (tmp_path / "a.jsonl").write_text(
+        '{"text": "one", "score": NaN}\n'
+        '{"text": "two", "ok": "NaN", "deep": [{"x": 1e999}]}\n'
+        '{"text": "three", "y": 1}\n'
+    )
+    documents, unreadable = read(tmp_path, SourceSettings(path="a.jsonl"))
+    assert [document["text"] for document in documents] == ["three"]
+    assert [(fault.file, fault.line) for fault in unreadable] == [("a.jsonl", 1), ("a.jsonl", 2)]
+    assert [fault.reason.split(",")[0] for fault in unreadable] == [
+        "the field 'score' holds NaN or infinity",
+        "the field 'deep' holds NaN or infinity",
+    ]
+    table = {"text": ["one", "two"], "score": [float("nan"), 1.5], "part": [1.0, float("inf")]}
+    pq.write_table(pa.table(table), tmp_path / "b.parquet")
+    (document,), (fault,) = read(tmp_path, SourceSettings(path="b.parquet"))
+    assert json.loads(document["meta"]) == {"part": 1.0}
+    assert (fault.line, "'part'" in fault.reason) == (2, True)
+
+
 @pytest.mark.parametrize("packed", ["zst", "gz"])
 def test_a_torn_file_keeps_what_stands_before_the_tear(tmp_path: Path, packed: str) -> None:
     texts = [f"{i} {ENGLISH * 30}{os.urandom(200).hex()}" for i in range(2000)]

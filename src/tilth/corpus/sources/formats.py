@@ -150,10 +150,15 @@ def read_parquet(path: Path, mapper: RecordMapper[Made], limit: int) -> Iterator
                 for batch in file.iter_batches(batch_size=256, row_groups=[group], columns=columns):
                     for record in batch.to_pylist():
                         row += 1
-                        yield _mapped(record, row, mapper, limit)
+                        yield _mapped(_without_nan(record), row, mapper, limit)
             except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
                 bytes_lost = file.metadata.row_group(group).total_byte_size
                 yield Unreadable(mapper.file, row + 1, f"damaged row group {group}: {_first_line(error)}", bytes_lost)
+
+
+def _without_nan(record: dict[str, Any]) -> dict[str, Any]:
+    """A NaN in a column of numbers is how pandas writes that there is none."""
+    return {name: None if isinstance(value, float) and value != value else value for name, value in record.items()}
 
 
 def _mapped(record: object, number: int, mapper: RecordMapper[Made], limit: int) -> Made | Unreadable:

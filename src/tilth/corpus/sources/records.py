@@ -174,12 +174,23 @@ def _meta(record: dict[str, Any], used: set[str]) -> str:
         rest[name] = value
     if not rest:
         return ""
-    text = json.dumps(rest, ensure_ascii=False, default=str)
+    text = _json(rest, ensure_ascii=False)
     try:
         text.encode()
     except UnicodeEncodeError:
-        return json.dumps(rest, default=str)  # surrogates stay as \uXXXX, exactly as they came
+        return _json(rest, ensure_ascii=True)  # surrogates stay as \uXXXX, exactly as they came
     return text
+
+
+def _json(fields: dict[str, Any], *, ensure_ascii: bool) -> str:
+    """Valid JSON; raises `Unusable` for a number that it has no form for."""
+    try:
+        return json.dumps(fields, ensure_ascii=ensure_ascii, default=str, allow_nan=False)
+    except ValueError:
+        if len(fields) > 1:
+            for name, value in fields.items():
+                _json({name: value}, ensure_ascii=ensure_ascii)
+        raise Unusable(f"the field {min(fields)!r} holds NaN or infinity, which JSON has no form for") from None
 
 
 def _object(text: str) -> Any:
