@@ -5,6 +5,8 @@ import json
 import pytest
 
 from tests.pipeline.conftest import tilth
+from tilth import __version__ as tilth_version
+from tilth.pipeline.recipe import load_recipe
 
 COMMANDS = ["run", "report", "corpus", "look", "doctor", "tokenizer encode", "tokenizer inspect", "plan size"]
 
@@ -41,3 +43,29 @@ def test_plan_size_is_the_formula(tmp_path):
     facts = json.loads(tilth("plan", "size", recipe, "--json").stdout)
     h, layers, v, f = 64, 2, 1000, 128
     assert facts["parameters"] == 2 * v * h + (2 * layers + 1) * h + 4 * layers * h * h + 3 * layers * h * f
+
+
+def test_version():
+    done = tilth("--version")
+    assert (done.returncode, done.stdout) == (0, f"tilth {tilth_version}\n")
+
+
+def test_home_is_where_a_tilde_says(tmp_path, monkeypatch):
+    """In options, quoted arguments, and every path of a recipe."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for folder in ("base", "tokenizer"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "a.jsonl").write_text('{"text": "one"}\n')
+    done = tilth("corpus", "~/a.jsonl", "--out=~/corpus", "--workers=1", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["folder"].startswith(f"{tmp_path}/corpus/")
+    (tmp_path / "r.yaml").write_text(
+        "base: ~/base\ntokenizer: {load: ~/tokenizer}\npretrain: []\n"
+        "corpus: {sources: [{path: ~/a.jsonl}], decontaminate: {against: [~/b.jsonl]}}\n"
+        "posttrain: [{name: s, kind: sft, data: [{path: ~/c.jsonl}]}]\nevaluate: {tasks: [{path: ~/d.jsonl}]}\n"
+    )
+    recipe = load_recipe(tmp_path / "r.yaml")
+    assert (recipe.base, recipe.tokenizer.load) == (tmp_path / "base", tmp_path / "tokenizer")
+    paths = [recipe.corpus.sources[0].path, *recipe.corpus.decontaminate.against]
+    paths += [recipe.posttrain[0].data[0].path, recipe.evaluate.tasks[0].path]
+    assert paths == [f"{tmp_path}/{name}.jsonl" for name in "abcd"]

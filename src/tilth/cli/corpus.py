@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from tilth.base.errors import UserError
-from tilth.cli.options import JsonOption
+from tilth.cli.options import JsonOption, path
 
 
 def register(app: typer.Typer) -> None:
@@ -33,8 +33,12 @@ def corpus(
         typer.Argument(metavar="INPUT...", help="Files, globs or folders; none where --config lists sources."),
     ] = None,
     *,
-    out: Annotated[Path, typer.Option(help="Where the corpus goes; run again to go on or to change a setting.")],
-    config: Annotated[Path | None, typer.Option(help="A recipe's `corpus:` section as a YAML file.")] = None,
+    out: Annotated[
+        Path, typer.Option(parser=path, help="Where the corpus goes; run again to go on or to change a setting.")
+    ],
+    config: Annotated[
+        Path | None, typer.Option(parser=path, help="A recipe's `corpus:` section as a YAML file.")
+    ] = None,
     domain: Annotated[
         str,
         typer.Option(help="Domain of documents that name none: a name, {stem} or {field:NAME}.", callback=_template),

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import typer
 
 from tilth.base.errors import UserError
-from tilth.cli.options import JsonOption
+from tilth.cli.options import JsonOption, path
 
 
 def register(app: typer.Typer) -> None:
@@ -18,9 +18,15 @@ def register(app: typer.Typer) -> None:
 
 
 def evaluate(
-    model: Annotated[Path, typer.Argument(metavar="MODEL", help="An exported folder, such as runs/NAME/model.")],
-    tasks: Annotated[Path, typer.Option(help="JSON Lines: question, answers; family, language, match, shots.")],
-    against: Annotated[list[Path] | None, typer.Option(help="Another exported folder to compare with.")] = None,
+    model: Annotated[
+        Path, typer.Argument(metavar="MODEL", parser=path, help="An exported folder, such as runs/NAME/model.")
+    ],
+    tasks: Annotated[
+        Path, typer.Option(parser=path, help="JSON Lines: question, answers; family, language, match, shots.")
+    ],
+    against: Annotated[
+        list[Path] | None, typer.Option(parser=path, help="Another exported folder to compare with.")
+    ] = None,
     form: Annotated[
         Literal["chat", "native", "few-shot"] | None,
         typer.Option(help="How questions are put; default: chat where the model has a template, else native."),

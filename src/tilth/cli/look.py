@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from tilth.base.errors import UserError
-from tilth.cli.options import JsonOption
+from tilth.cli.options import JsonOption, path
 
 
 def register(app: typer.Typer) -> None:
@@ -18,14 +18,16 @@ def register(app: typer.Typer) -> None:
 
 
 def look(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A corpus, or the folder of a run or of tilth corpus.")],
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", parser=path, help="A corpus, or the folder of a run or of tilth corpus.")
+    ],
     sample: Annotated[
         int | None, typer.Option(min=1, help="Show N documents at random, the same ones each time.")
     ] = None,
     grep: Annotated[str | None, typer.Option(help="Show where a regular expression matches.")] = None,
     rejected: Annotated[str | None, typer.Option(help="Show documents that RULE rejected ('all': any rule).")] = None,
     document: Annotated[str | None, typer.Option(help="Tell what became of the document with this id.")] = None,
-    diff: Annotated[Path | None, typer.Option(help="Compare with another corpus.")] = None,
+    diff: Annotated[Path | None, typer.Option(parser=path, help="Compare with another corpus.")] = None,
     part: Annotated[
         str | None, typer.Option(help="For --sample and --grep: documents (the default), holdout or rejected.")
     ] = None,

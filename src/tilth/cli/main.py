@@ -5,10 +5,11 @@ from __future__ import annotations
 import errno
 import os
 import sys
-from typing import cast
+from typing import Annotated, cast
 
 import typer
 
+import tilth
 from tilth.base.errors import UserError
 from tilth.cli import chat, corpus, doctor, evaluate, look, mask, plan, run, serve, tokens
 
@@ -41,6 +42,20 @@ evaluate.register(app)
 chat.register(app)
 serve.register(app)
 doctor.register(app)
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        print(f"tilth {tilth.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", is_eager=True, callback=_print_version)
+    ] = False,
+) -> None: ...
 
 
 def main(arguments: list[str] | None = None) -> None:

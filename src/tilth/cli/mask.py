@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from tilth.cli.options import JsonOption
+from tilth.cli.options import JsonOption, path
 
 
 def register(app: typer.Typer) -> None:
@@ -20,7 +20,7 @@ def register(app: typer.Typer) -> None:
 
 def show_mask(
     data: Annotated[str, typer.Argument(help="A file, folder or glob of conversations or preferences.")],
-    tokenizer: Annotated[Path, typer.Option("--tokenizer", help="A folder with tokenizer.json.")],
+    tokenizer: Annotated[Path, typer.Option("--tokenizer", parser=path, help="A folder with tokenizer.json.")],
     template: Annotated[str | None, typer.Option(help="tilth, chatml, llama3 or colossal.")] = None,
     length: Annotated[int, typer.Option(min=2, help="Tokens of a training sequence.")] = 1024,
     pairs: Annotated[bool, typer.Option("--pairs", help="The records are preferences: show both answers.")] = False,

@@ -7,7 +7,13 @@ from typing import Annotated
 
 import typer
 
-RecipeArgument = Annotated[Path, typer.Argument(metavar="RECIPE", help="A recipe (YAML).")]
+
+def path(text: str) -> Path:
+    """The path that an argument or option names: shells leave the `~` of `--out=~/corpus` and of quoted text alone."""
+    return Path(text).expanduser()
+
+
+RecipeArgument = Annotated[Path, typer.Argument(metavar="RECIPE", parser=path, help="A recipe (YAML).")]
 Assignments = Annotated[
     list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Settings in place of the recipe's.")
 ]

@@ -8,9 +8,9 @@ from typing import Annotated
 
 import typer
 
-from tilth.cli.options import Assignments, JsonOption, RecipeArgument
+from tilth.cli.options import Assignments, JsonOption, RecipeArgument, path
 
-RunsOption = Annotated[Path, typer.Option("--runs", help="Where run folders lie.")]
+RunsOption = Annotated[Path, typer.Option("--runs", parser=path, help="Where run folders lie.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -45,7 +45,9 @@ def run(
 
 
 def report(
-    folder: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, for example runs/quickstart.")],
+    folder: Annotated[
+        Path, typer.Argument(metavar="RUN", parser=path, help="A run folder, for example runs/quickstart.")
+    ],
     as_json: JsonOption = False,
 ) -> None:
     """Write a run's report again, as one HTML page that opens offline.

@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tilth.base.errors import UserError
-from tilth.cli.options import JsonOption
+from tilth.cli.options import JsonOption, path
 
 if TYPE_CHECKING:
     from tilth.tokens.tokenizer import Tokenizer
 
-TokenizerArgument = Annotated[Path, typer.Argument(metavar="TOKENIZER", help="A folder with tokenizer.json.")]
+TokenizerArgument = Annotated[
+    Path, typer.Argument(metavar="TOKENIZER", parser=path, help="A folder with tokenizer.json.")
+]
 
 
 def register(app: typer.Typer) -> None:

@@ -26,7 +26,7 @@ def run_corpus(
     again.
     """
     settings = _settings(config)
-    sources = [SourceSettings(path=os.path.abspath(path), default_domain=domain) for path in inputs]
+    sources = [SourceSettings(path=os.path.abspath(os.path.expanduser(path)), default_domain=domain) for path in inputs]
     recipe = Recipe(name="corpus", corpus=settings.model_copy(update={"sources": [*settings.sources, *sources]}))
     base = (config.resolve() if config else out.resolve()).parent
     _check_out(inputs, out)

@@ -116,9 +116,9 @@ def _absolute(recipe: Recipe, folder: Path) -> Recipe:
     tasks = [t.model_copy(update={"path": _anchored(t.path, folder)}) if t.path else t for t in recipe.evaluate.tasks]
     updates["evaluate"] = recipe.evaluate.model_copy(update={"tasks": tuple(tasks)})
     if recipe.base is not None:
-        updates["base"] = _existing(folder / recipe.base, "base")
+        updates["base"] = _existing(folder / recipe.base.expanduser(), "base")
     if recipe.tokenizer.load is not None:
-        load = _existing(folder / recipe.tokenizer.load, "tokenizer.load")
+        load = _existing(folder / recipe.tokenizer.load.expanduser(), "tokenizer.load")
         updates["tokenizer"] = recipe.tokenizer.model_copy(update={"load": load})
     return recipe.model_copy(update=updates)
 
@@ -130,8 +130,8 @@ def _anchored_data(step: Any, folder: Path) -> Any:
 
 
 def _anchored(path: str, folder: Path) -> str:
-    """A path or glob seen from `folder`; `{python}` and `~` stand for absolute paths already."""
-    return path if path.startswith(("{python}", "~")) else os.path.normpath(folder / path)
+    """A path or glob seen from `folder`; `{python}` stands for an absolute path, and so does `~`."""
+    return path if path.startswith("{python}") else os.path.normpath(folder / os.path.expanduser(path))
 
 
 def _existing(path: Path, field: str) -> Path:
