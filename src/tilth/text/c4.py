@@ -98,67 +98,83 @@ def count_sentences(flags: Any, first: int, last: int) -> int:
 
 
 @helper
-def measure_c4(
-    text: Any,
-    start: int,
-    stop: int,
-    classes: Any,
-    table: Any,
-    run: Any,
-    tokens: Any,
-    count: int,
-    copy: Any,
-    spare: Any,
-    out: Any,
-) -> None:
+def _read_line(data: Any, start: int, stop: int, classes: Any) -> Any:
+    """The next line's place, and its own span without white space at its ends (-1 where it is blank).
+
+    Also whether it has enough words and none too long; whether it holds a square bracket, and a curly one.
+    """
+    at, first, last = start, -1, start
+    words, longest, length, cited, bracket = 0, 0, 0, False, False
+    while at < stop:
+        code, size = decode(data, at, stop)
+        kind = classes[code] if code < _SIZE else np.uint16(0)
+        at += size
+        if kind & _SPACE:
+            length = 0
+            if kind & _BREAK:
+                break
+        else:
+            first = at - size if first < 0 else first
+            last = at
+            words += length == 0
+            length += 1
+            longest = max(longest, length)
+            cited = cited or code == 91
+            bracket = bracket or code == 123
+    return at, first, last, words >= _LEAST_WORDS and longest <= _LONGEST_WORD, cited, bracket
+
+
+@helper
+def _without_citations(data: Any, first: int, last: int, classes: Any, clean: Any) -> int:
+    """Copy the line without its citation marks to `clean`; returns its new length."""
+    at, end = first, 0
+    while at < last:
+        skip = _citation(data, at, last, classes)
+        if skip:
+            at += skip
+        else:
+            clean[end] = data[at]
+            end += 1
+            at += 1
+    return end
+
+
+@helper
+def _well_ended(line: Any, begin: int, end: int) -> bool:
+    """Whether the line ends in a terminal mark, or a quotation mark, and not in an ellipsis."""
+    mark = line[end - 1] if end > begin else np.uint8(0)
+    if not (mark == 46 or mark == 63 or mark == 33 or mark == 34 or mark == 39):
+        return False
+    return not (end - begin >= 3 and mark == 46 and line[end - 2] == 46 and line[end - 3] == 46)
+
+
+@helper
+def _first_token(starts: Any, token: int, count: int, place: int) -> int:
+    """The first token from `token` on that starts at `place` or behind it."""
+    while token < count and starts[token] < place:
+        token += 1
+    return token
+
+
+@helper
+def measure_c4(text: Any, start: int, stop: int, cutting: Any, document: Any, spare: Any, out: Any) -> None:
     """out: lines with `lorem ipsum`, lines with a curly bracket, sentences in the lines kept.
 
-    `tokens` are the document's, `count` of them; a line with citation marks is copied without them to the text `copy`
-    and cut again into `spare`.
+    `cutting` is what words are cut with (classes, table, run), `document` the document's tokens and how many they are;
+    a line with citation marks is copied without them to a text and cut again into the tokens of `spare`.
     """
-    data, clean = text[0], copy[0]
-    _, starts, _, flags = tokens
+    data, (classes, table, run), (tokens, count), (copy, spare_tokens) = text[0], cutting, document, spare
+    starts, flags = tokens[1], tokens[3]
     lorem, curly, sentences = 0, 0, 0
     at, token = start, 0
     while at < stop:
-        first, last = -1, at  # the line without white space at its ends
-        words, longest, length, cited, bracket = 0, 0, 0, False, False
-        while at < stop:
-            code, size = decode(data, at, stop)
-            kind = classes[code] if code < _SIZE else np.uint16(0)
-            if kind & _SPACE:
-                length = 0
-                if kind & _BREAK:
-                    at += size
-                    break
-            else:
-                first = at if first < 0 else first
-                last = at + size
-                words += length == 0
-                length += 1
-                longest = max(longest, length)
-                cited = cited or code == 91
-                bracket = bracket or code == 123
-            at += size
-        if first < 0 or words < _LEAST_WORDS or longest > _LONGEST_WORD:
+        at, first, last, usable, cited, bracket = _read_line(data, at, stop, classes)
+        if first < 0 or not usable:
             continue
         line, begin, end = data, first, last
         if cited:
-            begin, end, i = 0, 0, first
-            while i < last:
-                skip = _citation(data, i, last, classes)
-                if skip:
-                    i += skip
-                else:
-                    clean[end] = data[i]
-                    end += 1
-                    i += 1
-            cited = end < last - first
-            line = clean
-        mark = line[end - 1] if end > begin else np.uint8(0)
-        if not (mark == 46 or mark == 63 or mark == 33 or mark == 34 or mark == 39):
-            continue
-        if end - begin >= 3 and mark == 46 and line[end - 2] == 46 and line[end - 3] == 46:
+            line, begin, end = copy[0], 0, _without_citations(data, first, last, classes, copy[0])
+        if not _well_ended(line, begin, end):
             continue
         found = _find_phrases(line, begin, end)
         lorem += found & 1
@@ -166,14 +182,11 @@ def measure_c4(
             curly += bracket
         if found:
             continue
-        if cited:
-            size = split_words(copy, 0, end, classes, table, run, spare)
-            sentences += count_sentences(spare[3], 0, size)
+        if cited and end < last - first:
+            size = split_words(copy, 0, end, classes, table, run, spare_tokens)
+            sentences += count_sentences(spare_tokens[3], 0, size)
         else:
-            while token < count and starts[token] < first:
-                token += 1
-            begin_token = token
-            while token < count and starts[token] < last:
-                token += 1
-            sentences += count_sentences(flags, begin_token, token)
+            begin = _first_token(starts, token, count, first)
+            token = _first_token(starts, begin, count, last)
+            sentences += count_sentences(flags, begin, token)
     out[0], out[1], out[2] = lorem, curly, sentences

@@ -52,27 +52,45 @@ _SIZE = np.int64(SIZE)
 
 
 @helper
+def _count_letter(code: int, kind: Any, counts: Any) -> Any:
+    """`counts` of letters, Han, Latin, traditional and simplified characters, with this letter."""
+    letters, han, latin, traditional, simplified = counts
+    if code < 0x250:
+        return letters + 1, han, latin + 1, traditional, simplified
+    if not kind & _HAN:
+        return letters + 1, han, latin, traditional, simplified
+    old, new = kind & _TRADITIONAL != 0, kind & _SIMPLIFIED != 0
+    return letters + 1, han + 1, latin, traditional + old, simplified + new
+
+
+@helper
+def _count_punctuation(code: int, kind: Any, counts: Any) -> Any:
+    """`counts` of punctuation, of wide marks, lenticular brackets, hashes, ellipses (…) and {, with this mark."""
+    punctuation, wide, brackets, hashes, ellipses, curly = counts
+    wide += kind & _WIDE != 0
+    brackets += code == 0x3010 or code == 0x3011
+    return punctuation + 1, wide, brackets, hashes + (code == 35), ellipses + (code == 0x2026), curly + (code == 123)
+
+
+@helper
+def _ends_sentence(code: int, kind: Any, data: Any, at: int, stop: int, classes: Any) -> bool:
+    """Whether the mark in front of `at` ends a sentence: a full stop does only before white space, or at the end."""
+    if code == 46 and at < stop:
+        following, _ = decode(data, at, stop)
+        return following < _SIZE and classes[following] & _SPACE != 0
+    return code == 0xFF1B or kind & _TERMINAL != 0
+
+
+@helper
 def count_characters(data: Any, start: int, stop: int, classes: Any, out: Any) -> None:
     """Fill `out` with the counts named in COUNTS.
 
     A sentence is a stretch with a letter or digit in it, up to a terminal mark of any script, a Chinese semicolon or a
     line break; a full stop ends it only before white space or at the end. Ellipses are … and every three dots on end.
     """
-    characters, spaces, newlines, letters, han, latin, digits, marks, symbols, punctuation = (
-        0,
-        0,
-        0,
-        0,
-        0,
-        0,
-        0,
-        0,
-        0,
-        0,
-    )
-    wide, traditional, simplified, brackets, hashes, ellipses, curly, sentences = 0, 0, 0, 0, 0, 0, 0, 0
-    dots = 0
-    filled = False
+    characters, spaces, newlines, digits, marks, symbols, sentences = 0, 0, 0, 0, 0, 0, 0
+    letters, punctuation = (0, 0, 0, 0, 0), (0, 0, 0, 0, 0, 0)
+    dots, dotted, filled = 0, 0, False
     at = start
     while at < stop:
         code, length = decode(data, at, stop)
@@ -81,14 +99,8 @@ def count_characters(data: Any, start: int, stop: int, classes: Any, out: Any) -
         characters += 1
         ends = False
         if kind & _ALPHABETIC:
-            letters += 1
+            letters = _count_letter(code, kind, letters)
             filled = True
-            if code < 0x250:
-                latin += 1
-            elif kind & _HAN:
-                han += 1
-                traditional += kind & _TRADITIONAL != 0
-                simplified += kind & _SIMPLIFIED != 0
         elif kind & _SPACE:
             spaces += 1
             newlines += code == 10
@@ -101,27 +113,14 @@ def count_characters(data: Any, start: int, stop: int, classes: Any, out: Any) -
         elif kind & _SYMBOL:
             symbols += 1
         elif code >= 32 and (code < 127 or code >= 160) and code < _SIZE:
-            punctuation += 1
-            wide += kind & _WIDE != 0
-            hashes += code == 35
-            curly += code == 123
-            brackets += code == 0x3010 or code == 0x3011
-            ellipses += code == 0x2026
-            ends = code == 0xFF1B or (kind & _TERMINAL != 0)
-            if code == 46:
-                dots += 1
-                if dots == 3:
-                    ellipses += 1
-                    dots = 0
-                if at < stop:
-                    following, _ = decode(data, at, stop)
-                    ends = following < _SIZE and classes[following] & _SPACE != 0
-        if code != 46:
-            dots = 0
+            punctuation = _count_punctuation(code, kind, punctuation)
+            ends = _ends_sentence(code, kind, data, at, stop, classes)
+        dots = dots + 1 if code == 46 else 0
+        dotted += dots > 0 and dots % 3 == 0
         if ends and filled:
             sentences += 1
             filled = False
-    sentences += filled
-    out[0], out[1], out[2], out[3], out[4], out[5] = characters, spaces, newlines, letters, han, latin
-    out[6], out[7], out[8], out[9], out[10], out[11] = digits, marks, symbols, punctuation, wide, traditional
-    out[12], out[13], out[14], out[15], out[16], out[17] = simplified, brackets, hashes, ellipses, curly, sentences
+    out[0], out[1], out[2], out[3], out[4], out[5] = characters, spaces, newlines, letters[0], letters[1], letters[2]
+    out[6], out[7], out[8], out[9], out[10] = digits, marks, symbols, punctuation[0], punctuation[1]
+    out[11], out[12], out[13], out[14] = letters[3], letters[4], punctuation[2], punctuation[3]
+    out[15], out[16], out[17] = punctuation[4] + dotted, punctuation[5], sentences + filled

@@ -9,7 +9,7 @@ import numpy as np
 
 from tilth.text.buffers import strings
 from tilth.text.hashing import hash_bytes
-from tilth.text.jit import BYTES, OFFSETS, READ_U32, READ_U64, WRITE_I64_2D, int64, jit, pointer, void
+from tilth.text.jit import BYTES, OFFSETS, READ_U32, READ_U64, WRITE_I64_2D, helper, int64, jit, pointer, void
 from tilth.text.words import look_up
 
 if TYPE_CHECKING:
@@ -46,6 +46,8 @@ _FUNCTION_WORDS = (
     "into than them can only other"
 )
 _KEYWORD, _FUNCTION = 1, 2
+_LONGEST = 10
+"""Bytes of the longest of them."""
 
 
 @functools.cache
@@ -69,97 +71,111 @@ def sign_words() -> tuple[np.ndarray, np.ndarray]:
     return keys, entries
 
 
+@helper
+def _is_letter(byte: int) -> bool:
+    return 65 <= byte <= 90 or 97 <= byte <= 122 or byte == 95
+
+
+@helper
+def _read_word(data: Any, begin: int, stop: int) -> Any:
+    """Where the run of letters, digits and underscores from `begin` on ends; whether it is snake_case or camelCase."""
+    at, compound = begin, False
+    while at < stop:
+        byte = int64(data[at])
+        if 65 <= byte <= 90:
+            compound = compound or (at > begin and 97 <= data[at - 1] <= 122)
+        elif byte == 95:
+            compound = compound or at > begin
+        elif not (97 <= byte <= 122 or 48 <= byte <= 57):
+            break
+        at += 1
+    return at, compound
+
+
+@helper
+def _behind_word(data: Any, at: int, stop: int) -> Any:
+    """Whether a word that ends at `at` is called, and whether a member of it is named."""
+    if at >= stop:
+        return False, False
+    byte = int64(data[at])
+    return byte == 40, byte == 46 and at + 1 < stop and _is_letter(int64(data[at + 1]))
+
+
+@helper
+def _operators(byte: int, following: int, before: int) -> int:
+    """How many operators of two characters begin with `byte`."""
+    if byte == 61:
+        return following == 61 or following == 62 or (following == 32 and before == 32)
+    if byte == 33:
+        return following == 61
+    if byte == 43 or byte == 58:
+        return following == 61 or following == byte
+    if byte == 45:
+        return int(following == 61) + int(following == 62)
+    if byte == 38 or byte == 124:
+        return byte == following
+    if byte == 47:
+        return (following == 47 and before != 58) or following == 42
+    return byte == 42 and following == 47
+
+
+@helper
+def _ends_statement(byte: int) -> bool:
+    return byte == 59 or byte == 123 or byte == 125 or byte == 40 or byte == 91 or byte == 44 or byte == 58
+
+
+@helper
+def _line_signs(text: Any, start: int, stop: int, table: Any, out: Any) -> int:
+    """Add the counts of the line from `start` on to `out`, in the order of SIGNS; returns where the next one starts."""
+    data = text[0]
+    indented, keyword, words, function_words, calls, members, compounds = False, False, 0, 0, 0, 0, 0
+    operators, commands, wide, ink = 0, 0, 0, 0
+    before, last = 10, 10  # the byte before; the last one that is not a space
+    at = start
+    while at < stop and data[at] != 10:
+        byte = int64(data[at])
+        if byte == 32 or byte == 9 or byte == 13:
+            before = 32
+            at += 1
+            continue
+        if not ink:
+            indented = at - start >= 2 or data[start] == 9
+        if _is_letter(byte) or 48 <= byte <= 57:
+            begin = at
+            at, compound = _read_word(data, begin, stop)
+            kind = look_up(table, hash_bytes(text, begin, at)) if at - begin <= _LONGEST else 0
+            keyword = keyword or (words == 0 and kind & _KEYWORD != 0)
+            function_words += kind & _FUNCTION != 0
+            called, member = _behind_word(data, at, stop)
+            words, calls, members, compounds = words + 1, calls + called, members + member, compounds + compound
+            commands += before == 92
+            ink += at - begin
+            last = int64(data[at - 1])
+        else:
+            wide += byte >= 0x80
+            if at + 1 < stop:
+                operators += _operators(byte, int64(data[at + 1]), before)
+            ink += 1
+            last = byte
+            at += 1
+        before = last
+    prose = words >= 8 and function_words > 0
+    counts = (int(ink > 0), int(_ends_statement(last)), int(indented), int(keyword), int(prose), words, function_words,
+              calls, members, compounds, operators, commands, wide, ink)  # fmt: skip
+    for i in range(len(counts)):
+        out[i] += counts[i]
+    return at + 1
+
+
 @jit(void(BYTES, OFFSETS, int64, READ_U64, READ_U32, WRITE_I64_2D))
 def _code_signs(buffer: Any, offsets: Any, longest: int, keys: Any, entries: Any, out: Any) -> None:
     data = pointer(buffer)
     text, table = (data, len(buffer)), (pointer(keys), pointer(entries), len(keys))
     for row in range(len(out)):
-        start = offsets[row]
-        stop = min(offsets[row + 1], start + longest)
-        lines, ended, indented, keyword_lines, prose_lines, words, function_words = 0, 0, 0, 0, 0, 0, 0
-        calls, members, compounds, operators, commands, wide, ink = 0, 0, 0, 0, 0, 0, 0
-        line_start, line_words, line_function, line_ink = start, 0, 0, 0
-        before, last = 10, 10  # the byte before; the last byte of the line that is not a space
-        at = start
+        at = offsets[row]
+        stop = min(offsets[row + 1], at + longest)
         while at < stop:
-            byte = int64(data[at])
-            if byte == 10:
-                lines += line_ink > 0
-                ended += (
-                    last == 59 or last == 123 or last == 125 or last == 40 or last == 91 or last == 44 or last == 58
-                )
-                prose_lines += line_words >= 8 and line_function > 0
-                line_start, line_words, line_function, line_ink, last = at + 1, 0, 0, 0, 10
-                before = 10
-                at += 1
-                continue
-            if byte == 32 or byte == 9 or byte == 13:
-                before = 32
-                at += 1
-                continue
-            if not line_ink:
-                indented += at - line_start >= 2 or before == 9 or data[line_start] == 9
-            line_ink += 1
-            ink += 1
-            letter = 65 <= byte <= 90 or 97 <= byte <= 122 or byte == 95
-            if letter or 48 <= byte <= 57:
-                begin, under, camel = at, 0, 0
-                while at < stop:
-                    byte = int64(data[at])
-                    if 97 <= byte <= 122 or 48 <= byte <= 57:
-                        pass
-                    elif 65 <= byte <= 90:
-                        camel += at > begin and 97 <= data[at - 1] <= 122
-                    elif byte == 95:
-                        under += at > begin
-                    else:
-                        break
-                    at += 1
-                ink += at - begin - 1
-                words += 1
-                entry = 0
-                if at - begin <= 10:
-                    entry = look_up(table, hash_bytes(text, begin, at))
-                first_word = line_words == 0
-                keyword_lines += first_word and (entry & _KEYWORD) != 0
-                line_function += (entry & _FUNCTION) != 0
-                function_words += (entry & _FUNCTION) != 0
-                line_words += 1
-                compounds += under > 0 or camel > 0
-                commands += before == 92
-                last = int64(data[at - 1])
-                before = last
-                if at < stop:
-                    byte = int64(data[at])
-                    calls += byte == 40
-                    if byte == 46 and at + 1 < stop:
-                        byte = int64(data[at + 1])
-                        members += 65 <= byte <= 90 or 97 <= byte <= 122 or byte == 95
-                continue
-            wide += byte >= 0x80
-            if at + 1 < stop:
-                following = np.int64(data[at + 1])
-                if byte == 61:
-                    operators += following == 61 or following == 62 or (following == 32 and before == 32)
-                elif byte == 33 or byte == 43 or byte == 58 or byte == 45:
-                    operators += following == 61 or (byte == following and byte != 33 and byte != 45)
-                    operators += byte == 45 and following == 62
-                elif byte == 38 or byte == 124:
-                    operators += byte == following
-                elif byte == 47:
-                    operators += (following == 47 and before != 58) or following == 42
-                elif byte == 42:
-                    operators += following == 47
-            last = byte
-            before = byte
-            at += 1
-        lines += line_ink > 0
-        ended += last == 59 or last == 123 or last == 125 or last == 40 or last == 91 or last == 44 or last == 58
-        prose_lines += line_words >= 8 and line_function > 0
-        result = out[row]
-        result[0], result[1], result[2], result[3], result[4] = lines, ended, indented, keyword_lines, prose_lines
-        result[5], result[6], result[7], result[8], result[9] = words, function_words, calls, members, compounds
-        result[10], result[11], result[12], result[13] = operators, commands, wide, ink
+            at = _line_signs(text, at, stop, table, out[row])
 
 
 def code_signs(texts: pa.LargeStringArray, longest: int = 20_000) -> dict[str, np.ndarray]:

@@ -115,7 +115,7 @@ def _measure(
         measure_gopher_lines(data, start, stop, classes, result[_AT_GOPHER:])
         measure_lines(text, start, stop, classes, newlines, lines_table, result[_AT_LINES:])
         measure_paragraphs(text, start, stop, classes, newlines, lines_table, result[_AT_PARAGRAPHS:])
-        measure_c4(text, start, stop, classes, table, run, tokens, count, copy, spare, result[_AT_C4:])
+        measure_c4(text, start, stop, (classes, table, run), (tokens, count), (copy, spare), result[_AT_C4:])
 
 
 def _raw(buffers: Strings) -> dict[str, np.ndarray]:

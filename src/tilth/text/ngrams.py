@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numba import types
 
 from tilth.text import unicode
 from tilth.text.buffers import strings
@@ -14,6 +15,7 @@ from tilth.text.jit import (
     BYTES,
     OFFSETS,
     READ_I64,
+    READ_I64_2D,
     READ_U8,
     READ_U16,
     READ_U32,
@@ -21,9 +23,11 @@ from tilth.text.jit import (
     WRITE_I64,
     WRITE_I64_2D,
     WRITE_U64,
+    helper,
     int64,
     jit,
     pointer,
+    pointers,
     void,
 )
 from tilth.text.units import decode, split_units
@@ -35,7 +39,12 @@ _PRIME, _ZERO, _ONE = np.uint64(0x9E3779B97F4A7C15), np.uint64(0), np.uint64(1)
 _LONG_HEAD = 8
 _THREE, _SEVEN = np.uint64(3), np.uint64(7)
 _UNIT, _SIZE = np.uint16(unicode.UNIT), np.int64(unicode.SIZE)
-_UNITS = (READ_U16, READ_U32, WRITE_U64, WRITE_I64, WRITE_I64)
+_TABLES = types.Tuple((READ_U16, READ_U32))
+"""The classes and the lower-case letters that units are cut by."""
+_UNITS = types.Tuple((WRITE_U64, WRITE_I64, WRITE_I64))
+"""Space for the units of one text: hashes, first bytes, ends."""
+_INDEX = types.Tuple((READ_U64, READ_U8, READ_U64, READ_I64, READ_I64))
+"""What is looked for: powers of the hash's base, bitmaps of heads, slots of keys and their ids, sizes of n-grams."""
 
 
 @dataclass(frozen=True)
@@ -57,25 +66,15 @@ class Hits:
         return len(self.row)
 
 
-@jit(void(BYTES, OFFSETS, *_UNITS, int64, int64, WRITE_I64, WRITE_I64))
+@jit(void(BYTES, OFFSETS, _TABLES, _UNITS, int64, int64, WRITE_I64_2D))
 def _item_lengths(
-    buffer: Any,
-    offsets: Any,
-    classes: Any,
-    lower: Any,
-    units: Any,
-    starts: Any,
-    stops: Any,
-    words: int,
-    characters: int,
-    lengths: Any,
-    grams: Any,
+    buffer: Any, offsets: Any, table_arrays: Any, unit_arrays: Any, words: int, characters: int, out: Any
 ) -> None:
     """For every item: n, and how many n-grams it has; both 0 where it is too short to test."""
-    data, tables = pointer(buffer), (pointer(classes), pointer(lower))
-    spans = (pointer(units), pointer(starts), pointer(stops))
-    for item in range(len(lengths)):
-        count = split_units(data, offsets[item], offsets[item + 1], tables, spans)
+    data, tables, units = pointer(buffer), pointers(table_arrays), pointers(unit_arrays)
+    classes, starts, stops = tables[0], units[1], units[2]
+    for item in range(len(out)):
+        count = split_units(data, offsets[item], offsets[item + 1], tables, units)
         alone = 0
         for i in range(count):
             code, _ = decode(data, starts[i], stops[i])
@@ -85,95 +84,96 @@ def _item_lengths(
         n = min(longest, count)
         if 2 * n < longest or n == 0:
             n = 0
-        lengths[item] = n
-        grams[item] = count - n + 1 if n else 0
+        out[item, 0], out[item, 1] = n, count - n + 1 if n else 0
 
 
-@jit(void(BYTES, OFFSETS, *_UNITS, READ_I64, READ_I64, WRITE_U64, WRITE_U64))
+@jit(void(BYTES, OFFSETS, _TABLES, _UNITS, READ_I64, READ_I64, WRITE_U64, WRITE_U64))
 def _item_grams(
     buffer: Any,
     offsets: Any,
-    classes: Any,
-    lower: Any,
-    units: Any,
-    starts: Any,
-    stops: Any,
+    table_arrays: Any,
+    unit_arrays: Any,
     lengths: Any,
     head_of: Any,
     keys: Any,
     heads: Any,
 ) -> None:
     """Hash the n-grams of every item, item after item: whole (keys) and their first `head_of[n]` units (heads)."""
-    data, tables = pointer(buffer), (pointer(classes), pointer(lower))
-    spans = (pointer(units), pointer(starts), pointer(stops))
+    data, tables, units = pointer(buffer), pointers(table_arrays), pointers(unit_arrays)
+    hashes = units[0]
     total = 0
     for item in range(len(lengths)):
         n = lengths[item]
         if not n:
             continue
-        count = split_units(data, offsets[item], offsets[item + 1], tables, spans)
+        count = split_units(data, offsets[item], offsets[item + 1], tables, units)
         for first in range(count - n + 1):
             value = _ZERO
             for i in range(first, first + n):
-                value = value * _PRIME + units[i]
+                value = value * _PRIME + hashes[i]
                 if i == first + head_of[n] - 1:
                     heads[total] = mix(value)
             keys[total] = mix(value + np.uint64(n))
             total += 1
 
 
-_FILTERS = (READ_U8, READ_I64)
-_TABLE = (READ_U64, READ_I64, READ_I64)
+@helper
+def _slot(keys: Any, key: Any, last: Any) -> Any:
+    """Where `key` stands in the table whose last slot is `last`, or the free slot where it would."""
+    slot = np.int64(key & last)
+    while keys[slot] != _ZERO and keys[slot] != key:
+        slot = np.int64(np.uint64(slot + 1) & last)
+    return slot
 
 
-@jit(int64(BYTES, OFFSETS, *_UNITS, WRITE_U64, READ_U64, *_FILTERS, *_TABLE, WRITE_I64_2D))
+@helper
+def _match(place: Any, sums: Any, units: Any, index: Any, last_slot: Any, sizes: Any, out: Any, found: int) -> int:
+    """Write the matches of these sizes at `place` (row, unit, units of the row); returns how many there are now."""
+    row, first, count = place
+    _, starts, stops = units
+    powers, _, keys, ids, lengths = index
+    for k in range(sizes[0], sizes[1]):
+        n = lengths[k]
+        if first + n > count:
+            break
+        key = mix(sums[first + n] - sums[first] * powers[n] + np.uint64(n))
+        slot = _slot(keys, key, last_slot)
+        if keys[slot] == key:
+            if found < len(out):
+                out[found, 0], out[found, 1] = row, ids[slot]
+                out[found, 2], out[found, 3] = starts[first], stops[first + n - 1]
+            found += 1
+    return found
+
+
+@jit(int64(BYTES, OFFSETS, _TABLES, _UNITS, WRITE_U64, _INDEX, READ_I64_2D, WRITE_I64_2D))
 def _probe(
     buffer: Any,
     offsets: Any,
-    classes: Any,
-    lower: Any,
-    units: Any,
-    starts: Any,
-    stops: Any,
-    sums: Any,
-    powers: Any,
-    seen: Any,
+    table_arrays: Any,
+    unit_arrays: Any,
+    sum_array: Any,
+    index_arrays: Any,
     filters: Any,
-    keys: Any,
-    ids: Any,
-    sizes: Any,
     out: Any,
 ) -> int:
     """Write (row, gram, first byte, last byte + 1) of every match; returns how many there are, beyond len(out) too."""
-    data, tables = pointer(buffer), (pointer(classes), pointer(lower))
-    spans = (pointer(units), pointer(starts), pointer(stops))
+    data, tables, units = pointer(buffer), pointers(table_arrays), pointers(unit_arrays)
+    sums, index, last_slot = pointer(sum_array), pointers(index_arrays), np.uint64(len(index_arrays[2]) - 1)
+    hashes, powers, seen = units[0], index[0], index[1]
     found = 0
-    last_slot = np.uint64(len(keys) - 1)
     for row in range(len(offsets) - 1):
-        start, stop = offsets[row], offsets[row + 1]
-        count = split_units(data, start, stop, tables, spans)
+        count = split_units(data, offsets[row], offsets[row + 1], tables, units)
         sums[0] = _ZERO
         for i in range(count):
-            sums[i + 1] = sums[i] * _PRIME + units[i]
-        for f in range(len(filters) // 5):
-            head, base, last_bit = filters[5 * f], filters[5 * f + 1], np.uint64(filters[5 * f + 2])
+            sums[i + 1] = sums[i] * _PRIME + hashes[i]
+        for f in range(len(filters)):
+            head, base, last_bit = filters[f, 0], filters[f, 1], np.uint64(filters[f, 2])
+            sizes = filters[f, 3], filters[f, 4]
             for i in range(count - head + 1):
                 bit = mix(sums[i + head] - sums[i] * powers[head]) & last_bit
-                if not (seen[base + np.int64(bit >> _THREE)] >> np.int64(bit & _SEVEN)) & 1:
-                    continue
-                for k in range(filters[5 * f + 3], filters[5 * f + 4]):
-                    n = sizes[k]
-                    if i + n > count:
-                        break
-                    key = mix(sums[i + n] - sums[i] * powers[n] + np.uint64(n))
-                    slot = np.int64(key & last_slot)
-                    while keys[slot] != _ZERO and keys[slot] != key:
-                        slot = np.int64(np.uint64(slot + 1) & last_slot)
-                    if keys[slot] == key:
-                        if found < len(out):
-                            out[found, 0], out[found, 1] = row, ids[slot]
-                            out[found, 2], out[found, 3] = starts[i], stops[i + n - 1]
-                        found += 1
+                if (seen[base + np.int64(bit >> _THREE)] >> np.int64(bit & _SEVEN)) & 1:
+                    found = _match((row, i, count), sums, units, index, last_slot, sizes, out, found)
     return found
 
 
@@ -194,12 +194,13 @@ class Ngrams:
         unique, self._first = np.unique(pairs[:, 0], return_index=True)
         self._owner_counts = np.diff(np.append(self._first, len(pairs)))
         self._distinct = np.bincount(self._owners, minlength=len(lengths))
-        self._sizes = np.unique(lengths[lengths > 0])
-        self._powers = np.array([pow(int(_PRIME), n, 2**64) for n in range(int(lengths.max(initial=0)) + 1)], np.uint64)
+        sizes = np.unique(lengths[lengths > 0])
+        powers = np.array([pow(int(_PRIME), n, 2**64) for n in range(int(lengths.max(initial=0)) + 1)], np.uint64)
         slots = 1 << max(3, (2 * len(unique)).bit_length())
-        self._keys, self._ids = np.zeros(slots, np.uint64), np.zeros(slots, np.int64)
-        _fill(unique, self._keys, self._ids)
-        self._seen, self._filters = _filters(self._sizes, np.repeat(lengths, grams), heads)
+        slot_keys, ids = np.zeros(slots, np.uint64), np.zeros(slots, np.int64)
+        _fill(unique, slot_keys, ids)
+        seen, self._filters = _filters(sizes, np.repeat(lengths, grams), heads)
+        self._index = (powers, seen, slot_keys, ids, sizes)
 
     @classmethod
     def build(cls, items: pa.LargeStringArray, words: int = 8, characters: int = 16) -> Ngrams:
@@ -212,11 +213,12 @@ class Ngrams:
         if words < 1 or characters < 1:
             raise ValueError(f"words and characters must be positive, found {words} and {characters}")
         buffers = strings(items)
-        lengths, grams = np.zeros(len(buffers), np.int64), np.zeros(len(buffers), np.int64)
-        scratch = _scratch(buffers.longest)
-        _item_lengths(buffers.data, buffers.offsets, *scratch, words, characters, lengths, grams)
+        tables, units = _scratch(buffers.longest)
+        sizes = np.zeros((len(buffers), 2), np.int64)
+        _item_lengths(buffers.data, buffers.offsets, tables, units, words, characters, sizes)
+        lengths, grams = np.ascontiguousarray(sizes.T)
         keys, heads = np.zeros(grams.sum(), np.uint64), np.zeros(grams.sum(), np.uint64)
-        _item_grams(buffers.data, buffers.offsets, *scratch, lengths, _head_of(lengths), keys, heads)
+        _item_grams(buffers.data, buffers.offsets, tables, units, lengths, _head_of(lengths), keys, heads)
         return cls(lengths, grams, keys, heads)
 
     def __len__(self) -> int:
@@ -225,27 +227,13 @@ class Ngrams:
     def hits(self, texts: pa.LargeStringArray) -> Hits:
         """Every stretch of the texts that consists of n-grams of an item, with its place and the item's coverage."""
         buffers = strings(texts)
-        room = 1 << 14
-        scratch = (*_scratch(buffers.longest), np.empty(buffers.longest + 1, np.uint64))
-        while True:
-            out = np.empty((room, 4), np.int64)
-            found = 0
-            if len(self._sizes):
-                found = _probe(
-                    buffers.data,
-                    buffers.offsets,
-                    *scratch,
-                    self._powers,
-                    self._seen,
-                    self._filters,
-                    self._keys,
-                    self._ids,
-                    self._sizes,
-                    out,
-                )
-            if found <= room:
-                break
+        tables, units = _scratch(buffers.longest)
+        sums = np.empty(buffers.longest + 1, np.uint64)
+        found, room = 1 << 14, 0
+        while found > room:
             room = found
+            out = np.empty((room, 4), np.int64)
+            found = _probe(buffers.data, buffers.offsets, tables, units, sums, self._index, self._filters, out)
         return self._spans(buffers.data, buffers.offsets, out[:found])
 
     def _spans(self, data: np.ndarray, offsets: np.ndarray, matches: np.ndarray) -> Hits:
@@ -293,34 +281,26 @@ def _filters(sizes: np.ndarray, gram_lengths: np.ndarray, heads: np.ndarray) -> 
     """
     head_of = _head_of(sizes)
     maps: list[np.ndarray] = []
-    entries: list[int] = []
+    entries: list[tuple[int, ...]] = []
     for head in np.unique(head_of[sizes]).tolist():
         mine = heads[head_of[gram_lengths] == head]
         bitmap = np.zeros(1 << max(3, (4 * len(mine) - 1).bit_length()), np.uint8)
         bits = mine & np.uint64(8 * len(bitmap) - 1)
         np.bitwise_or.at(bitmap, (bits >> _THREE).astype(np.int64), (_ONE << (bits & _SEVEN)).astype(np.uint8))
         here = np.flatnonzero(head_of[sizes] == head)
-        entries += [head, sum(map(len, maps)), 8 * len(bitmap) - 1, int(here[0]), int(here[-1]) + 1]
+        entries.append((head, sum(map(len, maps)), 8 * len(bitmap) - 1, int(here[0]), int(here[-1]) + 1))
         maps.append(bitmap)
-    return np.concatenate([*maps, np.zeros(0, np.uint8)]), np.array(entries, np.int64)
+    return np.concatenate([*maps, np.zeros(0, np.uint8)]), np.array(entries, np.int64).reshape(-1, 5)
 
 
 @jit(void(READ_U64, WRITE_U64, WRITE_I64))
 def _fill(unique: Any, keys: Any, ids: Any) -> None:
-    last = np.uint64(len(keys) - 1)
     for i in range(len(unique)):
-        slot = np.int64(unique[i] & last)
-        while keys[slot] != _ZERO:
-            slot = np.int64(np.uint64(slot + 1) & last)
+        slot = _slot(keys, unique[i], np.uint64(len(keys) - 1))
         keys[slot], ids[slot] = unique[i], i
 
 
-def _scratch(room: int) -> tuple[np.ndarray, ...]:
+def _scratch(room: int) -> tuple[tuple[np.ndarray, ...], tuple[np.ndarray, ...]]:
     """The tables of the units and space for those of one text."""
-    return (
-        unicode.classes(),
-        unicode.lower(),
-        np.empty(room, np.uint64),
-        np.empty(room, np.int64),
-        np.empty(room, np.int64),
-    )
+    tables = unicode.classes(), unicode.lower()
+    return tables, (np.empty(room, np.uint64), np.empty(room, np.int64), np.empty(room, np.int64))
