@@ -189,6 +189,21 @@ def test_hundreds_of_prompts_in_small_batches() -> None:
     assert [r.tokens for r in small] == [r.tokens for r in large]
 
 
+def test_what_a_crowd_needed_does_not_grow_with_one_long_answer() -> None:
+    """The cache is never more than eight times what its rows use, whatever they may come to need."""
+    engine = Engine(decoder(), context=100_000)
+    crowd = [engine.submit([1 + i], max_new=8) for i in range(64)]
+    last = engine.submit(PROMPTS[0], max_new=50_000)
+    engine.run(crowd)
+    for _ in range(300):
+        engine.step()
+        shape = engine.cache.store.shape
+        assert shape[2] * shape[4] <= 8 * max(engine.cache.lengths[0], 64)
+    engine.cancel(last)
+    engine.step()
+    assert engine.cache.store.numel() == 0
+
+
 def test_memory_goes_with_what_needs_it() -> None:
     """Many long answers leave; one short one goes on in a cache of its size, undisturbed; then nothing is held."""
     model = decoder(dtype=torch.float64)

@@ -25,3 +25,12 @@ def test_a_product_is_weight_times_row_plus_bias(
         expected = x.double() @ weight.double().T + (0 if added is None else added.double())
         assert found.dtype == dtype
         assert (found.double() - expected).abs().max() < tolerance
+
+
+def test_weights_are_packed_where_pytorch_has_all_operators(monkeypatch: pytest.MonkeyPatch) -> None:
+    weight = torch.randn(8, 4)
+    if torch.backends.mkldnn.is_available():
+        assert Product(weight).packed is not None
+    monkeypatch.setattr(products, "_OPERATORS", ("_no_such_operator",))
+    assert Product(weight).packed is None
+    assert Product(weight.double()).packed is None

@@ -75,8 +75,8 @@ def test_the_way_to_a_chat(chatty, tmp_path):
         "Every pair behind the step, against its start",
         "Right answers: zh",
         "Samples of liked",
-        "seconds of tuned",
-        "seconds of liked",
+        "seconds of sft-tuned",
+        "seconds of dpo-liked",
     ):
         assert words in page
     assert run(chatty, runs)["made"] == []

@@ -49,6 +49,7 @@ def test_qwen3_600m_learns_to_chat(tmp_path: Path) -> None:
     assert state["step"] == 5
     assert state["adapter"]["largest_logit_difference"] < 1e-2
     assert (step / "adapter" / "adapter_model.safetensors").stat().st_size < 50e6
-    answer = tilth("chat", folder, "--prompt", "What is 1 + 1?", "--max-new-tokens", "4", "--temperature", "0", "--json")
+    asked = ("--prompt", "What is 1 + 1?", "--max-new-tokens", "4", "--temperature", "0")
+    answer = tilth("chat", folder, *asked, "--json")
     assert answer.returncode == 0, answer.stderr
     assert json.loads(answer.stdout)["finish_reason"] in ("stop", "length")

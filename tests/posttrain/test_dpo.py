@@ -20,6 +20,7 @@ from tilth.model import build
 from tilth.posttrain import dpo
 from tilth.posttrain.dpo import DPO, open_dpo, preference_loss, reference_log_probabilities
 from tilth.posttrain.pairs import build_pair_pack
+from tilth.posttrain.settings import DPOSettings
 from tilth.tokens.store import TokenStore
 from tilth.training import NextToken, make_batch
 
@@ -43,7 +44,7 @@ def agree(found: tuple[float, dict[str, Any]], name: str, scale: float = 1.0) ->
         ("sigmoid", {"nll": 0.0}),
         ("sigmoid, beta 0.5", {"nll": 0.0, "beta": 0.5}),
         ("sigmoid + 0.2 sft", {}),
-        ("ipo", {"nll": 0.0, "kind": "ipo"}),
+        ("ipo", {"nll": 0.0, "loss_type": "ipo"}),
         ("label smoothing 0.1", {"nll": 0.0, "label_smoothing": 0.1}),
     ],
 )
@@ -90,9 +91,9 @@ def test_the_definition() -> None:
         (): [-log_sigmoid(0.3 * m) for m in margins],
         ("label_smoothing",): [-0.9 * log_sigmoid(0.3 * m) - 0.1 * log_sigmoid(-0.3 * m) for m in margins],
         ("positive",): [-log_sigmoid(0.3 * m) for m in (2.0 - 5.0, -0.5, 0.0)],
-        ("kind",): [(m - 1 / 0.6) ** 2 for m in margins],
+        ("loss_type",): [(m - 1 / 0.6) ** 2 for m in margins],
     }
-    values = {"label_smoothing": 0.1, "positive": 5.0, "kind": "ipo"}
+    values = {"label_smoothing": 0.1, "positive": 5.0, "loss_type": "ipo"}
     for names, losses in expected.items():
         options: dict[str, Any] = {name: values[name] for name in names}
         assert preference_loss(change_P2, 0.3, **options).tolist() == pytest.approx(losses, abs=1e-12)
@@ -251,3 +252,29 @@ def test_the_reference_is_computed_once_and_goes_on(tmp_path: Path, monkeypatch:
     assert len(list(work.iterdir())) == 2
     assert kept.exists()
     assert np.abs(again - log_probabilities(model, pairs)).max() <= 1e-4
+
+
+def test_a_recipe_s_settings_reach_the_objective() -> None:
+    """Every one of them, by its name."""
+    given = {"beta": 0.3, "nll": 0.4, "positive": 2.0, "label_smoothing": 0.1, "replay_weight": 0.6}
+    step = DPOSettings.model_validate(
+        {"name": "x", "data": [{"path": "a"}], "replay": {"text": 0.1}, "loss_type": "sigmoid", **given}
+    )
+    told = DPO(np.zeros(2), **step.objective()).describe()
+    assert told["replay"] == 0.6
+    assert {name: told[name] for name in given if name in told} == {
+        name: value for name, value in given.items() if name != "replay_weight"
+    }
+    assert told["loss_type"] == "sigmoid"
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"loss_type": "ipo", "label_smoothing": 0.1}, "label_smoothing does nothing"),
+        ({"replay_weight": 2.0}, "does nothing without replay"),
+    ],
+)
+def test_settings_that_would_do_nothing_are_refused(given: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        DPOSettings.model_validate({"name": "x", "data": [{"path": "a"}], **given})

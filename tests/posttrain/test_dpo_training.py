@@ -41,7 +41,9 @@ def start(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model that was trained on chosen answers, as DPO's usually is."""
     folder = tmp_path_factory.mktemp("sft")
     reader = PairReader(near_duplicates(), sides="chosen")
-    train_phase(Job(phase(40, precision="fp32"), reader, folder, MODEL, 1, COMPUTE))
+    train_phase(
+        Job(phase=phase(40, precision="fp32"), reader=reader, folder=folder, start=MODEL, seed=1, compute=COMPUTE)
+    )
     return folder
 
 
@@ -54,7 +56,18 @@ def train(folder: Path, start: Path, reference: np.ndarray, settings: PhaseSetti
     objective = DPO(reference, **options.pop("dpo", {}))
     on_event = options.pop("on_event", None)
     reader = PairReader(near_duplicates())
-    train_phase(Job(settings, reader, folder, start, 1, COMPUTE, objective, fresh=True, **options), on_event)
+    job = Job(
+        phase=settings,
+        reader=reader,
+        folder=folder,
+        start=start,
+        seed=1,
+        compute=COMPUTE,
+        objective=objective,
+        fresh=True,
+        **options,
+    )
+    train_phase(job, on_event)
 
 
 def assert_equal_runs(one: Path, other: Path) -> None:

@@ -17,7 +17,7 @@ def test_table_equals_a_plain_loop():
         chosen = [after[2 * i] - before[2 * i] for i in pairs]
         rejected = [after[2 * i + 1] - before[2 * i + 1] for i in pairs]
         assert row["pairs"] == len(pairs)
-        assert row["not_lower"] == sum(c >= 0 for c in chosen) / len(pairs)
-        assert row["preferred"] == sum(c > r for c, r in zip(chosen, rejected, strict=True)) / len(pairs)
+        assert row["chosen_fell"] == sum(c < 0 for c in chosen) / len(pairs)
+        assert row["accuracy"] == sum(c > r for c, r in zip(chosen, rejected, strict=True)) / len(pairs)
         np.testing.assert_allclose(row["chosen_change"], sum(chosen) / len(pairs))
         np.testing.assert_allclose(row["rejected_change"], sum(rejected) / len(pairs))

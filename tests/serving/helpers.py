@@ -57,6 +57,16 @@ def run_folder(root: Path) -> Path:
     return run
 
 
+def _leave(server: subprocess.Popen[str]) -> None:
+    """Wait for the end; one that does not come is a fault, and must not hold up the rest."""
+    try:
+        server.communicate(timeout=60)
+    except subprocess.TimeoutExpired:
+        server.kill()
+        server.communicate()
+        raise
+
+
 @contextlib.contextmanager
 def server_process(folder: Path) -> Iterator[tuple[subprocess.Popen[str], int]]:
     """`tilth serve` in a process of its own, and its port."""
@@ -69,7 +79,7 @@ def server_process(folder: Path) -> Iterator[tuple[subprocess.Popen[str], int]]:
         yield server, int(address.rsplit(":", 1)[1])
     finally:
         server.terminate()
-        server.communicate()
+        _leave(server)
 
 
 @contextlib.contextmanager

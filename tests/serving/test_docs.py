@@ -50,7 +50,7 @@ def port(home: Path) -> Iterator[int]:
     assert server.stdout is not None
     yield int(next(line for line in server.stdout if line.startswith("http://")).rsplit(":", 1)[1])
     server.terminate()
-    server.wait()
+    server.communicate(timeout=60)
 
 
 def shell(line: str, folder: Path) -> str:

@@ -7,6 +7,7 @@ import re
 import pytest
 
 from tilth.synthesis import arithmetic, people, questions
+from tilth.synthesis.documents import MARKS
 from tilth.synthesis.settings import GrammarSettings
 from tilth.synthesis.write import GRAMMARS, write_documents
 
@@ -57,3 +58,19 @@ def test_reversal_and_days():
         after = int(re.search(r"，(\d) 天", question)[1])
         start = "一二三四五六日".index(question[5])
         assert answer.rstrip("。")[-1] == "一二三四五六日"[(start + after) % 7]
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_people_who_are_asked_about_share_every_part_of_a_name_with_the_others(language):
+    def parts(held_out: bool) -> set[tuple[int, str]]:
+        names = [people.person(language, i).name for i in range(people.PEOPLE) if people.is_held_out(i) == held_out]
+        return {part for name in names for part in enumerate(name.split() if language == "en" else (name[0], name[1:]))}
+
+    assert parts(True)
+    assert parts(True) <= parts(False)
+
+
+def test_biographies_ask_nothing():
+    for language, write in people.WRITERS.items():
+        text = "".join(write(random.Random(i)) for i in range(200))
+        assert not any(mark in text for mark in (*MARKS[language], "?", "？"))

@@ -51,7 +51,7 @@ def train(folder: Path, settings: PhaseSettings | None = None, **options: Any) -
 def small_job(folder: Path, settings: PhaseSettings | None = None, **options: Any) -> Job:
     """A small phase to train on one thread."""
     options = {"reader": reader(), "start": MODEL, "seed": 1, "compute": COMPUTE, **options}
-    return Job(settings or phase(), folder=folder, **options)
+    return Job(phase=settings or phase(), folder=folder, **options)
 
 
 def write_job(folder: Path, name: str, settings: PhaseSettings | None = None, **options: Any) -> Path:

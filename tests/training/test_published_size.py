@@ -41,7 +41,8 @@ def main(start: Path, folder: Path) -> None:
         }
     )
     compute = ComputeSettings(device="cpu", threads=1, checkpoint_steps=2, checkpoint_keep=1)
-    train_phase(Job(phase, FakeReader(512, (30,), VOCABULARY, 100), folder, start, 1, compute))
+    reader = FakeReader(512, (30,), VOCABULARY, 100)
+    train_phase(Job(phase=phase, reader=reader, folder=folder, start=start, seed=1, compute=compute))
     print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
 
 

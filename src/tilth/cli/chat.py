@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from tilth.cli.options import JsonOption
+from tilth.cli.options import JsonOption, path
 
 
 def register(app: typer.Typer) -> None:
@@ -17,7 +17,9 @@ def register(app: typer.Typer) -> None:
 
 
 def chat(
-    model: Annotated[Path, typer.Argument(metavar="MODEL", help="A run, or an exported Hugging Face folder.")],
+    model: Annotated[
+        Path, typer.Argument(metavar="MODEL", parser=path, help="A run, or an exported Hugging Face folder.")
+    ],
     prompt: Annotated[str | None, typer.Option(help="Answer this once, and leave.")] = None,
     system: Annotated[str | None, typer.Option(help="The system's word, before everything.")] = None,
     temperature: Annotated[float, typer.Option(min=0, help="0: always the likeliest token.")] = 0.7,

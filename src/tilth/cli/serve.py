@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from tilth.cli.options import path
+
 
 def register(app: typer.Typer) -> None:
     """Add this file's commands."""
@@ -16,7 +18,7 @@ def register(app: typer.Typer) -> None:
 def serve(
     models: Annotated[
         list[Path],
-        typer.Argument(metavar="MODEL...", help="Runs, exported folders, or folders of exported folders."),
+        typer.Argument(metavar="MODEL...", parser=path, help="Runs, exported folders, or folders of exported folders."),
     ],
     host: Annotated[str, typer.Option(help="0.0.0.0: every machine that reaches this one.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0: any free one.")] = 8000,

@@ -30,7 +30,7 @@ from tilth.corpus.work import UNREADABLE, claim
 if TYPE_CHECKING:
     import pyarrow as pa
 
-VERSION = 3
+VERSION = 4
 
 
 @dataclass(frozen=True)

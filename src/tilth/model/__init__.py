@@ -6,6 +6,7 @@ attention   attend, Boundaries: causal attention inside documents, several backe
 loss        linear_cross_entropy: head and loss together, in chunks
 sampling    Sampling, Continuation, choose: the next token from logits and a draw
 inference   the decoder with fused weights, and its key and value cache
+products    products with weights that are packed once, where PyTorch has them
 engine      Engine, Request: continuous batching, a seed for each request
 generation  generate: all prompts at once, on an engine
 layouts     import_model, read_config, export_model: Hugging Face folders; check_exportable (no torch)

@@ -175,17 +175,17 @@ class KeyValueCache:
     def reserve(self, rows: int, slots: int, limit: int) -> None:
         """Room for `rows` rows of `slots` slots, which may become `limit`: doubled where it must grow.
 
-        What is more than four times too large is made anew in its right size.
+        Made anew where it is more than eight times too large; it is never more than that, whatever was here before.
         """
         slots = max(slots, *self.lengths, 0)
         have_rows, have_slots = self.store.shape[2], self.store.shape[4]
-        if rows <= have_rows and slots <= have_slots:
-            if have_rows * have_slots <= 4 * rows * max(limit, _LEAST):
-                return
-            have_rows = have_slots = 0
+        too_large = have_rows * have_slots > 8 * rows * max(slots, _LEAST)
+        if rows <= have_rows and slots <= have_slots and not too_large:
+            return
+        ample = max(_LEAST, 2 * slots)
         self._resize(
-            have_rows if rows <= have_rows else max(rows, 2 * have_rows),
-            have_slots if slots <= have_slots else max(slots, min(limit, max(_LEAST, 2 * slots))),
+            max(rows, 2 * have_rows) if rows > have_rows else min(have_rows, 2 * rows),
+            max(slots, min(limit, ample)) if slots > have_slots else min(have_slots, ample),
         )
 
     def _resize(self, rows: int, slots: int) -> None:

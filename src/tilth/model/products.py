@@ -18,6 +18,8 @@ import torch
 from torch import Tensor
 
 _onednn: Any = torch.ops.mkldnn
+_OPERATORS = ("_reorder_linear_weight", "_linear_pointwise", "_is_mkldnn_bf16_supported")
+"""Private to PyTorch: where one is missing, weights are not packed."""
 
 
 class Product:
@@ -41,7 +43,7 @@ class Product:
 
 def _packs(weight: Tensor) -> bool:
     """Whether this PyTorch packs such a weight (what torch.compile packs a frozen model's with)."""
-    there = all(hasattr(_onednn, name) for name in ("_reorder_linear_weight", "_linear_pointwise"))
+    there = all(hasattr(_onednn, name) for name in _OPERATORS)
     if weight.device.type != "cpu" or not torch.backends.mkldnn.is_available() or not there:
         return False
     if weight.dtype == torch.bfloat16:

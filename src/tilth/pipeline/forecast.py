@@ -16,7 +16,7 @@ from tilth.pipeline.execute import is_done
 from tilth.pipeline.graph import Graph
 from tilth.pipeline.recipe import Recipe
 from tilth.pipeline.stages.corpus import source_files
-from tilth.pipeline.stages.posttrain import Step, data_files
+from tilth.pipeline.stages.posttrain import Step, data_files, step_name
 from tilth.planning.forecast import (
     PhaseForecast,
     bytes_per_token,
@@ -29,8 +29,9 @@ from tilth.posttrain.settings import phase_of
 from tilth.training.settings import PhaseSettings
 
 _DOCUMENT_BYTES = 500
+"""Of a document of the built-in grammars, about."""
 _RECORD_BYTES = {"conversations": 110, "preferences": 270}
-"""What the built-in grammars write, about."""
+"""Of running text with as many tokens as a rendered record, about: both answers of a preference with their prompt."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class Forecast:
     parameters: int | None
     phases: list[PhaseForecast]
     done: frozenset[str] = frozenset()
-    """Phases that are there already: their time is not forecast."""
+    """Stages of training that are there already: their time is not forecast."""
     warnings: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
@@ -92,11 +93,12 @@ def forecast(recipe: Recipe, base: Path, run_folder: Path, graph: Graph) -> Fore
     documents, size, tokens, counted = _text(recipe, base, run_folder, graph)
     shape = _shape(recipe)
     sequences = {step.name: _sequences(step, recipe, base, run_folder, graph) for step in recipe.posttrain}
-    planned = [*recipe.pretrain, *(phase_of(step, sequences[step.name]) for step in recipe.posttrain)]
-    done = frozenset(name for name in (phase.name for phase in planned) if _is_there(name, run_folder, graph))
+    planned = {f"pretrain-{phase.name}": phase for phase in recipe.pretrain}
+    planned |= {step_name(step): phase_of(step, sequences[step.name]) for step in recipe.posttrain}
+    done = frozenset(name for name in planned if _is_there(name, run_folder, graph))
     threads = recipe.compute.threads or 1
-    speeds = {half: matrix_speed(half, threads) for half in {_half(p) for p in planned if p.name not in done}}
-    phases = [_phase(phase, shape, speeds.get(_half(phase))) for phase in planned]
+    speeds = {half: matrix_speed(half, threads) for half in {_half(p) for n, p in planned.items() if n not in done}}
+    phases = [_phase(name, phase, shape, speeds.get(_half(phase))) for name, phase in planned.items()]
     workers = recipe.compute.data_workers
     count = parameters(shape) if planned else None
     warnings = tuple(_warnings(recipe, tokens, phases))
@@ -116,8 +118,8 @@ def _sequences(step: Step, recipe: Recipe, base: Path, run_folder: Path, graph: 
 
 
 def _is_there(name: str, run_folder: Path, graph: Graph) -> bool:
-    stages = (graph.named(f"{kind}{name}") for kind in ("pretrain-", "sft-", "dpo-", ""))  # a phase or a step
-    return any(is_done(run_folder, stage) for stage in stages if stage is not None)
+    stage = graph.named(name)
+    return stage is not None and is_done(run_folder, stage)
 
 
 def _warnings(recipe: Recipe, tokens: int, phases: list[PhaseForecast]) -> Iterator[str]:
@@ -147,9 +149,9 @@ def _text(recipe: Recipe, base: Path, run_folder: Path, graph: Graph) -> tuple[i
     return documents, size, round(size / bytes_per_token(_vocabulary(recipe))), False
 
 
-def _phase(phase: PhaseSettings, shape: Shape, speed: float | None) -> PhaseForecast:
+def _phase(name: str, phase: PhaseSettings, shape: Shape, speed: float | None) -> PhaseForecast:
     return forecast_phase(
-        phase.name,
+        name,
         shape,
         tokens=phase.steps * phase.step_tokens,
         length=phase.sequence_length,
@@ -190,7 +192,7 @@ def size_of(recipe: Recipe) -> dict[str, float]:
     """Parameters, FLOPs a token and bytes of memory of a recipe's model, phase by phase."""
     shape = _shape(recipe)
     facts: dict[str, float] = {"parameters": parameters(shape)}
-    for phase in (_phase(phase, shape, None) for phase in recipe.pretrain):
+    for phase in (_phase(phase.name, phase, shape, None) for phase in recipe.pretrain):
         facts[f"{phase.name}: FLOP"] = phase.flops
         facts |= {f"{phase.name}: bytes of {part}": size for part, size in vars(phase.memory).items()}
         facts[f"{phase.name}: bytes in all"] = phase.memory.total

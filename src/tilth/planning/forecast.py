@@ -19,9 +19,10 @@ ENCODE_BYTES_PER_SECOND = 3e6
 
 @dataclass(frozen=True)
 class PhaseForecast:
-    """One phase of pre-training."""
+    """One phase of pre-training, or one step behind it."""
 
     name: str
+    """Of its stage."""
     tokens: int
     flops: float
     seconds: float | None

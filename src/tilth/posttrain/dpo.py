@@ -30,7 +30,7 @@ from tilth.tokens.store import TokenStore
 from tilth.training.batch import Batch, make_batch
 from tilth.training.objective import Losses, Objective
 
-Kind = Literal["sigmoid", "ipo"]
+LossType = Literal["sigmoid", "ipo"]
 
 SAVE_SECONDS = 30.0
 """Between two saves of what is known of the reference."""
@@ -42,7 +42,12 @@ def open_dpo(reference: str, **settings: Any) -> DPO:
 
 
 def preference_loss(
-    change_P2: Tensor, beta: float, *, kind: Kind = "sigmoid", label_smoothing: float = 0.0, positive: float = 0.0
+    change_P2: Tensor,
+    beta: float,
+    *,
+    loss_type: LossType = "sigmoid",
+    label_smoothing: float = 0.0,
+    positive: float = 0.0,
 ) -> Tensor:
     """Each pair's loss from the changes log π(y|x) − log π_ref(y|x) of its two answers, summed over tokens.
 
@@ -52,7 +57,7 @@ def preference_loss(
     (Pal et al. 2024, DPO-Positive, equation 3).
     """
     margin_P = change_P2[:, 0] - change_P2[:, 1] - positive * F.relu(-change_P2[:, 0])
-    if kind == "ipo":
+    if loss_type == "ipo":
         return (margin_P - 1 / (2 * beta)).square()
     right_P, wrong_P = F.logsigmoid(beta * margin_P), F.logsigmoid(-beta * margin_P)
     return -(1 - label_smoothing) * right_P - label_smoothing * wrong_P
@@ -74,7 +79,7 @@ class DPO(Objective):
         *,
         beta: float = 0.1,
         nll: float = 0.2,
-        kind: Kind = "sigmoid",
+        loss_type: LossType = "sigmoid",
         label_smoothing: float = 0.0,
         positive: float = 0.0,
         replay: float = 1.0,
@@ -84,12 +89,12 @@ class DPO(Objective):
             raise ValueError("the reference has a finite number for both documents of every pair")
         self.reference = torch.from_numpy(np.asarray(reference, np.float64))
         self.beta, self.nll, self.replay, self.patience = beta, nll, replay, patience
-        self.kind, self.label_smoothing, self.positive = kind, label_smoothing, positive
+        self.loss_type, self.label_smoothing, self.positive = loss_type, label_smoothing, positive
         self._below = 0
 
     def describe(self) -> dict[str, Any]:
         """All but `patience`, which only warns."""
-        names = ("beta", "nll", "kind", "label_smoothing", "positive", "replay")
+        names = ("beta", "nll", "loss_type", "label_smoothing", "positive", "replay")
         digest = hashlib.sha256(self.reference.numpy().tobytes()).hexdigest()
         return {"objective": "dpo", "reference": digest} | {name: getattr(self, name) for name in names}
 
@@ -109,7 +114,7 @@ class DPO(Objective):
         log_P2 = log_S[pairs_P2.to(log_S.device)]
         change_P2 = log_P2 - reference_P2
         losses_P = preference_loss(
-            change_P2, self.beta, kind=self.kind, label_smoothing=self.label_smoothing, positive=self.positive
+            change_P2, self.beta, loss_type=self.loss_type, label_smoothing=self.label_smoothing, positive=self.positive
         )
         replayed = log_S[text.to(log_S.device)].sum()
         terms = {

@@ -105,16 +105,24 @@ class DPOSettings(_StepSettings):
     kind: Literal["dpo"] = "dpo"
     beta: float = Field(0.1, gt=0, description="how far the model may leave the one that it starts from")
     nll: float = Field(0.2, ge=0, description="coefficient of the chosen answers' loss a token; 0: plain DPO")
-    loss: Literal["sigmoid", "ipo"] = Field("sigmoid", description="DPO's own, or identity preference optimisation")
+    loss_type: Literal["sigmoid", "ipo"] = Field("sigmoid", description="DPO's own, or identity preferences")
     label_smoothing: float = Field(0.0, ge=0, lt=0.5, description="share of pairs thought to be the wrong way round")
     positive: float = Field(0.0, ge=0, description="DPO-Positive: what a fall of the chosen answer costs")
     replay_weight: float = Field(1.0, ge=0, description="coefficient of the replayed text's loss a token")
     optimizer: OptimizerSettings = OptimizerSettings(kind="adamw", learning_rate=1e-6)
 
+    @model_validator(mode="after")
+    def _of_use(self) -> DPOSettings:
+        if self.loss_type == "ipo" and self.label_smoothing:
+            raise ValueError("label_smoothing does nothing with loss_type: ipo")
+        if "replay_weight" in self.model_fields_set and not self.replay:
+            raise ValueError("replay_weight does nothing without replay")
+        return self
+
     def objective(self) -> dict[str, Any]:
         """The arguments of `posttrain.dpo.DPO` but for the reference."""
-        shared = {name: getattr(self, name) for name in ("beta", "nll", "label_smoothing", "positive")}
-        return {**shared, "kind": self.loss, "replay": self.replay_weight}
+        shared = {name: getattr(self, name) for name in ("beta", "nll", "loss_type", "label_smoothing", "positive")}
+        return {**shared, "replay": self.replay_weight}
 
 
 StepSettings = Annotated[SFTSettings | DPOSettings, Field(discriminator="kind")]

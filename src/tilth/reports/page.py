@@ -29,6 +29,17 @@ def write_report(run_folder: Path) -> Path:
     except ValueError as error:
         again = "run the recipe again: finished stages are kept"
         raise UserError(f"not readable: {error}", where=str(outcome_file), hint=again) from None
+    try:
+        page = _page(run_folder, outcome)
+    except KeyError as error:
+        again = "run the recipe again: what has changed is made anew"
+        said = f"an artifact has no {error}: another version made it"
+        raise UserError(said, where=str(run_folder), hint=again) from None
+    write_text(run_folder / "report.html", page)
+    return run_folder / "report.html"
+
+
+def _page(run_folder: Path, outcome: dict[str, Any]) -> str:
     folders = {name: run_folder / folder for name, folder in outcome["stages"].items()}
     forecast = _json(run_folder / "forecast.json")
     sections = [
@@ -39,14 +50,12 @@ def write_report(run_folder: Path) -> Path:
         _forecast(forecast, outcome["measured"], folders),
         _repeat(run_folder, folders),
     ]
-    page = _render(
+    return _render(
         name=run_folder.resolve().name,
         summary=_summary(outcome["measured"]),
         cards=list(_cards(folders, outcome["measured"])),
         sections=sections,
     )
-    write_text(run_folder / "report.html", page)
-    return run_folder / "report.html"
 
 
 def _render(**values: Any) -> str:
@@ -91,8 +100,7 @@ def _forecast(forecast: dict[str, Any], measured: dict[str, Any], folders: Folde
         actual = read_json(folders["tokens"] / "summary.json")["train"]
         rows += [[f"{key} for training", forecast[key], actual[key]] for key in ("documents", "bytes", "tokens")]
     for phase in forecast.get("phases", []):
-        stages_of = (f"{kind}{phase['name']}" for kind in ("pretrain-", "sft-", "dpo-", ""))  # a phase or a step
-        figures = next((measured[name] for name in stages_of if name in measured), None)
+        figures = measured.get(phase["name"])
         if figures is None:
             continue
         rows.append([f"seconds of {phase['name']}", phase["seconds"], figures["wall_seconds"]])

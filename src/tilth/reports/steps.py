@@ -20,8 +20,8 @@ _PREFERENCES = (
 
 _OUTCOME = {
     "pairs": "pairs",
-    "not_lower": "chosen not less likely",
-    "preferred": "margin to the chosen",
+    "accuracy": "margin to the chosen",
+    "chosen_fell": "chosen less likely",
     "chosen_change": "chosen, nats an answer",
     "rejected_change": "rejected, nats an answer",
 }
@@ -76,7 +76,7 @@ def _preferences(records: list[dict[str, Any]]) -> Iterator[blocks.Block]:
 def _outcome(folder: Path, folders: Folders) -> Iterator[blocks.Block]:
     """What became of every pair, once the step was over."""
     for name, other in folders.items():
-        if name.startswith("preferences-") and folder.name.endswith(_input(other, "before")):
+        if name.startswith("preferences-") and folder.name.endswith(_input(other, "model")):
             rows = [[row["domain"], *(row[key] for key in _OUTCOME)] for row in read_json(other / "preferences.json")]
             yield blocks.table(["domain", *_OUTCOME.values()], rows, "Every pair behind the step, against its start")
 

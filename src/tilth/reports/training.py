@@ -26,8 +26,8 @@ def sections(folders: Folders) -> Iterator[Section]:
         marks.append((float(done), name))
         records = list(read_journal(folder / "metrics.jsonl"))
         for record in thin(records):
-            rate = record["learning_rate"] if "learning_rate" in record else record["rate"]
-            values = {"loss": number(record["loss"]), "rate": rate, "norm": number(record["gradient_norm"])}
+            named = {"loss": record["loss"], "rate": record["learning_rate"], "norm": record["gradient_norm"]}
+            values = {kind: number(value) for kind, value in named.items()}
             for kind, value in values.items():
                 _append(series[kind], [done + record["tokens"]], [value])
         for group, (tokens, losses) in curves_by_group(records).items():

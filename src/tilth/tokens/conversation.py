@@ -90,8 +90,9 @@ def read_example(record: Any, where: str, name: str = "") -> Example:
     """The example in a record; `name` is its id where it has none. `UserError` at `where` for what is not known."""
     if not isinstance(record, Mapping):
         raise UserError(f"expected a JSON object, found {type(record).__name__}", where=where)
-    if record.get("tools") not in (None, "", "[]", []):
-        raise UserError("descriptions of tools have no place in the templates", where=f"{where}: tools")
+    for key in ("tools", "functions"):
+        if record.get(key) not in (None, "", "[]", "{}", "null", [], {}):
+            raise UserError("descriptions of tools have no place in the templates", where=f"{where}: {key}")
     name = str(record.get("id") or name)
     domain = str(record.get("domain") or record.get("category") or "")
     if "chosen" in record and "rejected" in record:

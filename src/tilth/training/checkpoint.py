@@ -116,7 +116,7 @@ def start_model(start: DecoderConfig | Path, seed: int, dtype: torch.dtype, *, f
 def digest_start(folder: Path, *, fresh: bool) -> str:
     """16 hex digits that name what a phase takes over from `folder`: the model, and of a finished phase all the rest.
 
-    Every file is hashed once; an artifact says the hashes of its files, which are taken while those are older than it.
+    An artifact says the hashes of its files, which are taken while those are older than it.
     """
     if not (folder / "decoder.json").exists():
         names = ["config.json", *sorted(path.name for path in folder.glob("*.safetensors*"))]

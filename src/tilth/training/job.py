@@ -31,7 +31,7 @@ class Factory:
         return getattr(importlib.import_module(module), function)(**self.arguments)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Job:
     """One phase to train. Where a factory may stand, so may what it makes; only factories can be written to a file."""
 

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from signal import SIGTERM
 from typing import Any
@@ -103,12 +104,15 @@ class _Phase:
         parameters, products = device.precision(phase.precision, self.device)
         compiled = device.compiles(phase, self.device)
         self.conditions = device.conditions(self.device, threads, compiled, products) | {"ranks": self.world.size}
-        self.objective: Objective = made(job.objective) or NextToken(phase.z_loss, compiled=compiled)
+        objective, controller = made(job.objective), made(job.controller)
+        self.objective: Objective = NextToken(phase.z_loss, compiled=compiled) if objective is None else objective
         self.identity = self._identity(job)
         self.step, self.tokens, self.loss, self.skips = 0, 0, math.nan, 0
         self.seen = dict.fromkeys(self.names, 0)
         self.order = Order(self.names, reader.sizes, reader.length, job.seed)
-        self.controller: Controller = made(job.controller) or FixedMixture(self.names, reader.sizes, phase.mixture)
+        self.controller: Controller = (
+            FixedMixture(self.names, reader.sizes, phase.mixture) if controller is None else controller
+        )
         self.weights: list[float] | None = None
         """The mixture of the step that is planned next, decided already."""
         self._begin(job.start, job.fresh, parameters, products)
@@ -127,7 +131,7 @@ class _Phase:
         origin = (
             job.start.canonical()
             if isinstance(job.start, DecoderConfig)
-            else checkpoint.digest_start(job.start, fresh=job.fresh)
+            else self.world.told(partial(checkpoint.digest_start, job.start, fresh=job.fresh))
         )
         data = [self.names, list(self.reader.sizes)]
         added = [self.objective.describe(), job.adapter and job.adapter.canonical(), job.embedding_noise]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import torch
@@ -37,6 +37,15 @@ class World:
         votes = torch.tensor([int(flag)], device=_collective_device())
         dist.all_reduce(votes, dist.ReduceOp.MAX)
         return bool(votes.item())
+
+    def told(self, make: Callable[[], str]) -> str:
+        """What the first process makes, in every one."""
+        if self.size == 1:
+            return make()
+        said = [make() if self.first else None]
+        dist.broadcast_object_list(said, src=0)
+        assert said[0] is not None
+        return said[0]
 
     def barrier(self) -> None:
         """Wait for all."""

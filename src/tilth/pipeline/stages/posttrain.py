@@ -20,17 +20,19 @@ from tilth.training.folder import MEASURED_FILES
 from tilth.training.job import Factory, Job
 
 if TYPE_CHECKING:
+    import torch
+
     from tilth.corpus.sources import InputFile
     from tilth.posttrain.reader import JoinedReader
 
 Step = SFTSettings | DPOSettings
 
 GENERATE_VERSION = 4
-RENDER_VERSION = 2
+RENDER_VERSION = 3
 PACK_VERSION = 1
-REFERENCE_VERSION = 2
+REFERENCE_VERSION = 3
 STEP_VERSION = 1
-PREFERENCES_VERSION = 1
+PREFERENCES_VERSION = 2
 
 
 def generate_stage(recipe: Recipe, what: str, count: int) -> Stage:
@@ -141,21 +143,25 @@ def reference_stage(
 
 
 def _refer(context: Context, recipe: Recipe, step: DPOSettings) -> dict[str, Any]:
-    found = _log_probabilities(context, recipe, step)
+    from tilth.training import device
+
+    products = device.precision(step.precision, device.choose(context.compute.device))[1]
+    found = _log_probabilities(context, model_folder(context, recipe, "before"), products)
     np.save(context.out / "reference.npy", found)
+    write_json(context.out / "precision.json", {"products": str(products).removeprefix("torch.")})
     return {"documents": len(found)}
 
 
-def _log_probabilities(context: Context, recipe: Recipe, step: DPOSettings) -> np.ndarray:
-    """float64[documents] of the input `rendered` under the model of the input `before`."""
+def _log_probabilities(context: Context, folder: Path, products: torch.dtype) -> np.ndarray:
+    """float64[documents] of the input `rendered` under the model in `folder`."""
     from tilth.posttrain.dpo import reference_log_probabilities
     from tilth.tokens.store import TokenStore
     from tilth.training import device, load_model
 
     chosen = device.choose(context.compute.device)
     device.prepare(context.compute, chosen)
-    model = load_model(model_folder(context, recipe, "before")).to(chosen).eval()
-    model.compute_dtype = device.precision(step.precision, chosen)[1]
+    model = load_model(folder).to(chosen).eval()
+    model.compute_dtype = products
     return reference_log_probabilities(model, TokenStore(context.inputs["rendered"]), context.work)
 
 
@@ -164,20 +170,24 @@ def preferences_stage(recipe: Recipe, step: DPOSettings, rendered: Stage, refere
     return Stage(
         f"preferences-{step.name}",
         PREFERENCES_VERSION,
-        {"precision": step.precision},
-        partial(_compare, recipe=recipe, step=step),
-        {"rendered": rendered, "reference": reference, "before": trained},
+        {},
+        partial(_compare, recipe=recipe),
+        {"rendered": rendered, "reference": reference, "model": trained},
         needs_torch=True,
     )
 
 
-def _compare(context: Context, recipe: Recipe, step: DPOSettings) -> dict[str, Any]:
+def _compare(context: Context, recipe: Recipe) -> dict[str, Any]:
+    import torch
+
     from tilth.posttrain.outcome import preference_table
     from tilth.tokens.store import TokenStore
 
-    before = np.load(context.inputs["reference"] / "reference.npy")
+    reference = context.inputs["reference"]
+    products = getattr(torch, read_json(reference / "precision.json")["products"])  # else rounding would be a change
+    after = _log_probabilities(context, model_folder(context, recipe), products)
     domains = TokenStore(context.inputs["rendered"]).columns["domain"].tolist()
-    rows = preference_table(before, _log_probabilities(context, recipe, step), domains)
+    rows = preference_table(np.load(reference / "reference.npy"), after, domains)
     write_json(context.out / "preferences.json", rows)
     return {name: value for name, value in rows[0].items() if name != "domain"}
 
@@ -226,13 +236,13 @@ def _train(context: Context, recipe: Recipe, step: Step) -> dict[str, Any]:
         terms = {"reference": folders["reference"] + "/reference.npy", **step.objective()}
         objective = Factory("tilth.posttrain.dpo:open_dpo", terms)
     job = Job(
-        phase_of(step, groups),
-        Factory("tilth.pipeline.stages.posttrain:open_reader", arguments),
-        context.out,
-        model_folder(context, recipe, "before"),
-        recipe.seed,
-        context.compute,
-        objective,
+        phase=phase_of(step, groups),
+        reader=Factory("tilth.pipeline.stages.posttrain:open_reader", arguments),
+        folder=context.out,
+        start=model_folder(context, recipe, "before"),
+        seed=recipe.seed,
+        compute=context.compute,
+        objective=objective,
         adapter=step.adapter,
         embedding_noise=step.embedding_noise,
         fresh=True,

@@ -64,7 +64,15 @@ def _train(context: Context, recipe: Recipe, phase: PhaseSettings, planned: Plan
     check_epochs([(other, group_table(folder)) for other, folder in packs if folder.exists()])
     data = {name: str(context.inputs[input].resolve()) for name, input in (("store", "tokens"), ("pack", "pack"))}
     reader = Factory("tilth.pipeline.stages.pretrain:open_reader", data)
-    return run_phase(context, Job(phase, reader, context.out, _start(context, recipe), recipe.seed, context.compute))
+    job = Job(
+        phase=phase,
+        reader=reader,
+        folder=context.out,
+        start=_start(context, recipe),
+        seed=recipe.seed,
+        compute=context.compute,
+    )
+    return run_phase(context, job)
 
 
 def run_phase(context: Context, job: Job) -> dict[str, Any]:
