@@ -50,3 +50,10 @@ def test_a_few_candidates_give_what_all_would(sampling: Sampling, coarse: bool) 
         draws[0], draws[1] = 0.0, 1 - 1e-9
         found = choose(logits, sampling, draws)[0].tolist()
         assert found == [slow(row, sampling, draw) for row, draw in zip(logits, draws, strict=True)], round_
+
+
+def test_the_coldest_temperature_is_greedy() -> None:
+    """A quotient that no float holds is not taken."""
+    logits = 40 * torch.randn(3, 500, generator=torch.Generator().manual_seed(2))
+    for temperature in (1e-9, 1e-300):
+        assert choose(logits, Sampling(temperature), [0.9] * 3)[0].tolist() == logits.argmax(-1).tolist()

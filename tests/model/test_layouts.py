@@ -215,6 +215,14 @@ def test_a_missing_tensor_and_a_wrong_shape_are_named(tmp_path: Path) -> None:
         read_config(tmp_path)
 
 
+def test_a_damaged_file_of_weights_is_named(tmp_path: Path) -> None:
+    export_model(build(ModelSettings(hidden=32, heads=4).config(96), seed=3), tmp_path)
+    with (tmp_path / "model.safetensors").open("r+b") as weights:
+        weights.truncate(2000)
+    with pytest.raises(UserError, match=r"model\.safetensors: not readable"):
+        import_model(tmp_path)
+
+
 def test_parameter_counts_of_published_models() -> None:
     qwen3 = DecoderConfig(
         vocabulary_size=151_936,

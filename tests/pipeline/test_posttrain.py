@@ -158,3 +158,7 @@ def test_show_mask(chatty, tmp_path):
     done = tilth("show-mask", tmp_path / "chats" / "own.jsonl", "--tokenizer", tokenizer, "--sample", "1")
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[1] == "<|bos|><|user|>谁 0<|end|><|assistant|>⟦我<|end|>⟧"
+    with (tmp_path / "chats" / "own.jsonl").open("a", encoding="utf-8") as chats:
+        chats.write('\n{"foo": 1}')
+    done = tilth("show-mask", tmp_path / "chats" / "own.jsonl", "--tokenizer", tokenizer, "--sample", "99")
+    assert "not trained on: own.jsonl:10 unreadable: no conversation here" in done.stderr

@@ -76,6 +76,24 @@ def test_the_loss_falls_where_the_mask_says(tmp_path, tokenizer):
     assert (targets != NO_LOSS).sum() == report["trained_tokens"]
 
 
+def test_preferences_that_teach_nothing_are_named(tmp_path, tokenizer):
+    empty = {**PAIR, "rejected": ""}
+    write(tmp_path, "p.jsonl", [PAIR, {**PAIR, "rejected": "sat"}, {**PAIR, "chosen": " "}, empty])
+    store, report = render(tmp_path, tokenizer, pairs=True)
+    assert len(store) == 4
+    assert [(f["line"], f["reason"]) for f in report["faults"]] == [
+        (2, "chosen and rejected are the same"),
+        (3, "the chosen answer is empty"),
+    ]
+
+
+def test_an_answer_of_nothing_is_no_answer(tmp_path, tokenizer):
+    nothing = {"messages": [{"role": "user", "content": "the cat"}, {"role": "assistant", "content": " \n"}]}
+    write(tmp_path, "a.jsonl", [GOOD, nothing])
+    _, report = render(tmp_path, tokenizer)
+    assert [f["reason"] for f in report["faults"]] == ["the assistant says nothing"]
+
+
 def test_cut_in_the_middle_of_a_document(tmp_path, tokenizer):
     """A reader whose sequences are shorter than a document still masks the same tokens."""
     write(tmp_path, "a.jsonl", [{"messages": [*GOOD["messages"] * 3]}] * 2)

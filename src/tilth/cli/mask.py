@@ -6,7 +6,7 @@ import json
 import sys
 from itertools import islice
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -36,10 +36,14 @@ def show_mask(
     from tilth.posttrain.show import masked_records
 
     mark = ("\033[32m", "\033[0m") if sys.stdout.isatty() else ("⟦", "⟧")
-    found = masked_records(data, tokenizer, template=template, length=length, pairs=pairs)
+    faults: list[dict[str, Any]] = []
+    found = masked_records(data, tokenizer, faults, template=template, length=length, pairs=pairs)
     for name, runs in islice(found, sample):
         if as_json:
             print(json.dumps({"id": name, "runs": runs}, ensure_ascii=False))
             continue
         print(f"── {name}")
         print("".join(f"{mark[0]}{text}{mark[1]}" if trained else text for text, trained in runs))
+    for fault in faults:
+        told = fault["kind"].replace("_", " ")
+        print(f"not trained on: {fault['file']}:{fault['line']} {told}: {fault['reason']}", file=sys.stderr)

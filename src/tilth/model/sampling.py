@@ -14,6 +14,9 @@ from torch import Tensor
 _FIRST = 256
 """Candidates looked at before a row is sorted whole: on a CPU a tenth of the time at a vocabulary of 8,192."""
 
+_COLDEST = 1e-5
+"""Below, a quotient of logits may be no number; here the likeliest token has all the mass already."""
+
 
 @dataclass(frozen=True)
 class Sampling:
@@ -50,7 +53,7 @@ def choose(logits_BV: Tensor, sampling: Sampling, draws: Sequence[float]) -> tup
         best_B, chosen_B = exact_BV.max(-1)
         return chosen_B, best_B - exact_BV.logsumexp(-1)
     draw_B1 = torch.tensor(draws, dtype=exact_BV.dtype, device=exact_BV.device)[:, None]
-    chosen_B = _draw(exact_BV / sampling.temperature, sampling, draw_B1)
+    chosen_B = _draw(exact_BV / max(sampling.temperature, _COLDEST), sampling, draw_B1)
     return chosen_B, exact_BV.gather(1, chosen_B[:, None])[:, 0] - exact_BV.logsumexp(-1)
 
 

@@ -194,9 +194,19 @@ class _Mapper:
         except UserError as error:
             raise Unusable(error.message) from None
         said = [example.target] if isinstance(example, SourceTarget) else _spoken(example)
-        if not said:
+        if not any(text.strip() for text in said):
             raise Unusable("the assistant says nothing")
+        if isinstance(example, Preference):
+            _check_preference(example)
         return _Record(example, number, sum(len(text.encode()) for text in said))
+
+
+def _check_preference(example: Preference) -> None:
+    """What teaches nothing, or to be silent, is no preference."""
+    if example.chosen == example.rejected:
+        raise Unusable("chosen and rejected are the same")
+    if not any(turn.content.strip() for turn in example.chosen if turn.role == "assistant"):
+        raise Unusable("the chosen answer is empty")
 
 
 def _spoken(example: Conversation | Preference) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 from tilth.corpus.settings import SourceSettings
 from tilth.corpus.sources import find_files
@@ -17,13 +18,24 @@ Runs = list[tuple[str, bool]]
 
 
 def masked_records(
-    path: str, tokenizer: Path, *, template: str | None = None, length: int = 1024, pairs: bool = False
+    path: str,
+    tokenizer: Path,
+    faults: list[dict[str, Any]],
+    *,
+    template: str | None = None,
+    length: int = 1024,
+    pairs: bool = False,
 ) -> Iterator[tuple[str, Runs]]:
-    """The id and the runs of every document that the records of `path` (a file, folder or glob) become."""
+    """The id and the runs of every document that the records of `path` (a file, folder or glob) become.
+
+    `faults` gets what is not trained on, as it is met: kind, file, line, reason.
+    """
     coder = Tokenizer.load(tokenizer)
     rendering = Rendering(tokenizer, template or fitting_template(coder).name, length, pairs)
     for file in find_files([SourceSettings(path=path)], Path.cwd(), called=["the data"], hint="check the path"):
-        for row, rendered in Renderer(file, rendering):
+        renderer = Renderer(file, rendering)
+        renderer.report["faults"] = faults
+        for row, rendered in renderer:
             yield str(row["id"]), runs(coder, rendered)
 
 

@@ -49,7 +49,9 @@ def _step(name: str, folder: Path, folders: Folders) -> Iterator[blocks.Block]:
     yield blocks.table([key.replace("_", " ") for key in RENDERED], [[report[key] for key in RENDERED]], "Data")
     if report["faults"]:
         items = [{"title": f"{f['file']}:{f['line']} {f['kind']}", "text": f["reason"]} for f in report["faults"]]
-        yield blocks.examples("Records that are not trained on", items)
+        lost = report["unreadable"] + report["too_long"]
+        title = f"Records that are not trained on: {len(items)} of {lost:,}; all in {rendered.name}/unreadable.jsonl"
+        yield blocks.examples(title, items)
     state = read_json(folder / "state.json")
     if "adapter" in state:
         adapter = state["adapter"]

@@ -42,7 +42,7 @@ class Dialogue:
         UserError where the question alone does not fit the context; then nothing is added to the history.
         """
         engine, stream = self.model.engine, TextStream(self.model.tokenizer)
-        question = Turn("user", text)
+        question = Turn("user", text.encode("utf-8", "replace").decode("utf-8"))  # a pipe may hold other bytes
         prompt = self._prompt([*self.turns, question])
         seed = stable_hash(self.seed, "turn", len(self.turns))
         request = engine.submit(prompt, max_new=self.max_new, stop=self.chat.stop, sampling=self.sampling, seed=seed)

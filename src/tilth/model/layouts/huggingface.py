@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import safe_open, save_file
 from torch import Tensor
 
@@ -51,11 +53,21 @@ def import_model(folder: Path, dtype: torch.dtype = torch.float32) -> Decoder:
     if unknown:
         raise UserError(f"{len(unknown)} tensors are not known, first {min(unknown)}", where=str(folder))
     for file in sorted(set(where.values())):
-        with safe_open(folder / file, "pt") as stored, torch.no_grad():
+        with _opened(folder / file) as stored, torch.no_grad():
             for name in stored.keys():  # noqa: SIM118 - not a mapping
                 if name in parameters:
                     _fill(parameters[name], stored.get_tensor(name), f"{folder / file}: {name}")
     return model
+
+
+@contextlib.contextmanager
+def _opened(file: Path) -> Iterator[Any]:
+    """A file of tensors. UserError where it is damaged."""
+    try:
+        with safe_open(file, "pt") as stored:
+            yield stored
+    except SafetensorError as error:
+        raise UserError(f"not readable: {error}", where=str(file), hint="it is damaged: copy it again") from None
 
 
 def _fill(parameter: Tensor, value: Tensor, where: str) -> None:
@@ -69,7 +81,7 @@ def _locations(folder: Path) -> dict[str, str]:
     if (folder / INDEX).exists():
         return dict(files.read_json(folder / INDEX)["weight_map"])
     if (folder / SINGLE).exists():
-        with safe_open(folder / SINGLE, "pt") as stored:
+        with _opened(folder / SINGLE) as stored:
             return dict.fromkeys(stored.keys(), SINGLE)
     raise UserError(
         f"there is neither {SINGLE} nor {INDEX}", where=str(folder), hint="safetensors only: convert .bin files"

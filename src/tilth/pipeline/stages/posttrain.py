@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 Step = SFTSettings | DPOSettings
 
 GENERATE_VERSION = 4
-RENDER_VERSION = 3
+RENDER_VERSION = 4
 PACK_VERSION = 1
 REFERENCE_VERSION = 3
 STEP_VERSION = 1
@@ -94,6 +95,13 @@ def _render(context: Context, step: Step, files: list[InputFile], generated: lis
     workers, label = context.compute.data_workers, f"render {step.name}"
     report = render_files(files, rendering, context.out, context.work, workers=workers, label=label)
     write_json(context.out / "template.json", {"template": template})
+    if 2 * report["examples"] < report["records_read"]:
+        print(
+            f"warning: {step.name} is trained on {report['examples']:,} of {report['records_read']:,} records: "
+            f"{report['unreadable']:,} are unreadable, {report['too_long']:,} longer than sequence_length "
+            f"({step.sequence_length:,}); the report names them",
+            file=sys.stderr,
+        )
     return {name: value for name, value in report.items() if name != "faults"}
 
 
