@@ -87,6 +87,13 @@ def test_what_is_no_item(tmp_path, line, message):
         read_items(path)
 
 
+def test_a_line_separator_inside_a_question_ends_no_line(tmp_path):
+    path = tmp_path / "t.jsonl"
+    path.write_text('{"question": "a\u2028b\u0085c", "answer": "d"}\n', encoding="utf-8")
+    (item,) = read_items(path)
+    assert item.question == "a\u2028b\u0085c"
+
+
 def test_an_item_may_have_one_answer(tmp_path):
     path = tmp_path / "t.jsonl"
     path.write_text('{"question": "q", "answer": 3}\n', encoding="utf-8")

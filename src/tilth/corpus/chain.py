@@ -12,14 +12,14 @@ from tilth.base.expression import Condition
 from tilth.corpus.document import COLUMNS, SIGNAL
 from tilth.corpus.settings import CorpusSettings
 from tilth.corpus.sources import InputFile
-from tilth.corpus.steps import ALL_SIGNALS, Decide, DecideColumns, Edit, Label, Measure, Step
+from tilth.corpus.steps import ALL_SIGNALS, ColumnDecision, Decide, Edit, Measure, Step
 
 
 @dataclass(frozen=True)
 class Segment:
     """Decisions over columns, then steps over texts: what one pass through the shards does."""
 
-    decisions: tuple[DecideColumns | Label, ...]
+    decisions: tuple[ColumnDecision, ...]
     texts: tuple[Step, ...]
 
 
@@ -153,12 +153,12 @@ def _demand(column: str, who: str, measured: set[str], changed_by: dict[str, str
 
 def _segments(steps: Sequence[Step]) -> tuple[Segment, ...]:
     """Cut into passes: decisions over columns need all shards of the pass before, so they begin a new one."""
-    letters = "".join("d" if isinstance(s, DecideColumns | Label) else "t" for s in steps)
+    letters = "".join("d" if isinstance(s, ColumnDecision) else "t" for s in steps)
     segments = []
     for match in re.finditer("d*t*", letters):
         part = steps[match.start() : match.end()]
         border = match.group().count("d")
         if part:
-            decisions = tuple(step for step in part[:border] if isinstance(step, DecideColumns | Label))
+            decisions = tuple(step for step in part[:border] if isinstance(step, ColumnDecision))
             segments.append(Segment(decisions, tuple(part[border:])))
     return tuple(segments) or (Segment((), ()),)

@@ -20,7 +20,7 @@ from tilth.corpus.report import corpus_report
 from tilth.corpus.settings import CorpusSettings
 from tilth.corpus.shards import shard_paths
 from tilth.corpus.sources import InputFile
-from tilth.corpus.steps import DecideColumns, Label, Rejections
+from tilth.corpus.steps import ColumnDecision, Label, Rejections
 from tilth.corpus.view import ShardView
 from tilth.corpus.work import Scratch, claim
 from tilth.corpus.writing import Decisions, Pass, ShardTask, write_shard
@@ -77,7 +77,7 @@ def corpus_stage(
 
 
 def _run_pass(
-    pass_: Pass, decisions: Sequence[DecideColumns | Label], shards: Sequence[Path], workers: int
+    pass_: Pass, decisions: Sequence[ColumnDecision], shards: Sequence[Path], workers: int
 ) -> list[dict[str, Any]]:
     done = pass_.folder / "results.json"
     if done.exists():
@@ -93,7 +93,7 @@ def _run_pass(
     return results
 
 
-def _decide(decisions: Sequence[DecideColumns | Label], tasks: Sequence[ShardTask]) -> None:
+def _decide(decisions: Sequence[ColumnDecision], tasks: Sequence[ShardTask]) -> None:
     """Make the pass's decisions over all shards and leave each shard its part."""
     pass_ = tasks[0].pass_
     view = ShardView([task.shard for task in tasks], labelled=pass_.number > 0)

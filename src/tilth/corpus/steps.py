@@ -224,6 +224,10 @@ class Label(Decide):
         """bool [N]: the document goes to the hold-out."""
 
 
+ColumnDecision = DecideColumns | Label
+"""Looks at columns of the whole corpus at once."""
+
+
 class WorkFolder(Protocol):
     """Where a step may keep large arrays on disk while it runs."""
 

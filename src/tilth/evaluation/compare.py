@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tilth.base.errors import UserError
-from tilth.evaluation.tasks import Form, Item, answer_items, score
+from tilth.evaluation.tasks import Z_95, Form, Item, answer_items, score
 from tilth.tokens.chat import find_chat
 from tilth.tokens.tokenizer import Tokenizer
 
@@ -29,8 +29,10 @@ def ask_models(
     """Ask every model. Without `form`: through the chat template where it has one, else in the native form."""
     import torch
 
-    from tilth.training import device, load_model
+    from tilth.training import device, load_for_inference
 
+    chosen_device = device.choose("auto")
+    products = device.precision("auto", chosen_device)[1]
     found = []
     for name, folder in folders.items():
         tokenizer = Tokenizer.load(folder)
@@ -38,9 +40,7 @@ def ask_models(
         if form == "chat" and chat is None:
             raise UserError("this model has no chat template", where=str(folder), hint="native or few-shot")
         chosen: Form = form or ("chat" if chat else "native")
-        chosen_device = device.choose("auto")
-        model = load_model(folder).to(chosen_device).eval()
-        model.compute_dtype = device.precision("auto", chosen_device)[1]
+        model = load_for_inference(folder, chosen_device, products)
         with torch.no_grad():
             found.append(Answers(name, chosen, answer_items(model, tokenizer, items, chosen, chat, limit=limit)))
     return found
@@ -71,5 +71,5 @@ def gain(right: Sequence[bool], base: Sequence[bool]) -> dict[str, float]:
     won = sum(a and not b for a, b in zip(right, base, strict=True))
     lost = sum(b and not a for a, b in zip(right, base, strict=True))
     total, up, down = n + 2, (won + 0.5) / (n + 2), (lost + 0.5) / (n + 2)
-    half = 1.959963984540054 * math.sqrt((up + down - (up - down) ** 2) / total)
+    half = Z_95 * math.sqrt((up + down - (up - down) ** 2) / total)
     return {"gain": (won - lost) / n, "low": max(-1.0, up - down - half), "high": min(1.0, up - down + half)}

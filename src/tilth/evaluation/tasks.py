@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 Form = Literal["chat", "native", "few-shot"]
 """How a question is put: through the chat template, in the shape of the pre-training text, or that behind examples."""
 
+Z_95 = 1.959963984540054
+"""Standard deviations to either side that hold 95 % of a normal distribution."""
+
 _NUMBER = re.compile(r"-?\d[\d,]*(?:\.\d+)?")
 
 
@@ -75,7 +78,7 @@ def plain(text: str) -> str:
 def read_items(path: Path) -> list[Item]:
     """The items of a JSON Lines file. UserError with the line for what is no item: a skipped one would be a lie."""
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8").split("\n")  # splitlines would cut at U+2028, which JSON may hold
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
         raise UserError(f"the items cannot be read: {why}", where=str(path), hint="JSON Lines, not packed") from None
@@ -169,7 +172,7 @@ def _row(pairs: Sequence[tuple[Item, str]]) -> dict[str, Any]:
     return row
 
 
-def wilson(right: int, items: int, z: float = 1.959963984540054) -> tuple[float, float]:
+def wilson(right: int, items: int, z: float = Z_95) -> tuple[float, float]:
     """95 % score interval of a share (Wilson 1927): never outside [0, 1], honest at 0 and at 1."""
     share, square = right / items, z * z / items
     centre = (share + square / 2) / (1 + square)

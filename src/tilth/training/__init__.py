@@ -9,7 +9,7 @@ batch       Batch, make_batch, Reader (protocol): packed sequences as tensors
 objective   Objective (protocol), Losses, NextToken
 optimizers  AdamW, and Muon (muon) on hidden matrices; groups, state by name
 loop        train_phase, PhaseResult; Interrupted (interruption)
-checkpoint  load_model: the model of a finished phase or of a Hugging Face folder
+checkpoint  load_model, load_for_inference: the model of a finished phase or of a Hugging Face folder
 parallel    World, GradientBuffer: the processes that train together
 folder      DETERMINISTIC_FILES, MEASURED_FILES: what a finished phase's folder holds                 (no torch)
 device      the one file that knows cpu, cuda and mps
@@ -30,7 +30,7 @@ from tilth.training.settings import ComputeSettings, OptimizerSettings, PhaseSet
 
 if TYPE_CHECKING:
     from tilth.training.batch import Batch, PackedSequence, Reader, make_batch
-    from tilth.training.checkpoint import load_model
+    from tilth.training.checkpoint import load_for_inference, load_model
     from tilth.training.interruption import Interrupted
     from tilth.training.launch import launch_job, run_job
     from tilth.training.loop import PhaseResult, train_phase
@@ -40,7 +40,7 @@ __getattr__ = lazy(
     __name__,
     {
         "batch": "Batch PackedSequence Reader make_batch",
-        "checkpoint": "load_model",
+        "checkpoint": "load_for_inference load_model",
         "interruption": "Interrupted",
         "launch": "launch_job run_job",
         "loop": "PhaseResult train_phase",
@@ -69,6 +69,7 @@ __all__ = [
     "Reader",
     "ScheduleSettings",
     "launch_job",
+    "load_for_inference",
     "load_model",
     "make_batch",
     "multiplier",

@@ -176,6 +176,13 @@ def load_model(folder: Path, dtype: torch.dtype = torch.float32) -> Decoder:
     return model
 
 
+def load_for_inference(folder: Path, on: torch.device, products: torch.dtype) -> Decoder:
+    """The same on a device, in evaluation mode, its products in the dtype `products`."""
+    model = load_model(folder).to(on).eval()
+    model.compute_dtype = products
+    return model
+
+
 def load_optimizer(folder: Path, optimizers: Optimizers) -> None:
     """Continue with the optimizer state of a finished phase."""
     stored = load_file(folder / "optimizer.safetensors")

@@ -53,12 +53,12 @@ def evaluation_settings(recipe: Recipe) -> dict[str, Any]:
 def _evaluate(context: Context, recipe: Recipe) -> dict[str, Any]:
     from tilth.evaluation.samples import answer_questions, continue_prompts
     from tilth.tokens.tokenizer import Tokenizer
-    from tilth.training import device, load_model
+    from tilth.training import device, load_for_inference
 
     chosen = device.choose(context.compute.device)
     device.prepare(context.compute, chosen)
-    model = load_model(model_folder(context, recipe)).to(chosen).eval()
-    model.compute_dtype = device.precision(recipe.evaluate.precision, chosen)[1]
+    products = device.precision(recipe.evaluate.precision, chosen)[1]
+    model = load_for_inference(model_folder(context, recipe), chosen, products)
     tokenizer = Tokenizer.load(context.inputs["tokenizer"])
     chat = open_chat(context, tokenizer)
     samples = recipe.evaluate.samples

@@ -164,12 +164,11 @@ def _log_probabilities(context: Context, folder: Path, products: torch.dtype) ->
     """float64[documents] of the input `rendered` under the model in `folder`."""
     from tilth.posttrain.dpo import reference_log_probabilities
     from tilth.tokens.store import TokenStore
-    from tilth.training import device, load_model
+    from tilth.training import device, load_for_inference
 
     chosen = device.choose(context.compute.device)
     device.prepare(context.compute, chosen)
-    model = load_model(folder).to(chosen).eval()
-    model.compute_dtype = products
+    model = load_for_inference(folder, chosen, products)
     return reference_log_probabilities(model, TokenStore(context.inputs["rendered"]), context.work)
 
 
