@@ -34,10 +34,11 @@ def choose(name: str, local_rank: int = 0) -> torch.device:
 
 
 def prepare(settings: ComputeSettings, device: torch.device) -> int:
-    """Set threads (cores are shared by the ranks of this machine) and determinism; returns the number of threads."""
+    """Set threads (cores are shared by the ranks of this machine), memory and determinism; returns the threads."""
     neighbours = int(os.environ.get("LOCAL_WORLD_SIZE", 1))
     threads = settings.threads or max(1, machine.cores() // neighbours)
     torch.set_num_threads(threads)
+    machine.keep_memory()
     torch.use_deterministic_algorithms(settings.deterministic, warn_only=device.type != "cpu")
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     if device.type == "cuda":
