@@ -116,3 +116,31 @@ def test_the_recipe_page_names_every_section_and_its_examples_are_valid(page):
         assert f"`{section}`" in text
     shown = "".join(re.findall(r"```yaml\n(.*?)```", text, flags=re.DOTALL))
     assert validate(Recipe, {"name": "x", **yaml.safe_load(shown)}, source=page).pretrain
+
+
+@pytest.mark.parametrize("page", ["corpus.md", "corpus.zh.md"])
+def test_the_corpus_page_is_true(page, tmp_path):
+    """Its files written down, its commands run in order; what it says became of each document did."""
+    page = f"docs/{page}"
+    (tmp_path / "raw").mkdir()
+    pages, exam = blocks(page, "jsonl")
+    (tmp_path / "raw" / "pages.jsonl").write_text(pages, encoding="utf-8")
+    (tmp_path / "exam.jsonl").write_text(exam, encoding="utf-8")
+    (settings,) = blocks(page, "yaml")
+    (tmp_path / "corpus.yaml").write_text(settings, encoding="utf-8")
+    told = [shell(line, tmp_path) for line in commands(page)]
+    rejected = json.loads(shell("tilth look corpus --rejected all --json", tmp_path))
+    reasons = {row["id"]: (row["rule"], row["partner"]) for row in rejected}
+    assert reasons.keys() == {"bridge-copy", "tea-again", "spam", "short"}
+    assert reasons["bridge-copy"] == ("near_duplicate", "bridge")
+    assert reasons["tea-again"] == ("same_text", "tea")
+    kept = shell("tilth look corpus --sample 9 --json", tmp_path)
+    assert all(part in kept for part in ("[EMAIL]", "[PHONE]"))
+    assert not any(part in kept for part in ("Click here", "Share on", "nine rows of tomatoes", "13912345678"))
+    assert "benchmark_item" in told[3]
+    assert "茶农" in told[5]
+
+
+def test_both_languages_of_the_corpus_page_show_the_same():
+    for language in ("jsonl", "yaml", "bash"):
+        assert blocks("docs/corpus.md", language) == blocks("docs/corpus.zh.md", language)

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tilth.base.files import digest_file, list_files
+from tilth.base.pool import Workers
 from tilth.corpus.corpus_stage import corpus_stage
 from tilth.corpus.document import schema
 from tilth.corpus.measure_stage import measure_stage
@@ -28,7 +29,7 @@ def write_jsonl(path: Path, records: Iterable[Any]) -> Path:
     return path
 
 
-def run_chain(folder: Path, settings: CorpusSettings, *, base: Path, workers: int = 1) -> dict[str, Any]:
+def run_chain(folder: Path, settings: CorpusSettings, *, base: Path, workers: Workers | int = 1) -> dict[str, Any]:
     """Both stages into `folder/measure` and `folder/corpus`; returns the corpus report."""
     measure_stage(settings, find_files(settings.sources, base), folder / "measure", folder / "work-m", workers)
     against = [SourceSettings(path=path) for path in settings.decontaminate.against]

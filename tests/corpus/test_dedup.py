@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from tests.conftest import read_zst
 from tests.corpus.helpers import CHINESE, rows, run_chain, write_jsonl
+from tilth.base.errors import UserError
 from tilth.corpus.dedup.exact import ExactStep
 from tilth.corpus.dedup.minhash import NearStep, band_keys
 from tilth.corpus.holdout import HoldoutStep
@@ -131,8 +132,8 @@ def test_recall_on_labelled_pairs(real_data: Path, tmp_path: Path, name: str) ->
     assert len(caught) >= 0.97 * len(alike)
     for row in gone.values():  # every partner stays and is truly similar
         assert row["partner"] not in gone
-        assert row["value"] >= 0.8
-        assert exact[frozenset((row["id"], row["partner"]))] >= 0.7
+        assert row["value"] >= 0.75
+        assert exact[frozenset((row["id"], row["partner"]))] >= 0.6
 
 
 def test_exactly_the_planted_pairs(real_data: Path, tmp_path: Path) -> None:
@@ -155,3 +156,25 @@ def test_a_near_copy_of_a_holdout_document_leaves_the_training_set(tmp_path: Pat
     assert len(held) >= 10
     assert len(kept) + len(held) == 60
     assert not {name[:-1] for name in kept} & {name[:-1] for name in held}
+
+
+def test_another_data_set_keeps_its_near_copies_out(tmp_path: Path) -> None:
+    texts = [f"{CHINESE}{''.join(chr(0x4E00 + (i * 97 + k * k * 31) % 5000) for k in range(400))}" for i in range(9)]
+    write_jsonl(tmp_path / "other.jsonl", [{"id": f"o{i}", "text": text} for i, text in enumerate(texts[:4])])
+    ours = [{"id": f"a{i}", "text": text + ("" if i == 1 else "尾")} for i, text in enumerate(texts)]
+    write_jsonl(tmp_path / "a.jsonl", ours)
+    plain = {
+        "sources": [{"path": "other.jsonl", "source": "other"}, "a.jsonl"],
+        "steps": ["measure", "exact", "holdout", "near"],
+        "holdout": {"fraction": 0, "where": "source == 'other'"},
+    }
+    run_chain(tmp_path, CorpusSettings.model_validate(plain), base=tmp_path)
+    assert {row["id"] for row in rows(tmp_path / "corpus" / "holdout")} == {"o0", "o1", "o2", "o3"}
+    assert {row["id"] for row in rows(tmp_path / "corpus" / "documents")} == {"a4", "a5", "a6", "a7", "a8"}
+    gone = {row["id"]: (row["rule"], row["partner"]) for row in rows(tmp_path / "corpus" / "rejected")}
+    assert gone["a1"] == ("same_text", "o1")
+    assert gone["a0"] == ("near_duplicate", "o0")
+    with pytest.raises(UserError, match=r"corpus\.holdout\.where.*no column 'sorce'"):
+        run_chain(
+            tmp_path, CorpusSettings.model_validate(plain | {"holdout": {"where": "sorce == 'x'"}}), base=tmp_path
+        )

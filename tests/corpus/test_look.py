@@ -168,7 +168,7 @@ def test_the_recipe_reads_well() -> None:
     [
         ({"step": []}, "unknown setting 'step'.*did you mean 'steps'"),
         ({"steps": ["dedup"]}, "steps.0"),
-        ({"near": {"bands": 20}}, "bands x rows is 160, but a signature has 112 values"),
+        ({"near": {"bands": 30}}, "bands x rows is 150, but a signature has 112 values"),
         ({"sources": [{"path": "a", "fields": {"txt": "x"}}]}, "'txt' is no document column .did you mean 'text'"),
         (
             {"rules": [{"set": "gofer"}]},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import shutil
@@ -27,6 +28,7 @@ from tests.corpus.helpers import (
     write_jsonl,
 )
 from tilth.base.errors import UserError
+from tilth.base.pool import Workers
 from tilth.corpus import corpus_stage, measure_stage
 from tilth.corpus.chain import build_chain
 from tilth.corpus.settings import CorpusSettings
@@ -94,6 +96,10 @@ def test_the_default_chain(inputs: Path, tmp_path: Path) -> None:
         *("repair", "lines", "measure", "exact", "rules", "holdout", "near", "mask", "decontaminate", "sampling")
     ]
     assert report["contamination"]["bench.jsonl"]["items_found"] == 1
+    card = (tmp_path / "corpus" / "card.md").read_text()
+    assert f"| documents kept | {report['documents_kept']} |" in card
+    assert all(f"| {rule} | {row['documents']} |" in card for rule, row in report["by_rule"].items())
+    assert all(f"\n## {part}" in card for part in ("Domains", "Documents kept, by license", "Benchmarks that were"))
     unreadable = (tmp_path / "measure" / "unreadable.jsonl").read_text().splitlines()
     assert [(r["file"], r["line"]) for r in map(json.loads, unreadable)] == [("part2.jsonl", 1)]
 
@@ -122,6 +128,9 @@ def test_two_workers_and_a_killed_run_give_the_same_bytes(inputs: Path, tmp_path
     run_chain(tmp_path / "two", chain, base=inputs, workers=2)
     assert hashes(tmp_path / "one" / "corpus") == hashes(tmp_path / "two" / "corpus")
     assert hashes(tmp_path / "one" / "measure") == hashes(tmp_path / "two" / "measure")
+    if steps is None and importlib.util.find_spec("ray"):
+        run_chain(tmp_path / "ray", chain, base=inputs, workers=Workers(2, "ray"))
+        assert hashes(tmp_path / "one" / "corpus") == hashes(tmp_path / "ray" / "corpus")
     killed = tmp_path / "killed"
     for stage, module, work in (("measure", measure_stage, "work-m"), ("corpus", corpus_stage, "work-c")):
         monkey = pytest.MonkeyPatch()

@@ -81,6 +81,7 @@ def hits(items: list[str], texts: list[str], words: int, characters: int) -> lis
     found = []
     for row, text in enumerate(texts):
         here = units(text)
+        document = [unit for unit, _, _ in here]
         for number, item in enumerate(items):
             wanted = [unit for unit, _, _ in units(item)]
             chinese = 2 * sum(_alone(unit) for unit in wanted) > len(wanted)
@@ -88,19 +89,37 @@ def hits(items: list[str], texts: list[str], words: int, characters: int) -> lis
             n = min(longest, len(wanted))
             if 2 * n < longest or not n:
                 continue
-            grams = {tuple(wanted[i : i + n]) for i in range(len(wanted) - n + 1)}
-            matched, spans = set(), []
-            for i in range(len(here) - n + 1):
-                gram = tuple(unit for unit, _, _ in here[i : i + n])
-                if gram in grams:
-                    matched.add(gram)
-                    start, end = here[i][1], here[i + n - 1][2]
-                    if spans and start <= spans[-1][1]:
-                        spans[-1][1] = end
-                    else:
-                        spans.append([start, end])
-            found += [(row, number, start, end, len(matched) / len(grams)) for start, end in spans]
+            spans, seen = grown(document, wanted, n, -(-n // 3))
+            k = -(-n // 3)
+            covered = {i + j for i in range(len(wanted) - k + 1) if tuple(wanted[i : i + k]) in seen for j in range(k)}
+            found += [(row, number, here[low][1], here[high - 1][2], len(covered) / len(wanted)) for low, high in spans]
     return found
+
+
+def grown(document: list[str], item: list[str], n: int, k: int) -> tuple[list[list[int]], set[tuple[str, ...]]]:
+    """Spans of units around the item's n-grams, grown over its k-grams as long as any is within n units; and those."""
+
+    def grams(of: list[str], size: int) -> list[tuple[str, ...]]:
+        return [tuple(of[i : i + size]) for i in range(len(of) - size + 1)]
+
+    whole, parts = set(grams(item, n)), set(grams(item, k))
+    shared = [(at, gram) for at, gram in enumerate(grams(document, k)) if gram in parts]
+    spans: list[list[int]] = []
+    seen = set()
+    for first, gram in enumerate(grams(document, n)):
+        if gram not in whole:
+            continue
+        low, high, before = first, first + n, None
+        while before != (low, high):
+            before = low, high
+            near = [(at, part) for at, part in shared if at - high <= n and low - (at + k) <= n]
+            seen |= {part for _, part in near}
+            low, high = min([low, *(at for at, _ in near)]), max([high, *(at + k for at, _ in near)])
+        if spans and low <= spans[-1][1]:
+            spans[-1][1] = max(high, spans[-1][1])
+        else:
+            spans.append([low, high])
+    return spans, seen
 
 
 def _alone(unit: str) -> bool:

@@ -9,6 +9,6 @@ keyed       stable hashes and permutations: randomness as a function of its key
 events      Journal: append-only JSON Lines
 progress    one line for anything long; lengths of time and numbers of bytes as people say them
 machine     what the machine is; Meter for what a piece of work used
-pool        map_units: a process pool that gives the serial result
+pool        map_units, Workers: processes, or a Ray cluster, that give the serial result
 lazy        front doors whose files are loaded when a name is first used
 """

@@ -1,4 +1,4 @@
-"""One process pool: units of work in, results out in the order of the units, whatever the number of workers."""
+"""One process pool: units of work in, results out in the order of the units, whoever does the work and however many."""
 
 from __future__ import annotations
 
@@ -10,30 +10,49 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from typing import TypeVar
+from typing import Literal, NamedTuple, TypeVar
 
 from tilth.base.errors import UserError
 
 Unit = TypeVar("Unit")
 Result = TypeVar("Result")
+Engine = Literal["local", "ray"]
+
+
+class Workers(NamedTuple):
+    """Who does data work: so many processes of this machine, or a Ray cluster."""
+
+    processes: int = 1
+    engine: Engine = "local"
 
 
 def map_units(
-    function: Callable[[Unit], Result], units: Sequence[Unit], workers: int = 1
+    function: Callable[[Unit], Result], units: Sequence[Unit], workers: Workers | int = 1
 ) -> Iterator[tuple[Unit, Result]]:
-    """Yield (unit, function(unit)) in the order of `units`.
+    """Yield (unit, function(unit)) in the order of `units`; a number of `workers` means processes of this machine.
 
     `function` and the units must be picklable. With one worker, or one unit, everything runs in this
     process. A worker dies with its parent, so a killed run leaves nobody writing into its folders. Ctrl-C, or a
     caller that wants no more results, ends the workers at once. Raises `UserError` where a worker was killed.
     """
-    if workers <= 1 or len(units) <= 1:
+    workers = Workers(workers) if isinstance(workers, int) else workers
+    if workers.engine == "ray":
+        from tilth.base.cluster import map_on_ray
+
+        yield from map_on_ray(function, units, workers.processes)
+    elif workers.processes <= 1 or len(units) <= 1:
         for unit in units:
             yield unit, function(unit)
-        return
+    else:
+        yield from _map_on_processes(function, units, workers.processes)
+
+
+def _map_on_processes(
+    function: Callable[[Unit], Result], units: Sequence[Unit], count: int
+) -> Iterator[tuple[Unit, Result]]:
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(
-        min(workers, len(units)), mp_context=context, initializer=_prepare_worker, initargs=(os.getpid(),)
+        min(count, len(units)), mp_context=context, initializer=_prepare_worker, initargs=(os.getpid(),)
     )
     waiting = [(unit, pool.submit(function, unit)) for unit in units]
     try:
@@ -43,7 +62,7 @@ def map_units(
         # The pool does not say which worker died; units start in order, so it was at one of the first unfinished.
         unfinished = [str(unit)[:200] for unit, future in waiting if not future.done() or future.exception()]
         raise UserError(
-            f"a worker process was killed at one of: {', '.join(unfinished[: workers + 1])}",
+            f"a worker process was killed at one of: {', '.join(unfinished[: count + 1])}",
             hint="most likely the memory ran out: lower compute.workers and start again",
         ) from error
     except (KeyboardInterrupt, GeneratorExit):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -44,6 +44,9 @@ def corpus(
         typer.Option(help="Domain of documents that name none: a name, {stem} or {field:NAME}.", callback=_template),
     ] = "{stem}",
     workers: Annotated[int | None, typer.Option(min=1, help="Processes; default: all cores.")] = None,
+    engine: Annotated[
+        Literal["local", "ray"], typer.Option(help="Processes of this machine, or a Ray cluster (RAY_ADDRESS).")
+    ] = "local",
     as_json: JsonOption = False,
 ) -> None:
     """Clean plain files: repair, rules, deduplication, hold-out, masking. Every removal is kept with its reason.
@@ -57,7 +60,7 @@ def corpus(
 
     if not inputs and config is None:
         raise UserError("nothing to read", hint="give files, globs or folders, or --config with `sources`")
-    report, folder = run_corpus(inputs or [], out, config, domain, workers)
+    report, folder = run_corpus(inputs or [], out, config, domain, workers, engine)
     unreadable = unreadable_list(folder) if report["unreadable"] else None
     if as_json:
         listed = {"unreadable_list": str(unreadable)} if unreadable else {}

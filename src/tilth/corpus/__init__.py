@@ -23,6 +23,6 @@ decontaminate  benchmark items                         benchmarks   their files 
 repeat         how often a document is seen
 
 Under them: document (columns), steps (the three kinds), passes and writing (running them), work (scratch folders),
-view (columns of the whole corpus), shards (Parquet), tally (counts that must add up), report.
+view (columns of the whole corpus), shards (Parquet), tally (counts that must add up), report, card.
 Heavy packages are imported where they are used.
 """

@@ -49,8 +49,13 @@ def build_chain(settings: CorpusSettings, benchmarks: Sequence[InputFile] = ()) 
             steps.append(step)
     _check_names(settings)
     stale = _check(steps, settings)
-    cut = next((i for i, step in enumerate(steps) if isinstance(step, Decide)), len(steps))
+    cut = next((i for i, step in enumerate(steps) if not _stands_alone(step)), len(steps))
     return Chain(tuple(steps[:cut]), _segments(steps[cut:]), stale)
+
+
+def _stands_alone(step: Step) -> bool:
+    """Whether what it does is a function of each document alone."""
+    return not isinstance(step, Decide) and (not isinstance(step, Edit) or step.alone)
 
 
 def _make(kind: str, name: str, settings: CorpusSettings, benchmarks: Sequence[InputFile]) -> Step | None:
@@ -83,7 +88,7 @@ def _make(kind: str, name: str, settings: CorpusSettings, benchmarks: Sequence[I
         case "holdout":
             from tilth.corpus.holdout import HoldoutStep
 
-            off = settings.holdout.fraction == 0 and settings.holdout.minimum == 0
+            off = settings.holdout.fraction == 0 and settings.holdout.minimum == 0 and not settings.holdout.where
             return None if off else HoldoutStep(name, settings.holdout)
         case "near":
             from tilth.corpus.dedup.minhash import NearStep
@@ -94,9 +99,13 @@ def _make(kind: str, name: str, settings: CorpusSettings, benchmarks: Sequence[I
 
             return MaskStep(name, settings.mask) if settings.mask.kinds else None
         case "decontaminate":
-            from tilth.corpus.decontaminate import DecontaminateStep
+            from tilth.corpus.decontaminate import CutItemsStep, DecontaminateStep, Search
 
-            return DecontaminateStep(name, settings.decontaminate, benchmarks) if benchmarks else None
+            if not benchmarks:
+                return None
+            search = Search(settings.decontaminate, benchmarks)
+            cuts = settings.decontaminate.action == "cut"
+            return CutItemsStep(name, search) if cuts else DecontaminateStep(name, search)
     raise ValueError(kind)
 
 
@@ -104,6 +113,7 @@ def _check_names(settings: CorpusSettings) -> None:
     """Conditions name columns that can be there at all."""
     conditions = [(f"corpus.rules.{i}.where", rules.where) for i, rules in enumerate(settings.rules)]
     conditions += [(f"corpus.repeat.{i}.where", entry.where) for i, entry in enumerate(settings.repeat)]
+    conditions.append(("corpus.holdout.where", settings.holdout.where))
     asked = [(field, text, name) for field, text in conditions if text for name in Condition(text).names]
     if all(name in COLUMNS for _, _, name in asked):
         return

@@ -12,20 +12,21 @@ import numpy as np
 
 from tilth.base.errors import UserError
 from tilth.base.files import atomic_file, read_json, remove, write_json, write_text
-from tilth.base.pool import map_units
+from tilth.base.pool import Workers, map_units
 from tilth.base.progress import Progress
+from tilth.corpus.card import data_card
 from tilth.corpus.chain import build_chain
-from tilth.corpus.decontaminate import DecontaminateStep
+from tilth.corpus.decontaminate import CutItemsStep, DecontaminateStep
 from tilth.corpus.report import corpus_report
 from tilth.corpus.settings import CorpusSettings
 from tilth.corpus.shards import shard_paths
 from tilth.corpus.sources import InputFile
 from tilth.corpus.steps import ColumnDecision, Label, Rejections
 from tilth.corpus.view import ShardView
-from tilth.corpus.work import Scratch, claim
+from tilth.corpus.work import CARD, Scratch, claim
 from tilth.corpus.writing import Decisions, Pass, ShardTask, write_shard
 
-VERSION = 1
+VERSION = 2
 
 
 def corpus_stage(
@@ -33,14 +34,14 @@ def corpus_stage(
     measure_dir: Path,
     out_dir: Path,
     work_dir: Path,
-    workers: int = 1,
+    workers: Workers | int = 1,
     benchmarks: Sequence[InputFile] = (),
 ) -> dict[str, Any]:
     """Run the chain from its first decision on; returns the report.
 
-    Writes `documents/`, `holdout/`, `rejected/`, `edits/` and `report.json` below `out_dir`, one shard for each shard
-    of `measure_dir`. The result is the same to the byte for any number of workers, killed or not. Raises `UserError`
-    where no document is left, and `tally.Lost` (our fault) if a document is not accounted for.
+    Writes `documents/`, `holdout/`, `rejected/`, `edits/`, `report.json` and `card.md` below `out_dir`, one shard for
+    each shard of `measure_dir`. The result is the same to the byte for any number of workers, killed or not. Raises
+    `UserError` where no document is left, and `tally.Lost` (our fault) if a document is not accounted for.
     """
     measured = read_json(measure_dir / "report.json")
     stamps = [[file.name, file.size] for file in benchmarks]
@@ -63,10 +64,11 @@ def corpus_stage(
     report = corpus_report(measured, results)
     findings = [finding for result in results for shard in result for finding in shard["findings"]]
     for step in chain.steps:
-        if isinstance(step, DecontaminateStep):
-            report["contamination"] = step.summary(findings)
+        if isinstance(step, DecontaminateStep | CutItemsStep):
+            report["contamination"] = step.search.summary(findings)
             _write_lines(out_dir / "contamination.jsonl", findings)
     write_json(out_dir / "report.json", report)
+    write_text(out_dir / CARD, data_card(report, out_dir / "documents"))
     if report["documents_kept"] == 0:
         worst = max(report["by_rule"], key=lambda rule: report["by_rule"][rule]["documents"], default="none")
         raise UserError(
@@ -77,7 +79,7 @@ def corpus_stage(
 
 
 def _run_pass(
-    pass_: Pass, decisions: Sequence[ColumnDecision], shards: Sequence[Path], workers: int
+    pass_: Pass, decisions: Sequence[ColumnDecision], shards: Sequence[Path], workers: Workers | int
 ) -> list[dict[str, Any]]:
     done = pass_.folder / "results.json"
     if done.exists():

@@ -1,9 +1,11 @@
-"""Decontamination: documents that hold benchmark items are removed, and the overlap is reported item by item.
+"""Decontamination: documents that hold benchmark items are removed, or the items cut out of them; every overlap is
+reported item by item.
 
-An item's texts (question, options, answer, …) are cut into n-grams of 8 words or 16 Chinese characters; 8 is what Llama
-2's contamination study used (Touvron et al., 2023, arXiv:2307.09288, appendix A.6). A text's coverage is the share of
-its n-grams that stand in the document; an item's coverage is the mean over its texts, weighted by their length, or the
-coverage of a single text that is long enough to identify the item alone (a leaked question without its answer).
+An item's texts (question, options, answer, …) are cut into n-grams of 8 words or 12 Chinese characters; 8 is what Llama
+2's contamination study used (Touvron et al., 2023, arXiv:2307.09288, appendix A.6). From each n-gram that a document
+holds a span grows across small changes (`tilth.text.spans`). A text's coverage is the share of its units in these
+spans; an item's coverage is the mean over its texts, weighted by their length, or the coverage of a single text that is
+long enough to identify the item alone (a leaked question without its answer).
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ from tilth.corpus.benchmarks import Item, load_items
 from tilth.corpus.document import texts_of
 from tilth.corpus.settings import DecontaminateSettings
 from tilth.corpus.sources import InputFile
-from tilth.corpus.steps import DecideTexts, Rejections
+from tilth.corpus.steps import DecideTexts, Edit, EditLog, Place, Rejections, edit_rows
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -42,7 +44,7 @@ class _Texts:
     alone: np.ndarray
     """... and whether it identifies them alone: it has at least 2 n - 1 units."""
     too_short: list[str]
-    """Names of items without any text of n units, which would match by chance."""
+    """Names of items without any text of n / 2 units, which would match by chance."""
 
 
 @dataclass(frozen=True)
@@ -58,54 +60,75 @@ class _Index:
     """For each item the characters of its texts that can be looked for."""
 
 
-class DecontaminateStep(DecideTexts):
-    """Removes documents that hold at least `coverage` of an item; the partner of the rejection is the item."""
+@dataclass(frozen=True)
+class Leak:
+    """An item that a document holds at least a quarter of: coverage, and its spans in characters of the text."""
 
-    VERSION = 2
+    row: int
+    item: int
+    name: str
+    coverage: float
+    spans: tuple[tuple[int, int], ...]
 
-    def __init__(self, name: str, settings: DecontaminateSettings, benchmarks: Sequence[InputFile]) -> None:
-        super().__init__(name)
+
+class Search:
+    """Looks for benchmark items in documents; what it finds is counted item by item."""
+
+    def __init__(self, settings: DecontaminateSettings, benchmarks: Sequence[InputFile]) -> None:
         self.settings, self.benchmarks = settings, tuple(benchmarks)
 
-    def decide_texts(self, table: pa.Table) -> tuple[Rejections, list[dict[str, Any]]]:
-        """Also returns every pair of a document and an item from a quarter of the item on."""
-        index = _index(self.settings.model_dump_json(), self.benchmarks)
-        found = self._coverages(index, table)
-        ids = table.column("id")
-        best: dict[int, tuple[float, int]] = {}
-        findings = []
-        for (row, item), coverage in sorted(found.items()):
-            removed = coverage >= self.settings.coverage
-            if removed and coverage > best.get(row, (0.0, 0))[0]:
-                best[row] = (coverage, item)
-            if removed or coverage >= _REPORTED:
-                name = index.texts.items[item].name
-                findings.append({"item": name, "document": ids[row].as_py(), "coverage": coverage, "removed": removed})
-        rows = np.array(sorted(best), np.int64)
-        values = np.array([best[row][0] for row in rows.tolist()])
-        partners = np.array([index.texts.items[best[row][1]].name for row in rows.tolist()], object)
-        return Rejections.of(rows, "benchmark_item", values, self.settings.coverage, partners), findings
+    def items(self) -> list[Item]:
+        """Those that are long enough to look for."""
+        texts = _texts(self.settings.model_dump_json(), self.benchmarks)
+        short = set(texts.too_short)
+        return [item for item in texts.items if item.name not in short]
 
-    def _coverages(self, index: _Index, table: pa.Table) -> dict[tuple[int, int], float]:
-        """The coverage of every item of which any n-gram stands in a row, rounded so that it prints as it compares."""
+    def leaks(self, table: pa.Table) -> list[Leak]:
+        """By row and item."""
+        index = _index(self.settings.model_dump_json(), self.benchmarks)
         hits = index.ngrams.hits(texts_of(table))
-        pairs, first = np.unique(np.stack([hits.row, hits.item], axis=1), axis=0, return_index=True)
         weighted: dict[tuple[int, int], float] = defaultdict(float)
         single: dict[tuple[int, int], float] = defaultdict(float)
-        for (row, text), coverage in zip(pairs.tolist(), hits.coverage[first].tolist(), strict=True):
+        spans: dict[tuple[int, int], set[tuple[int, int]]] = defaultdict(set)
+        columns = (hits.row, hits.item, hits.start, hits.end, hits.coverage)
+        counted: set[tuple[int, int]] = set()
+        for row, text, start, end, coverage in zip(*(column.tolist() for column in columns), strict=True):
             for item in index.owners[text]:
-                key = (row, item)
-                weighted[key] += coverage * float(index.sizes[text]) / float(index.totals[item])
+                spans[row, item].add((start, end))
+                if (row, text) in counted:
+                    continue
+                weighted[row, item] += coverage * float(index.sizes[text]) / float(index.totals[item])
                 if index.texts.alone[text]:
-                    single[key] = max(single[key], coverage)
-        return {key: round(max(mean, single[key]), 4) for key, mean in weighted.items()}
+                    single[row, item] = max(single[row, item], coverage)
+            counted.add((row, text))
+        found = []
+        for (row, item), mean in sorted(weighted.items()):
+            coverage = round(max(mean, single[row, item]), 4)  # so that it prints as it compares
+            if coverage >= min(_REPORTED, self.settings.coverage):
+                name = index.texts.items[item].name
+                found.append(Leak(row, item, name, coverage, tuple(sorted(spans[row, item]))))
+        return found
+
+    def findings(self, leaks: Sequence[Leak], table: pa.Table) -> list[dict[str, Any]]:
+        """The lines of contamination.jsonl."""
+        ids = table.column("id")
+        return [
+            {
+                "item": leak.name,
+                "document": ids[leak.row].as_py(),
+                "coverage": leak.coverage,
+                "removed": leak.coverage >= self.settings.coverage,
+                "spans": [list(span) for span in leak.spans],
+            }
+            for leak in leaks
+        ]
 
     def summary(self, findings: Iterable[dict[str, Any]]) -> dict[str, Any]:
-        """Per benchmark: items, those found and the documents removed for them, and the items too short to look for."""
+        """Per benchmark: items, those found and the documents removed or cut for them, and items too short to test."""
         texts = _texts(self.settings.model_dump_json(), self.benchmarks)
+        documents = {"remove": "documents_removed", "cut": "documents_cut"}[self.settings.action]
         report: dict[str, Any] = {
-            file.name: {"items": 0, "items_found": 0, "documents_removed": 0, "too_short": []}
-            for file in self.benchmarks
+            file.name: {"items": 0, "items_found": 0, documents: 0, "too_short": []} for file in self.benchmarks
         }
         benchmark_of = {item.name: item.benchmark for item in texts.items}
         for item in texts.items:
@@ -116,8 +139,80 @@ class DecontaminateStep(DecideTexts):
         for name in {finding["item"] for finding in removed}:
             report[benchmark_of[name]]["items_found"] += 1
         for benchmark, _ in {(benchmark_of[finding["item"]], finding["document"]) for finding in removed}:
-            report[benchmark]["documents_removed"] += 1
+            report[benchmark][documents] += 1
         return report
+
+
+class DecontaminateStep(DecideTexts):
+    """Removes documents that hold at least `coverage` of an item; the partner of the rejection is the item."""
+
+    VERSION = 3
+
+    def __init__(self, name: str, search: Search) -> None:
+        super().__init__(name)
+        self.search = search
+
+    def decide_texts(self, table: pa.Table) -> tuple[Rejections, list[dict[str, Any]]]:
+        """Also returns every pair of a document and an item from a quarter of the item on."""
+        leaks, limit = self.search.leaks(table), self.search.settings.coverage
+        best: dict[int, Leak] = {}
+        for leak in leaks:
+            if leak.coverage >= limit and (leak.row not in best or leak.coverage > best[leak.row].coverage):
+                best[leak.row] = leak
+        rows = sorted(best)
+        values = np.array([best[row].coverage for row in rows])
+        partners = np.array([best[row].name for row in rows], object)
+        rejections = Rejections.of(np.array(rows, np.int64), "benchmark_item", values, limit, partners)
+        return rejections, self.search.findings(leaks, table)
+
+
+class CutItemsStep(Edit):
+    """Cuts the spans of leaked items out of the documents; what is left of a document stays."""
+
+    alone = False
+
+    def __init__(self, name: str, search: Search) -> None:
+        super().__init__(name)
+        self.search = search
+
+    def edit(self, table: pa.Table) -> tuple[pa.Table, EditLog]:
+        """Overlapping spans of several items are cut as one."""
+        leaks = self.search.leaks(table)
+        spans: dict[int, list[tuple[int, int]]] = {}
+        for leak in leaks:
+            if leak.coverage >= self.search.settings.coverage:
+                spans.setdefault(leak.row, []).extend(leak.spans)
+        rows = sorted(spans)
+        places = iter([spans[row] for row in rows])
+        table_after, log = edit_rows(table, np.array(rows, np.int64), lambda text: _without(text, next(places)))
+        log.findings = self.search.findings(leaks, table)
+        return table_after, log
+
+
+def _joined(spans: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Spans in order, those that touch as one."""
+    joined: list[tuple[int, int]] = []
+    for start, end in sorted(spans):
+        if joined and start <= joined[-1][1]:
+            joined[-1] = (joined[-1][0], max(end, joined[-1][1]))
+        else:
+            joined.append((start, end))
+    return joined
+
+
+def _behind_marks(text: str, at: int) -> int:
+    """The next place that is a letter, a digit or white space."""
+    while at < len(text) and not text[at].isalnum() and not text[at].isspace():
+        at += 1
+    return at
+
+
+def _without(text: str, spans: Sequence[tuple[int, int]]) -> tuple[str, list[Place]]:
+    """The text without these spans and the marks that close them, and the places for the log."""
+    spans = _joined([(start, _behind_marks(text, end)) for start, end in spans])
+    borders = [0, *(border for span in spans for border in span), len(text)]
+    kept = [text[start:end] for start, end in zip(borders[::2], borders[1::2], strict=True)]
+    return "".join(kept), [("benchmark_item", start, end) for start, end in spans]
 
 
 @functools.lru_cache(maxsize=1)
@@ -133,7 +228,7 @@ def _texts(settings_json: str, benchmarks: tuple[InputFile, ...]) -> _Texts:
     count, alone = unit_counts(pa.array(every, pa.large_string())).T
     n = np.where(2 * alone > count, settings.characters, settings.words)  # mostly single characters: Chinese
     identifies = dict(zip(every, count >= 2 * n - 1, strict=True))
-    long_enough = dict(zip(every, count >= n, strict=True))
+    long_enough = dict(zip(every, 2 * count >= n, strict=True))  # as Ngrams has it
     owners: dict[str, list[int]] = defaultdict(list)
     too_short = []
     for number, item in enumerate(items):

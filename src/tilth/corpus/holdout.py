@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from tilth.base.expression import Condition
 from tilth.base.keyed import stable_hash
 from tilth.corpus.document import HASH
 from tilth.corpus.settings import HoldoutSettings
@@ -22,10 +23,11 @@ class HoldoutStep(Label):
     def __init__(self, name: str, settings: HoldoutSettings) -> None:
         super().__init__(name)
         self.settings = settings
+        self.where = Condition(settings.where) if settings.where else None
 
     def needs(self) -> Sequence[str]:
-        """The content hash and the domain."""
-        return [HASH, "domain"]
+        """The content hash, the domain and the columns of the condition."""
+        return [HASH, "domain", *(self.where.names if self.where else ())]
 
     def label(self, view: View) -> np.ndarray:
         """bool [N]: in the hold-out."""
@@ -44,6 +46,8 @@ class HoldoutStep(Label):
             if self.settings.maximum is not None:
                 count = min(count, self.settings.maximum)
             chosen[rows[:count]] = True
+        if self.where:
+            chosen |= self.where({name: view.column(name) for name in self.where.names}, len(view))
         return chosen
 
 

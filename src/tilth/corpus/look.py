@@ -37,14 +37,19 @@ def find_corpus(folder: Path) -> Path:
 
 
 def overview(corpus: Path) -> dict[str, Any]:
-    """The counts of the report, how many documents each rule rejected, the most first, and what could not be read."""
+    """The counts of the report, how many documents each rule rejected, the most first, what could not be read, and
+    what was found of each benchmark.
+    """
     report = read_json(corpus / "report.json")
     counts = {k: report[k] for k in report if k.startswith(("records", "unreadable", "documents", "bytes"))}
     rules = {k: row["documents"] for k, row in sorted(report["by_rule"].items(), key=lambda i: -i[1]["documents"])}
     told = {"warnings": report["warnings"]} if "warnings" in report else {}
+    leaks = {name: row | {"too_short": len(row["too_short"])} for name, row in report.get("contamination", {}).items()}
     unread = unreadable_list(corpus) if report["unreadable"] else None
     listed = {"unreadable_list": str(unread)} if unread else {}
-    return {"corpus": str(corpus), **counts, **listed, **told, "rejected by": rules}
+    return {"corpus": str(corpus), **counts, **listed, **told, "rejected by": rules} | (
+        {"benchmarks": leaks} if leaks else {}
+    )
 
 
 def unreadable_list(corpus: Path) -> Path | None:

@@ -12,7 +12,7 @@ import numpy as np
 
 from tilth.base.errors import UserError
 from tilth.base.files import atomic_file, read_json, write_json
-from tilth.base.pool import map_units
+from tilth.base.pool import Workers, map_units
 from tilth.base.progress import Progress, note
 from tilth.corpus import tally
 from tilth.corpus.chain import build_chain
@@ -49,7 +49,7 @@ class _Task:
 
 
 def measure_stage(
-    settings: CorpusSettings, files: Sequence[InputFile], out_dir: Path, work_dir: Path, workers: int = 1
+    settings: CorpusSettings, files: Sequence[InputFile], out_dir: Path, work_dir: Path, workers: Workers | int = 1
 ) -> dict[str, Any]:
     """Run the chain up to its first decision; returns the report.
 

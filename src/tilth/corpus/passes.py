@@ -40,6 +40,7 @@ def apply_steps(table: pa.Table, steps: Sequence[Step]) -> Applied:
             applied.table = step.measure(table)
         elif isinstance(step, Edit):
             applied.table, log = step.edit(table)
+            applied.findings += log.findings
             tally.born = len(applied.table) - len(table)
             tally.edited = len(set(log.rows))
             tally.places = dict(sorted(Counter(log.kinds).items()))

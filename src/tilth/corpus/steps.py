@@ -62,6 +62,8 @@ class EditLog:
     kinds: list[str] = field(default_factory=list)
     starts: list[int] = field(default_factory=list)
     ends: list[int] = field(default_factory=list)
+    findings: list[dict[str, Any]] = field(default_factory=list)
+    """What else was found (plain values for a report of the step's own)."""
 
     def add(self, row: int, kind: str, start: int, end: int) -> None:
         """Log one place."""
@@ -80,6 +82,8 @@ class Edit(Step):
     kind = "edit"
     invalidates: ClassVar[Sequence[str]] = (ALL_SIGNALS,)
     """Columns that are untrue of the changed text."""
+    alone: ClassVar[bool] = True
+    """Needs the document and the settings and nothing else, so that it may stand in front of the first decision."""
 
     @abstractmethod
     def edit(self, table: pa.Table) -> tuple[pa.Table, EditLog]:

@@ -12,6 +12,8 @@ from tilth.base.files import clear_leftovers, fingerprint, read_json, remove, wr
 
 UNREADABLE = "unreadable.jsonl"
 """The list of records that could not be read."""
+CARD = "card.md"
+"""The data card."""
 OUTPUTS = (
     "documents",
     "holdout",
@@ -20,6 +22,7 @@ OUTPUTS = (
     UNREADABLE,
     "contamination.jsonl",
     "report.json",
+    CARD,
 )
 """What the stages write below their output folder."""
 

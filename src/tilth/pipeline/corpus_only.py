@@ -9,6 +9,7 @@ from typing import Any
 from tilth.base import machine
 from tilth.base.errors import UserError
 from tilth.base.files import ContentHashes, read_json
+from tilth.base.pool import Engine
 from tilth.base.settings import Lines, load_yaml, validate
 from tilth.corpus.settings import CorpusSettings, SourceSettings
 from tilth.corpus.sources import find_files
@@ -18,7 +19,7 @@ from tilth.pipeline.stages.corpus import corpus_stage, measure_stage
 
 
 def run_corpus(
-    inputs: list[str], out: Path, config: Path | None, domain: str, workers: int | None
+    inputs: list[str], out: Path, config: Path | None, domain: str, workers: int | None, engine: Engine = "local"
 ) -> tuple[dict[str, Any], Path]:
     """Run the chain over `inputs` into `out`; returns the report and the folder of the corpus.
 
@@ -37,7 +38,7 @@ def run_corpus(
     stages = [measured, corpus_stage(recipe, base, measured, hashes)]
     with lock(out):
         hashes.save()
-        done = list(execute(stages, out, ComputeSettings(workers=workers or machine.cores())))
+        done = list(execute(stages, out, ComputeSettings(workers=workers or machine.cores(), engine=engine)))
     return dict(read_json(done[-1].folder / "report.json")), done[-1].folder
 
 

@@ -99,7 +99,7 @@ def forecast(recipe: Recipe, base: Path, run_folder: Path, graph: Graph) -> Fore
     threads = recipe.compute.threads or 1
     speeds = {half: matrix_speed(half, threads) for half in {_half(p) for n, p in planned.items() if n not in done}}
     phases = [_phase(name, phase, shape, speeds.get(_half(phase))) for name, phase in planned.items()]
-    workers = recipe.compute.data_workers
+    workers = recipe.compute.data_workers.processes
     count = parameters(shape) if planned else None
     warnings = tuple(_warnings(recipe, tokens, phases))
     return Forecast(documents, size, tokens, counted, corpus_seconds(size, workers), count, phases, done, warnings)

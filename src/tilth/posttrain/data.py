@@ -18,7 +18,7 @@ import numpy as np
 
 from tilth.base.errors import UserError
 from tilth.base.files import atomic_file, read_json, write_json, write_text
-from tilth.base.pool import map_units
+from tilth.base.pool import Workers, map_units
 from tilth.base.progress import Progress
 from tilth.corpus.sources import InputFile, Unreadable, Unusable, read_jsonl, read_parquet
 from tilth.tokens.chat import Chat, Rendered, render_source_target
@@ -49,7 +49,13 @@ class Rendering:
 
 
 def render_files(
-    files: Sequence[InputFile], rendering: Rendering, out: Path, work: Path, *, workers: int = 1, label: str = "render"
+    files: Sequence[InputFile],
+    rendering: Rendering,
+    out: Path,
+    work: Path,
+    *,
+    workers: Workers | int = 1,
+    label: str = "render",
 ) -> dict[str, Any]:
     """Render `files` into the token store `out`; returns the report.
 

@@ -14,7 +14,7 @@ def sections(folders: Folders) -> Iterator[Section]:
     """Corpus and tokenizer, where they are."""
     if "corpus" in folders:
         report = read_json(folders["corpus"] / "report.json")
-        tables = (_funnel(report), _domains(report), _rules(report))
+        tables = (_funnel(report), _domains(report), _rules(report), *_benchmarks(report))
         yield blocks.section("Corpus", blocks.text(_law(report)), *tables, *_rejected_examples(report))
     if "tokenizer" in folders:
         yield _tokenizer(read_json(folders["tokenizer"] / "quality.json"))
@@ -51,6 +51,22 @@ def _rules(report: dict[str, Any]) -> Block:
     by_count = sorted(report["by_rule"].items(), key=lambda item: -item[1]["documents"])
     rows = [[name, row["documents"], _megabytes(row["bytes"])] for name, row in by_count]
     return blocks.table(["rule", "documents rejected", "MB"], rows, "By rule")
+
+
+def _benchmarks(report: dict[str, Any]) -> Iterator[Block]:
+    if found := report.get("contamination"):
+        rows = [
+            [
+                name,
+                row["items"],
+                len(row["too_short"]),
+                row["items_found"],
+                row.get("documents_removed", row.get("documents_cut", 0)),
+            ]
+            for name, row in found.items()
+        ]
+        columns = ["file", "items", "too short to look for", "found", "documents removed or cut"]
+        yield blocks.table(columns, rows, "Benchmark items")
 
 
 def _rejected_examples(report: dict[str, Any]) -> Iterator[Block]:

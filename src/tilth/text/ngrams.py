@@ -30,6 +30,7 @@ from tilth.text.jit import (
     pointers,
     void,
 )
+from tilth.text.spans import grow_spans, slot_of
 from tilth.text.units import decode, split_units
 
 if TYPE_CHECKING:
@@ -52,8 +53,9 @@ class Hits:
     """Where items were found, one entry a span, sorted by row, item and start; all arrays have one length.
 
     `row` int64: the document; `item` int64: the benchmark item; `start`, `end` int64: characters (code points) of the
-    document, on the borders of units; overlapping and touching n-grams of one item are one span. `coverage` float32:
-    the share of the item's distinct n-grams that stand anywhere in this document, the same for all spans of a pair.
+    document, on the borders of units; a span grows from an n-gram of the item across small changes
+    (`tilth.text.spans`). `coverage` float32: the share of the item's units that stand in this document's spans, at
+    least k in a row, the same for all spans of a pair.
     """
 
     row: np.ndarray
@@ -70,7 +72,7 @@ class Hits:
 def _item_lengths(
     buffer: Any, offsets: Any, table_arrays: Any, unit_arrays: Any, words: int, characters: int, out: Any
 ) -> None:
-    """For every item: n, and how many n-grams it has; both 0 where it is too short to test."""
+    """For every item: n and how many n-grams it has, both 0 where it is too short to test; how many units it has."""
     data, tables, units = pointer(buffer), pointers(table_arrays), pointers(unit_arrays)
     classes, starts, stops = tables[0], units[1], units[2]
     for item in range(len(out)):
@@ -84,10 +86,10 @@ def _item_lengths(
         n = min(longest, count)
         if 2 * n < longest or n == 0:
             n = 0
-        out[item, 0], out[item, 1] = n, count - n + 1 if n else 0
+        out[item, 0], out[item, 1], out[item, 2] = n, count - n + 1 if n else 0, count
 
 
-@jit(void(BYTES, OFFSETS, _TABLES, _UNITS, READ_I64, READ_I64, WRITE_U64, WRITE_U64))
+@jit(void(BYTES, OFFSETS, _TABLES, _UNITS, READ_I64, READ_I64, READ_I64, WRITE_U64, WRITE_U64, WRITE_U64))
 def _item_grams(
     buffer: Any,
     offsets: Any,
@@ -95,19 +97,23 @@ def _item_grams(
     unit_arrays: Any,
     lengths: Any,
     head_of: Any,
+    begins: Any,
+    item_units: Any,
     keys: Any,
     heads: Any,
 ) -> None:
-    """Hash the n-grams of every item, item after item: whole (keys) and their first `head_of[n]` units (heads)."""
+    """Hash the units of every item, item after item from `begins` on, and its n-grams: whole (keys) and their first
+    `head_of[n]` units (heads).
+    """
     data, tables, units = pointer(buffer), pointers(table_arrays), pointers(unit_arrays)
     hashes = units[0]
     total = 0
     for item in range(len(lengths)):
         n = lengths[item]
-        if not n:
-            continue
         count = split_units(data, offsets[item], offsets[item + 1], tables, units)
-        for first in range(count - n + 1):
+        for i in range(count):
+            item_units[begins[item] + i] = hashes[i]
+        for first in range(count - n + 1 if n else 0):
             value = _ZERO
             for i in range(first, first + n):
                 value = value * _PRIME + hashes[i]
@@ -115,15 +121,6 @@ def _item_grams(
                     heads[total] = mix(value)
             keys[total] = mix(value + np.uint64(n))
             total += 1
-
-
-@helper
-def _slot(keys: Any, key: Any, last: Any) -> Any:
-    """Where `key` stands in the table whose last slot is `last`, or the free slot where it would."""
-    slot = np.int64(key & last)
-    while keys[slot] != _ZERO and keys[slot] != key:
-        slot = np.int64(np.uint64(slot + 1) & last)
-    return slot
 
 
 @helper
@@ -137,7 +134,7 @@ def _match(place: Any, sums: Any, units: Any, index: Any, last_slot: Any, sizes:
         if first + n > count:
             break
         key = mix(sums[first + n] - sums[first] * powers[n] + np.uint64(n))
-        slot = _slot(keys, key, last_slot)
+        slot = slot_of(keys, key, last_slot)
         if keys[slot] == key:
             if found < len(out):
                 out[found, 0], out[found, 1] = row, ids[slot]
@@ -185,7 +182,14 @@ class Ngrams:
     false match is expected once in some 20,000 runs, so the text is not compared again.
     """
 
-    def __init__(self, lengths: np.ndarray, grams: np.ndarray, keys: np.ndarray, heads: np.ndarray) -> None:
+    def __init__(
+        self,
+        lengths: np.ndarray,
+        grams: np.ndarray,
+        keys: np.ndarray,
+        heads: np.ndarray,
+        units: tuple[np.ndarray, np.ndarray],
+    ) -> None:
         self.lengths = lengths
         self.too_short = np.flatnonzero(lengths == 0)
         owners = np.repeat(np.arange(len(lengths)), grams)
@@ -193,7 +197,6 @@ class Ngrams:
         self._owners = pairs[:, 1].astype(np.int64)
         unique, self._first = np.unique(pairs[:, 0], return_index=True)
         self._owner_counts = np.diff(np.append(self._first, len(pairs)))
-        self._distinct = np.bincount(self._owners, minlength=len(lengths))
         sizes = np.unique(lengths[lengths > 0])
         powers = np.array([pow(int(_PRIME), n, 2**64) for n in range(int(lengths.max(initial=0)) + 1)], np.uint64)
         slots = 1 << max(3, (2 * len(unique)).bit_length())
@@ -201,6 +204,7 @@ class Ngrams:
         _fill(unique, slot_keys, ids)
         seen, self._filters = _filters(sizes, np.repeat(lengths, grams), heads)
         self._index = (powers, seen, slot_keys, ids, sizes)
+        self._items = (*units, lengths)
 
     @classmethod
     def build(cls, items: pa.LargeStringArray, words: int = 8, characters: int = 16) -> Ngrams:
@@ -214,12 +218,14 @@ class Ngrams:
             raise ValueError(f"words and characters must be positive, found {words} and {characters}")
         buffers = strings(items)
         tables, units = _scratch(buffers.longest)
-        sizes = np.zeros((len(buffers), 2), np.int64)
+        sizes = np.zeros((len(buffers), 3), np.int64)
         _item_lengths(buffers.data, buffers.offsets, tables, units, words, characters, sizes)
-        lengths, grams = np.ascontiguousarray(sizes.T)
-        keys, heads = np.zeros(grams.sum(), np.uint64), np.zeros(grams.sum(), np.uint64)
-        _item_grams(buffers.data, buffers.offsets, tables, units, lengths, _head_of(lengths), keys, heads)
-        return cls(lengths, grams, keys, heads)
+        lengths, grams, counts = np.ascontiguousarray(sizes.T)
+        begins = np.concatenate([[0], np.cumsum(counts)])
+        keys, heads, item_units = (np.zeros(total, np.uint64) for total in (grams.sum(), grams.sum(), begins[-1]))
+        head_of = _head_of(lengths)
+        _item_grams(buffers.data, buffers.offsets, tables, units, lengths, head_of, begins, item_units, keys, heads)
+        return cls(lengths, grams, keys, heads, (item_units, begins))
 
     def __len__(self) -> int:
         return len(self.lengths)
@@ -234,33 +240,33 @@ class Ngrams:
             room = found
             out = np.empty((room, 4), np.int64)
             found = _probe(buffers.data, buffers.offsets, tables, units, sums, self._index, self._filters, out)
-        return self._spans(buffers.data, buffers.offsets, out[:found])
+        given = self._of_items(out[:found])
+        spans, coverage = np.empty_like(given), np.empty(len(given))
+        slots = 1 << max(3, int(2 * np.diff(self._items[1]).max(initial=0)).bit_length())
+        kgrams = np.empty(slots, np.uint64), np.empty(slots, np.int64)
+        count = grow_spans(buffers.data, buffers.offsets, tables, units, self._items, kgrams, given, spans, coverage)
+        row, item, start, end = np.ascontiguousarray(spans[:count].T)
+        _to_characters(buffers.data, buffers.offsets, row, start, end)
+        return Hits(row, item, start, end, coverage[:count].astype(np.float32))
 
-    def _spans(self, data: np.ndarray, offsets: np.ndarray, matches: np.ndarray) -> Hits:
-        """Give each match to the items that hold its n-gram and join what overlaps."""
+    def _of_items(self, matches: np.ndarray) -> np.ndarray:
+        """Each match once for every item that has its n-gram: (row, item, start, end), sorted."""
         gram = matches[:, 1]
         times = self._owner_counts[gram]
         place = np.repeat(self._first[gram] - np.cumsum(times) + times, times) + np.arange(times.sum())
+        row, start, end = (np.repeat(matches[:, column], times) for column in (0, 2, 3))
         item = self._owners[place]
-        row, gram, start, end = (np.repeat(column, times) for column in matches.T)
-        order = np.lexsort((start, item, row))
-        row, item, gram, start, end = (column[order] for column in (row, item, gram, start, end))
-        pair = row * max(len(self), 1) + item
-        pairs, inverse = np.unique(pair, return_inverse=True)
-        distinct = np.unique(np.stack([inverse, gram]), axis=1)[0]
-        share = np.bincount(distinct, minlength=len(pairs)) / self._distinct[pairs % max(len(self), 1)]
-        fresh = np.ones(len(row), bool)
-        fresh[1:] = (pair[1:] != pair[:-1]) | (start[1:] > end[:-1])
-        first = np.flatnonzero(fresh)
-        last = np.append(first[1:], len(row))[: len(first)] - 1
-        row, start, end = row[first], start[first], end[last]
-        for one in np.unique(row):  # bytes to characters, for the few documents that are hit
-            begin = offsets[one]
-            characters = np.cumsum((data[begin : offsets[one + 1]] & 0xC0) != 0x80)
-            here = row == one
-            start[here] = characters[start[here] - begin] - 1
-            end[here] = characters[end[here] - begin - 1]
-        return Hits(row, item[first], start, end, share[inverse[first]].astype(np.float32))
+        return np.stack([row, item, start, end], axis=1)[np.lexsort((start, item, row))]
+
+
+def _to_characters(data: np.ndarray, offsets: np.ndarray, row: np.ndarray, start: np.ndarray, end: np.ndarray) -> None:
+    """Turn bytes of the buffer into characters of the row, in place, for the few documents that are hit."""
+    for one in np.unique(row):
+        begin = offsets[one]
+        characters = np.cumsum((data[begin : offsets[one + 1]] & 0xC0) != 0x80)
+        here = row == one
+        start[here] = characters[start[here] - begin] - 1
+        end[here] = characters[end[here] - begin - 1]
 
 
 def _head_of(lengths: np.ndarray) -> np.ndarray:
@@ -296,7 +302,7 @@ def _filters(sizes: np.ndarray, gram_lengths: np.ndarray, heads: np.ndarray) -> 
 @jit(void(READ_U64, WRITE_U64, WRITE_I64))
 def _fill(unique: Any, keys: Any, ids: Any) -> None:
     for i in range(len(unique)):
-        slot = _slot(keys, unique[i], np.uint64(len(keys) - 1))
+        slot = slot_of(keys, unique[i], np.uint64(len(keys) - 1))
         keys[slot], ids[slot] = unique[i], i
 
 

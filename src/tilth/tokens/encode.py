@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from tilth.base.files import atomic_file
-from tilth.base.pool import map_units
+from tilth.base.pool import Workers, map_units
 from tilth.base.progress import Progress
 from tilth.tokens.megatron import token_type, write_index
 from tilth.tokens.tokenizer import Tokenizer
@@ -23,7 +23,7 @@ _ROWS = 256
 
 
 def encode_files(
-    files: Sequence[Path], tokenizer: Path, out: Path, work: Path, *, workers: int = 1, label: str = "tokens"
+    files: Sequence[Path], tokenizer: Path, out: Path, work: Path, *, workers: Workers | int = 1, label: str = "tokens"
 ) -> dict[str, Any]:
     """Encode the documents of Parquet `files` into the token store `out`; returns documents, tokens and bytes.
 

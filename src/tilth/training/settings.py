@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from tilth.base.pool import Engine, Workers
 from tilth.base.settings import Count, Settings
 
 PositiveCount = Annotated[Count, Field(gt=0)]
@@ -160,6 +161,7 @@ class ComputeSettings(Settings):
         default=None, ge=1, description="default: all cores that the process may use, shared by `processes`"
     )
     workers: int | None = Field(default=None, ge=1, description="processes of data work; default: all cores")
+    engine: Engine = Field(default="local", description="local: processes of this machine; ray: a Ray cluster")
     processes: int = Field(default=1, ge=1, description="data-parallel training processes on this machine")
     checkpoint_steps: int = Field(default=250, ge=1, description="steps between checkpoints")
     checkpoint_keep: int = Field(default=2, ge=1, description="checkpoints kept")
@@ -168,6 +170,6 @@ class ComputeSettings(Settings):
     )
 
     @property
-    def data_workers(self) -> int:
-        """Processes of data work, one where nothing is set."""
-        return self.workers or 1
+    def data_workers(self) -> Workers:
+        """Who does data work; one process where nothing is set."""
+        return Workers(self.workers or 1, self.engine)

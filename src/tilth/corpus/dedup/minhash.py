@@ -2,7 +2,7 @@
 
 Broder, "On the resemblance and containment of documents" (1997); the banding of Leskovec, Rajaraman and Ullman, "Mining
 of Massive Datasets", section 3.4. With b bands of r rows a pair of similarity s becomes a candidate with probability
-1 - (1 - s^r)^b: 0.92 at s = 0.8 and 0.999 at s = 0.9 for the default of 14 x 8.
+1 - (1 - s^r)^b: 0.998 at s = 0.75 and 0.5 at s = 0.5 for the default of 22 x 5 (0.92 at 0.8 for 14 x 8).
 
 Documents are looked at in priority order. One is rejected if an already kept document that shares a band with it has
 an estimated similarity of at least the threshold. So every rejected document has a partner that stays in the corpus
