@@ -44,11 +44,11 @@ def test_the_whole_way_then_nothing_then_only_what_changed(tiny, tmp_path):
 def test_the_report_shows_the_recipe_that_the_run_folder_stands_for(tiny, tmp_path):
     runs = tmp_path / "runs"
     run(tiny, runs, "--until", "corpus")
-    run(tiny, runs, "corpus.near.threshold=0.7", "--until", "corpus")
-    assert "threshold: 0.7" in (runs / "tiny" / "recipe.yaml").read_text()
+    run(tiny, runs, "corpus.near.threshold=0.6", "--until", "corpus")
+    assert "threshold: 0.6" in (runs / "tiny" / "recipe.yaml").read_text()
     assert run(tiny, runs, "--until", "corpus")["made"] == []
-    assert "threshold: 0.7" not in (runs / "tiny" / "recipe.yaml").read_text()
-    assert "threshold: 0.7" not in (runs / "tiny" / "report.html").read_text()
+    assert "threshold: 0.6" not in (runs / "tiny" / "recipe.yaml").read_text()
+    assert "threshold: 0.6" not in (runs / "tiny" / "report.html").read_text()
 
 
 def test_a_damaged_artifact_is_made_anew_or_refused(tiny, tmp_path):

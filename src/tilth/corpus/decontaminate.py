@@ -5,7 +5,7 @@ An item's texts (question, options, answer, …) are cut into n-grams of 8 words
 2's contamination study used (Touvron et al., 2023, arXiv:2307.09288, appendix A.6). From each n-gram that a document
 holds a span grows across small changes (`tilth.text.spans`). A text's coverage is the share of its units in these
 spans; an item's coverage is the mean over its texts, weighted by their length, or the coverage of a single text that is
-long enough to identify the item alone (a leaked question without its answer).
+long enough to identify the item alone (a leaked question without its answer), or that of all its texts in order.
 """
 
 from __future__ import annotations
@@ -36,13 +36,16 @@ _REPORTED = 0.25
 
 @dataclass(frozen=True)
 class _Texts:
-    """The items' texts, each once."""
+    """The items' texts, each once, and of items that have several all of them as one, in order."""
 
     items: list[Item]
-    owners: dict[str, list[int]]
-    """For each text the items that have it ..."""
+    owners: list[list[int]]
+    """For each text the items that have it, ..."""
     alone: np.ndarray
-    """... and whether it identifies them alone: it has at least 2 n - 1 units."""
+    """... whether it identifies them alone: it has at least 2 n - 1 units; ..."""
+    sizes: np.ndarray
+    """... and its characters, the weight in its items' mean coverage; 0 where it is several texts as one."""
+    texts: list[str]
     too_short: list[str]
     """Names of items without any text of n / 2 units, which would match by chance."""
 
@@ -52,10 +55,7 @@ class _Index:
     """The texts, ready to be looked for."""
 
     texts: _Texts
-    owners: list[list[int]]
     ngrams: Ngrams
-    sizes: np.ndarray
-    """Characters of each text."""
     totals: np.ndarray
     """For each item the characters of its texts that can be looked for."""
 
@@ -93,11 +93,11 @@ class Search:
         columns = (hits.row, hits.item, hits.start, hits.end, hits.coverage)
         counted: set[tuple[int, int]] = set()
         for row, text, start, end, coverage in zip(*(column.tolist() for column in columns), strict=True):
-            for item in index.owners[text]:
+            for item in index.texts.owners[text]:
                 spans[row, item].add((start, end))
                 if (row, text) in counted:
                     continue
-                weighted[row, item] += coverage * float(index.sizes[text]) / float(index.totals[item])
+                weighted[row, item] += coverage * float(index.texts.sizes[text]) / float(index.totals[item])
                 if index.texts.alone[text]:
                     single[row, item] = max(single[row, item], coverage)
             counted.add((row, text))
@@ -106,7 +106,7 @@ class Search:
             coverage = round(max(mean, single[row, item]), 4)  # so that it prints as it compares
             if coverage >= min(_REPORTED, self.settings.coverage):
                 name = index.texts.items[item].name
-                found.append(Leak(row, item, name, coverage, tuple(sorted(spans[row, item]))))
+                found.append(Leak(row, item, name, coverage, tuple(_joined(list(spans[row, item])))))
         return found
 
     def findings(self, leaks: Sequence[Leak], table: pa.Table) -> list[dict[str, Any]]:
@@ -218,26 +218,36 @@ def _without(text: str, spans: Sequence[tuple[int, int]]) -> tuple[str, list[Pla
 @functools.lru_cache(maxsize=1)
 def _texts(settings_json: str, benchmarks: tuple[InputFile, ...]) -> _Texts:
     """Read once a process."""
+    settings = DecontaminateSettings(**json.loads(settings_json))
+    items = load_items(benchmarks, settings)
+    every = list(dict.fromkeys(text for item in items for text in item.texts))
+    long_enough, _ = _testable(every, settings)
+    is_long = dict(zip(every, long_enough.tolist(), strict=True))
+    owners: dict[str, list[int]] = defaultdict(list)
+    together: dict[str, list[int]] = defaultdict(list)
+    too_short = []
+    for number, item in enumerate(items):
+        if not any(is_long[text] for text in item.texts):
+            too_short.append(item.name)
+            continue
+        for text in item.texts:
+            owners[text].append(number)
+        if len(item.texts) > 1:
+            together["\n".join(item.texts)].append(number)
+    texts = [*owners, *together]
+    sizes = np.array([len(text) for text in owners] + [0] * len(together), np.float64)
+    return _Texts(items, [*owners.values(), *together.values()], _testable(texts, settings)[1], sizes, texts, too_short)
+
+
+def _testable(texts: Sequence[str], settings: DecontaminateSettings) -> tuple[np.ndarray, np.ndarray]:
+    """bool [texts] twice: whether `Ngrams` looks for it, and whether it is long enough to identify an item alone."""
     import pyarrow as pa
 
     from tilth.text import unit_counts
 
-    settings = DecontaminateSettings(**json.loads(settings_json))
-    items = load_items(benchmarks, settings)
-    every = list(dict.fromkeys(text for item in items for text in item.texts))
-    count, alone = unit_counts(pa.array(every, pa.large_string())).T
+    count, alone = unit_counts(pa.array(texts, pa.large_string())).T
     n = np.where(2 * alone > count, settings.characters, settings.words)  # mostly single characters: Chinese
-    identifies = dict(zip(every, count >= 2 * n - 1, strict=True))
-    long_enough = dict(zip(every, 2 * count >= n, strict=True))  # as Ngrams has it
-    owners: dict[str, list[int]] = defaultdict(list)
-    too_short = []
-    for number, item in enumerate(items):
-        if any(long_enough[text] for text in item.texts):
-            for text in item.texts:
-                owners[text].append(number)
-        else:
-            too_short.append(item.name)
-    return _Texts(items, dict(owners), np.array([identifies[text] for text in owners], bool), too_short)
+    return (2 * count >= n) & (count > 0), count >= 2 * n - 1
 
 
 @functools.lru_cache(maxsize=1)
@@ -249,11 +259,9 @@ def _index(settings_json: str, benchmarks: tuple[InputFile, ...]) -> _Index:
 
     settings = DecontaminateSettings(**json.loads(settings_json))
     found = _texts(settings_json, benchmarks)
-    texts, owners = list(found.owners), list(found.owners.values())
-    ngrams = Ngrams.build(pa.array(texts, pa.large_string()), settings.words, settings.characters)
-    sizes = np.array([len(text) for text in texts], np.float64)
+    ngrams = Ngrams.build(pa.array(found.texts, pa.large_string()), settings.words, settings.characters)
     totals = np.zeros(len(found.items))
-    for size, length, whose in zip(sizes, ngrams.lengths, owners, strict=True):
+    for size, length, whose in zip(found.sizes, ngrams.lengths, found.owners, strict=True):
         if length:
             totals[whose] += size
-    return _Index(found, owners, ngrams, sizes, totals)
+    return _Index(found, ngrams, totals)
