@@ -21,15 +21,16 @@ _STREET = re.compile(
     rf"(?: (?:North|South|East|West|[NSEW]{{1,2}})\b\.?)?(?P<unit>{_UNIT})?(?P<code>{_TOWN}{_POSTCODE})?"
 )
 _NO_STREET = re.compile(
-    r"(?:Supreme|District|Circuit|Superior|High|Federal|Crown|County|Appeals|First|Second|Third) (?:Court|Place)$"
+    r" S\. Ct\.$"
+    r"|(?:Supreme|District|Circuit|Superior|High|Federal|Crown|County|Appeals|First|Second|Third) (?:Court|Place)$"
 )
 _BOX = re.compile(rf"(?<!\w)P\.? ?O\.? Box \d{{1,6}}\b(?:{_TOWN}{_POSTCODE})?")
 
-_OWN = r"(?:(?![位于於在住址是为至到从距的])[\u4e00-\u9fff])"
+_OWN = r"(?:(?![位于於在住址是为為至到从從距的驻駐往迁遷设設购購该該])[\u4e00-\u9fff])"
 _PLACE = rf"{_OWN}{{1,7}}?(?:省|自治区|自治州|[市州盟区區县縣旗镇鎮乡鄉])"
 _CHINESE = re.compile(
     rf"(?:{_PLACE}){{1,5}}{_OWN}{{1,12}}?"
-    r"(?:胡同|[路街巷弄里村段]|(?<![国國省县縣铁鐵轨軌频頻赛賽航跑车車隧通])道)"
+    r"(?:胡同|[路街巷弄里村段]|(?<![国國省县縣铁鐵轨軌频頻赛賽航跑车車隧通都])道)"
     r"(?:[东南西北中]?[一二三四五六七八九十]?[段路巷弄里])?(?:\d{1,4}[巷弄]){0,2}"
     r"\d{1,5}(?:[\-之]\d{1,4})?[号號](?![線线门門口公台令])(?:之\d{1,3})?"
     rf"(?:院|{_OWN}{{2,10}}?(?:大厦|大廈|大楼|大樓|小区|花园|公寓|广场|苑|中心|新村))?"

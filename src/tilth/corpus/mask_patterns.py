@@ -23,7 +23,7 @@ from tilth.text import signs
 Spans = Iterator[tuple[int, int]]
 
 _EMAIL = re.compile(
-    r"(?<![A-Za-z0-9._%+\-])[A-Za-z0-9][A-Za-z0-9._%+\-']{0,63}"
+    r"(?<![A-Za-z0-9._%+\-])(?!git@)[A-Za-z0-9][A-Za-z0-9._%+\-']{0,63}"
     r"@(?:[A-Za-z0-9](?:[A-Za-z0-9\-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z]{2,24}(?![A-Za-z0-9_\-(]|\.[A-Za-z0-9])"
 )
 _OCTET = r"(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)"
@@ -79,23 +79,28 @@ _WECHAT = re.compile(
     re.ASCII,
 )
 
+_MOBILE = r"1(?:3\d|4[5-9]|5[0-35-9]|6[2567]|7[0-8]|8\d|9[0-35-9])"
+"""The first three digits of a Chinese mobile number, of those that networks have."""
 _EXTENSION = r"(?:\s?(?:x|ext\.?|转|分机)\s?\d{1,6})?"
 _END = r"(?![\w]|[.\-]\d)"
 _PHONES = tuple(
     re.compile(pattern + _END, re.ASCII)
     for pattern in (
-        r"(?<![\w.\-+])(?:(?:\+|00)?86[- ]?)?1[3-9]\d(?:\d{8}|-\d{4}-\d{4}| \d{4} \d{4})",  # Chinese mobile
+        r"(?<![\w.\-+$])(?<![A-Za-z]/)(?:(?:\+|00)?86[- ]?)?" + _MOBILE + r"(?:\d{8}|-\d{4}-\d{4}| \d{4} \d{4})",
         r"(?<![\w.\-+])(?:\+?86[- ]?)?"  # Chinese fixed line
         r"(?:\(0(?:10|2\d|[3-9]\d\d)\) ?|（0(?:10|2\d|[3-9]\d\d)）|0(?:10|2\d|[3-9]\d\d)[- ])"
         r"[2-9]\d{6,7}(?:-\d{1,5}(?!\d))?" + _EXTENSION,
-        r"(?<![\w.+])\+[1-9]\d{0,2}(?:[ .\-]?\(?\d{1,5}\)?){2,6}" + _EXTENSION,  # international
+        r"(?<![\w.+=*%^])(?<![=*%^] )(?<!:\d\d )\+[1-9]\d{0,2}(?:[ .\-]?\(?\d{1,5}\)?){2,6}"
+        + _EXTENSION,  # international
         r"(?<![\w.\-+(/])(?:1[-. ])?(?:\([2-9]\d\d\) ?|[2-9]\d\d[-.])\d{3}[-.]\d{4}" + _EXTENSION,  # North American
     )
 )
 _PHONE_LIKE = re.compile(
     r"(?<![\w.\-+(/:])\+?\(?\d{1,5}\)?(?:[ .\-/]{0,2}\(?\d{2,5}\)?){1,5}" + _EXTENSION + r"(?![\w%]|[.\-]\d)", re.ASCII
 )
-_DECIMAL = re.compile(r"\d+\.\d+", re.ASCII)
+_NO_PHONE = re.compile(  # a decimal number, years, a date
+    r"\d+\.\d+|(?:1[5-9]|20)\d\d[-/. ](?:(?:1[5-9]|20)\d\d|\d{1,2}[-/. ]\d{1,2})", re.ASCII
+)
 _PHONE_BEFORE = re.compile(
     r"(?:\b(?:phone|tel|telephone|call|calling|mobile|cell|cellphone|fax|dial|whatsapp|text me|reach (?:me|us)"
     r"|answering at|messages? (?:to|on))\b|电话|電話|手机|手機|传真|致电|拨打|联系方式)[^\n\d]{0,24}$",
@@ -161,7 +166,8 @@ class Finder:
             groups = match.group().split(":")
             if all(len(group) == 2 for group in groups) or not any(c.isdigit() for c in match.group()):
                 continue  # a hardware address (EUI-64), or words between colons
-            if self.private_ip or not (address.is_loopback or address.is_link_local or address.is_unspecified):
+            nobody = address.is_loopback or address.is_link_local or address.is_multicast or address.is_unspecified
+            if self.private_ip or not nobody:
                 yield match.span()
 
 
@@ -247,7 +253,7 @@ def _phones(text: str, core: int) -> Spans:
     for match in _PHONE_LIKE.finditer(text, core):
         digits = sum(c.isdigit() for c in match.group())
         told = _PHONE_BEFORE.search(_before(text, match.start())) or _PHONE_BEHIND.match(text, match.end())
-        if told and 7 <= digits <= 15 and not _DECIMAL.fullmatch(match.group()):
+        if told and 7 <= digits <= 15 and not _NO_PHONE.fullmatch(match.group()):
             yield match.span()
 
 
@@ -257,11 +263,13 @@ def _before(text: str, at: int) -> str:
 
 
 def _is_private(octets: list[int]) -> bool:
-    """Private, loopback, link-local, multicast and broadcast addresses, and network masks: they identify nobody."""
-    first, second = octets[:2]
+    """Private, loopback, link-local, multicast and broadcast addresses, network masks, and those of documents (RFC
+    5737): they identify nobody."""
+    first, second, third = octets[:3]
     return (
         first in (0, 10, 127)
         or first >= 224
         or (first, second) in ((192, 168), (169, 254))
+        or (first, second, third) in ((192, 0, 2), (198, 51, 100), (203, 0, 113))
         or (first == 172 and 16 <= second < 32)
     )

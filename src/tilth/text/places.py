@@ -182,7 +182,7 @@ def _among(value: Any, values: Any) -> Any:
 
 @helper
 def _told(data: Any, cues: Any, begin: Any, at: Any) -> Any:
-    """Signs of the cue words before `at`, back to a digit, the start of the line (or of the one before) or _CUE_BYTES."""
+    """Signs of the cue words before `at`, back to a digit, a line's end (but one at once) or _CUE_BYTES."""
     told = int64(0)
     left = max(begin, at - _CUE_BYTES)
     i = at - 1
