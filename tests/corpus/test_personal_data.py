@@ -99,7 +99,8 @@ DECOYS = [
     "x = 3.14159265358979, 0x7fffffffffff, [1, 2, 3, 4, 5, 6, 7, 8]",
     "第12345678号公告，国务院令第588号",
     "1234567 10 12 9",
-    "git@github.com:tilth/tilth.git, https://example.org/runs/15893412975, int32 = +2147483647, at 21:00:57 +1130 2010",
+    "git@github.com:tilth/tilth.git, ftp://river:lock@mail.example.org:8000/a",
+    "https://example.org/runs/15893412975, int32 = +2147483647, at 21:00:57 +1130 2010",
     "used=14388137984, $13384966760$, m=+2168762.679540369, 192.0.2.1, ff05::a:b:c:d",
     "手机程式查询，2016-2017年度；电话亭 2016-03-04，电话坐标 30.487950",
 ]
@@ -127,6 +128,7 @@ def test_decoys_stay(text: str) -> None:
         ("P.O. Box 219, Salem, OR 97301", "[ADDRESS]"),
         ("住址：杭州市西湖区文三路18号3幢502室，", "住址：[ADDRESS]，"),
         ("他住在北京市海淀区中关村大街27号。", "他住在[ADDRESS]。"),
+        ("位于中华人民共和国云南省昆明市翠湖南路4号，", "位于[ADDRESS]，"),
         ("臺北市中正區重慶南路一段122號", "[ADDRESS]"),
         ("In 1929 Wall Street fell, and 9 Supreme Court judges sat.", None),
         ("10 Great St. Mary, 3 Old Dr. Watson", None),

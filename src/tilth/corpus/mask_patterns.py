@@ -26,6 +26,7 @@ _EMAIL = re.compile(
     r"(?<![A-Za-z0-9._%+\-])(?!git@)[A-Za-z0-9][A-Za-z0-9._%+\-']{0,63}"
     r"@(?:[A-Za-z0-9](?:[A-Za-z0-9\-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z]{2,24}(?![A-Za-z0-9_\-(]|\.[A-Za-z0-9])"
 )
+_LOGIN = re.compile(r"://[^\s/@]*$")  # name and password in front of a host
 _OCTET = r"(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)"
 _IPV4 = re.compile(rf"(?<![\w.\-+])(?<![A-Za-z]/){_OCTET}(?:\.{_OCTET}){{3}}(?![\w]|[.\-+]\w)", re.ASCII)
 _IPV6 = re.compile(r"(?<![\w:.])[0-9A-Fa-f]{1,4}(?::{1,2}[0-9A-Fa-f]{1,4}){2,7}(?:::)?(?![\w:]|\.\d)", re.ASCII)
@@ -175,7 +176,8 @@ class Finder:
 
 def _emails(text: str, core: int) -> Spans:
     for match in _EMAIL.finditer(text, core):
-        yield match.span()
+        if not _LOGIN.search(_before(text, match.start())):
+            yield match.span()
 
 
 def _resident_ids(text: str, core: int) -> Spans:
