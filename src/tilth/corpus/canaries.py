@@ -66,7 +66,7 @@ class Canary:
 
 
 def draw(settings: CanarySettings) -> list[Canary]:
-    """`settings.count` canaries; repeats, kinds and languages take turns, so that every combination is as frequent.
+    """`settings.count` canaries; repeats, languages and kinds take turns, so that every combination is as frequent.
 
     Canary i depends on the key and i alone, but for a name that was drawn already: asking for more adds some.
     """
@@ -74,13 +74,13 @@ def draw(settings: CanarySettings) -> list[Canary]:
     canaries = []
     for index in range(settings.count):
         turn, repeats = divmod(index, len(settings.repeat))
-        turn, kind = divmod(turn, len(settings.kinds))
+        turn, language = divmod(turn, len(settings.languages))
         rng = random.Random(stable_hash("canary", settings.key, index))
         canaries.append(
             _canary(
                 f"canary~{index}",
-                settings.kinds[kind],
-                settings.languages[turn % len(settings.languages)],
+                settings.kinds[turn % len(settings.kinds)],
+                settings.languages[language],
                 settings.repeat[repeats],
                 names,
                 rng,

@@ -51,6 +51,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _DIGIT, _HEX, _AT, _COLON, _JOIN, _LOCAL, _CUE = (1 << bit for bit in range(7))
+_BEGIN = _DIGIT | _AT | _COLON | _CUE
+"""What something may begin with."""
 _GAP = 3
 """Joining bytes that may stand between two digits of a chain."""
 _CONTEXT, _BEHIND, _ADDRESS = 96, 40, 160
@@ -316,6 +318,14 @@ def _wechat(data: Any, at: Any, end: Any) -> Any:
 
 
 @helper
+def _run(data: Any, classes: Any, begin: Any, at: Any) -> Any:
+    """Where the hexadecimal digits in front of a colon begin."""
+    while at > begin and classes[data[at - 1]] & _HEX:
+        at -= 1
+    return at
+
+
+@helper
 def _put(data: Any, found: Any, total: Any, row: Any, span: Any, window: Any, signs: Any) -> Any:
     """Write one window (start, core, stop) at whole characters inside its text; returns the new total."""
     begin, end = span
@@ -343,6 +353,8 @@ def _find(buffer: Any, offsets: Any, classes: Any, cues: Any, streets: Any, road
         run, colons, double = begin, 0, False  # the run of hexadecimal digits and colons
         for at in range(begin, end + 1):
             bits = classes[data[at]] if at < end else 0
+            if digits == 0 and colons == 0 and not (bits & _BEGIN):
+                continue
             if bits & _DIGIT:
                 if digits == 0:
                     first, dots = at, 0
@@ -361,13 +373,15 @@ def _find(buffer: Any, offsets: Any, classes: Any, cues: Any, streets: Any, road
                 elif at - last == 1 and data[at] == 46:
                     dots += 1
             if bits & _COLON:
+                if colons == 0:
+                    run, double = _run(data, classes, begin, at), False
                 double = double or (at > run and data[at - 1] == 58)
                 colons += 1
-            elif not (bits & _HEX):
+            elif colons and not (bits & _HEX):
                 if colons >= 2 and at - run >= 6 and (double or colons >= 7) and wanted & COLONS:
                     window = (run - 4, run, at + 24)
                     total = _put(data, found, total, row, (begin, end), window, COLONS)
-                run, colons, double = at + 1, 0, False
+                colons = 0
             if bits & _AT and wanted & AT and at > begin and at + 1 < end:
                 if classes[data[at - 1]] & _LOCAL and classes[data[at + 1]] & _LOCAL:
                     window = (at - _LOCAL_BYTES, at - _LOCAL_BYTES, at + _DOMAIN_BYTES)
