@@ -18,9 +18,10 @@ measure        language, signals, signatures           language   which language
 dedup/         exact and near-duplicates
 rules_step     the rule sets of rules/ applied
 holdout        documents kept aside for evaluation
-mask           personal data                           mask_patterns   what it looks like
+mask           personal data                           mask_patterns   what it looks like: mask_checks, mask_addresses
 decontaminate  benchmark items                         benchmarks   their files and index
 repeat         how often a document is seen
+canaries       secrets planted behind the chain
 
 Under them: document (columns), steps (the three kinds), passes and writing (running them), work (scratch folders),
 view (columns of the whole corpus), shards (Parquet), tally (counts that must add up), report, card.

@@ -14,10 +14,11 @@ from tilth.base.errors import UserError
 from tilth.base.files import atomic_file, read_json, remove, write_json, write_text
 from tilth.base.pool import Workers, map_units
 from tilth.base.progress import Progress
+from tilth.corpus.canaries import plant
 from tilth.corpus.card import data_card
 from tilth.corpus.chain import build_chain
 from tilth.corpus.decontaminate import CutItemsStep, DecontaminateStep
-from tilth.corpus.report import corpus_report
+from tilth.corpus.report import corpus_report, with_planted
 from tilth.corpus.settings import CorpusSettings
 from tilth.corpus.shards import shard_paths
 from tilth.corpus.sources import InputFile
@@ -62,6 +63,8 @@ def corpus_stage(
             remove(passes[pass_.number - 1].survivors)
     _copy_edits(measure_dir, out_dir)
     report = corpus_report(measured, results)
+    if settings.canaries.count and report["documents_kept"]:
+        report = with_planted(report, *plant(settings.canaries, chain.steps, report, out_dir))
     findings = [finding for result in results for shard in result for finding in shard["findings"]]
     for step in chain.steps:
         if isinstance(step, DecontaminateStep | CutItemsStep):

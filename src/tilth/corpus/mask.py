@@ -1,7 +1,7 @@
 """Masking: personal data found by form and check digit, replaced by placeholders that keep the text trainable.
 
-Kernels find the few places of a text that can hold anything (`tilth.text.personal_places`); the patterns
-(`mask_patterns`) look only there.
+A kernel finds the few places of a text that can hold anything, and what (`tilth.text.personal_places`); the patterns
+(`mask_patterns`) look for that and only there.
 """
 
 from __future__ import annotations
@@ -23,17 +23,25 @@ PLACEHOLDERS = {
     "ip": "[IP]",
     "phone": "[PHONE]",
     "resident_id": "[ID]",
+    "hk_id": "[HKID]",
+    "tw_id": "[TWID]",
     "bank_card": "[CARD]",
+    "iban": "[IBAN]",
+    "ssn": "[SSN]",
+    "qq": "[QQ]",
+    "wechat": "[WECHAT]",
+    "address": "[ADDRESS]",
 }
 
 
 class MaskStep(Edit):
-    """Replaces e-mail addresses, IP addresses, phone numbers, Chinese resident ids and bank cards.
+    """Replaces whatever of `settings.kinds` it finds.
 
     The hash and the signature become untrue. The statistics go on as measured: a placeholder stands where a word
     stood, so that shares move by next to nothing, but for that of digits where much of a text is numbers.
     """
 
+    VERSION = 2
     invalidates = (HASH, MINHASH)
 
     def __init__(self, name: str, settings: MaskSettings) -> None:
@@ -53,8 +61,8 @@ class MaskStep(Edit):
         pieces: list[str] = []
         done = 0
         text = ""
-        for row, window, offset in personal_places(texts):
-            for kind, start, end in self.finder.find(window):
+        for row, window, offset, core, told in personal_places(texts, self.finder.signs):
+            for kind, start, end in self.finder.find(window, told, core):
                 if not rows or rows[-1] != row:
                     if rows:
                         changed.append("".join([*pieces, text[done:]]))

@@ -70,6 +70,17 @@ def corpus_report(measured: dict[str, Any], passes: Sequence[Sequence[dict[str, 
     return report
 
 
+def with_planted(report: dict[str, Any], entry: StepTally, domain: str) -> dict[str, Any]:
+    """The report of a corpus behind whose chain documents of `domain` were planted: they are born, and kept."""
+    added = {"documents_born": entry.born, "documents_kept": entry.born, "bytes_kept": entry.bytes_out - entry.bytes_in}
+    return {
+        **report,
+        **{name: report[name] + count for name, count in added.items()},
+        "by_domain": _by_domain([report["by_domain"], {domain: added}]),
+        "funnel": [*report["funnel"], _funnel_entry(entry)],
+    }
+
+
 def _chain_holds(measured: dict[str, Any], steps: Sequence[StepTally]) -> None:
     """What goes out of a step goes into the next."""
     documents = measured["documents_out"]

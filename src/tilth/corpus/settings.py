@@ -187,13 +187,41 @@ class HoldoutSettings(Settings):
         return None if value is None else check_condition(value)
 
 
-MaskKind = Literal["email", "ip", "phone", "resident_id", "bank_card"]
+MaskKind = Literal[
+    "email",
+    "ip",
+    "phone",
+    "resident_id",
+    "hk_id",
+    "tw_id",
+    "bank_card",
+    "iban",
+    "ssn",
+    "qq",
+    "wechat",
+    "address",
+]
+
+DEFAULT_KINDS: tuple[MaskKind, ...] = (
+    "email",
+    "ip",
+    "phone",
+    "resident_id",
+    "hk_id",
+    "tw_id",
+    "bank_card",
+    "iban",
+    "ssn",
+    "qq",
+    "wechat",
+)
 
 
 class MaskSettings(Settings):
     """Replacement of personal data by placeholders."""
 
-    kinds: list[MaskKind] = ["email", "ip", "phone", "resident_id", "bank_card"]
+    kinds: list[MaskKind] = list(DEFAULT_KINDS)
+    """All but `address`, which form cannot tell from the address of a museum."""
     private_ip: bool = False
     """Mask private and loopback addresses too (they identify nobody)."""
 
@@ -231,6 +259,20 @@ class RepeatSettings(Settings):
         return check_condition(value)
 
 
+class CanarySettings(Settings):
+    """Invented secrets planted in the training documents, to measure later how much of them a model gives away."""
+
+    count: Count = Field(0, ge=0, le=1000)
+    repeat: list[Annotated[int, Field(ge=1)]] = Field([1, 4, 16], min_length=1)
+    """How often an epoch shows a canary: these in turn."""
+    kinds: list[Literal["digits", "letters", "email"]] = Field(["digits", "letters", "email"], min_length=1)
+    languages: list[Literal["en", "zh"]] = Field(["en", "zh"], min_length=1)
+    domain: str = ""
+    """The domain that they join; empty: the one with the most text."""
+    key: str = "canaries"
+    """Another key draws other secrets."""
+
+
 class CorpusSettings(Settings):
     """Sources and the chain of steps that turns them into a corpus."""
 
@@ -248,3 +290,4 @@ class CorpusSettings(Settings):
     decontaminate: DecontaminateSettings = DecontaminateSettings()
     repeat: list[RepeatSettings] = []
     """The first entry whose condition holds counts; documents that none names are seen once."""
+    canaries: CanarySettings = CanarySettings()
