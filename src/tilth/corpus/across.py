@@ -177,7 +177,7 @@ class _Runs:
             self._held, self._held_parts = [], []
             counts = np.bincount(parts, minlength=2 * self._parts)
             self._index.append(self._written + np.concatenate([[0], np.cumsum(counts)]))
-            self._file.write(records[np.argsort(parts, kind="stable")].data)
+            self._file.write(records.take(np.argsort(parts, kind="stable"), axis=0).data)
             self._written += len(records)
             self._waiting = 0
 

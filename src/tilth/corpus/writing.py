@@ -178,7 +178,13 @@ class _Outputs:
             yield cls(task, stack, table.schema, set(stale) | {HASH, MINHASH})
 
     def reject(self, rejected: pa.Table, counts: _Counts) -> None:
+        """Write rejected documents; what a later step of the pass measures is null in them."""
+        import pyarrow as pa
+
         counts.add("rejected", rejected)
+        for column in self.rejected.schema:
+            if column.name not in rejected.column_names:
+                rejected = rejected.append_column(column, pa.nulls(len(rejected), column.type))
         self.rejected.write(rejected)
 
     def keep(self, table: pa.Table, counts: _Counts) -> None:
