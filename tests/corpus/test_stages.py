@@ -119,6 +119,7 @@ def test_ids_that_stand_in_several_files_become_unique(inputs: Path, tmp_path: P
         None,
         ["measure", "rules", "lines", "measure", "near"],
         ["split", "measure", "holdout", "near", "split", "mask", "measure", "exact"],
+        ["passages", "measure", "holdout", "near", "substring", "mask", "measure", "exact"],
     ],
 )
 def test_two_workers_and_a_killed_run_give_the_same_bytes(inputs: Path, tmp_path: Path, steps: Any) -> None:

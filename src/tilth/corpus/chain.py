@@ -1,4 +1,4 @@
-"""The chain: steps built from settings, checked for sense, cut in front of the first decision."""
+"""The chain: steps built from settings, checked for sense, cut in front of the first step that sees the corpus."""
 
 from __future__ import annotations
 
@@ -12,15 +12,21 @@ from tilth.base.expression import Condition
 from tilth.corpus.document import COLUMNS, SIGNAL
 from tilth.corpus.settings import CorpusSettings
 from tilth.corpus.sources import InputFile
-from tilth.corpus.steps import ALL_SIGNALS, ColumnDecision, Decide, Edit, Measure, Step
+from tilth.corpus.steps import ALL_SIGNALS, ColumnDecision, CorpusEdit, Decide, Edit, Measure, Step
 
 
 @dataclass(frozen=True)
 class Segment:
-    """Decisions over columns, then steps over texts: what one pass through the shards does."""
+    """Decisions over columns, an edit that looks at the whole corpus, then steps over texts: what one pass does."""
 
     decisions: tuple[ColumnDecision, ...]
+    across: CorpusEdit | None
     texts: tuple[Step, ...]
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """Its steps in order."""
+        return (*self.decisions, *([self.across] if self.across else []), *self.texts)
 
 
 @dataclass(frozen=True)
@@ -35,7 +41,7 @@ class Chain:
     @property
     def steps(self) -> tuple[Step, ...]:
         """All steps in order."""
-        return self.before + tuple(step for s in self.segments for step in (*s.decisions, *s.texts))
+        return self.before + tuple(step for segment in self.segments for step in segment.steps)
 
 
 def build_chain(settings: CorpusSettings, benchmarks: Sequence[InputFile] = ()) -> Chain:
@@ -55,7 +61,7 @@ def build_chain(settings: CorpusSettings, benchmarks: Sequence[InputFile] = ()) 
 
 def _stands_alone(step: Step) -> bool:
     """Whether what it does is a function of each document alone."""
-    return not isinstance(step, Decide) and (not isinstance(step, Edit) or step.alone)
+    return not isinstance(step, Decide | CorpusEdit) and (not isinstance(step, Edit) or step.alone)
 
 
 def _make(kind: str, name: str, settings: CorpusSettings, benchmarks: Sequence[InputFile]) -> Step | None:
@@ -94,6 +100,14 @@ def _make(kind: str, name: str, settings: CorpusSettings, benchmarks: Sequence[I
             from tilth.corpus.dedup.minhash import NearStep
 
             return NearStep(name, settings.near)
+        case "passages":
+            from tilth.corpus.dedup.passages import PassagesStep
+
+            return PassagesStep(name, settings.passages)
+        case "substring":
+            from tilth.corpus.dedup.substring import SubstringStep
+
+            return SubstringStep(name, settings.substring)
         case "mask":
             from tilth.corpus.mask import MaskStep
 
@@ -138,7 +152,7 @@ def _check(steps: Sequence[Step], settings: CorpusSettings) -> frozenset[str]:
             measured.update(step.adds())
             for column in step.adds():
                 changed_by.pop(column, None)
-        elif isinstance(step, Edit):
+        elif isinstance(step, Edit | CorpusEdit):
             for column in measured - from_source if ALL_SIGNALS in step.invalidates else step.invalidates:
                 changed_by[column] = step.name
     for entry in settings.repeat:
@@ -162,13 +176,17 @@ def _demand(column: str, who: str, measured: set[str], changed_by: dict[str, str
 
 
 def _segments(steps: Sequence[Step]) -> tuple[Segment, ...]:
-    """Cut into passes: decisions over columns need all shards of the pass before, so they begin a new one."""
-    letters = "".join("d" if isinstance(s, ColumnDecision) else "t" for s in steps)
+    """Cut into passes: what looks at the whole corpus needs all shards of the pass before, so it begins a new one."""
+    letters = "".join(map(_letter, steps))
     segments = []
-    for match in re.finditer("d*t*", letters):
+    for match in re.finditer("d*c?t*", letters):
         part = steps[match.start() : match.end()]
-        border = match.group().count("d")
         if part:
-            decisions = tuple(step for step in part[:border] if isinstance(step, ColumnDecision))
-            segments.append(Segment(decisions, tuple(part[border:])))
-    return tuple(segments) or (Segment((), ()),)
+            decisions = tuple(step for step in part if isinstance(step, ColumnDecision))
+            across = next((step for step in part if isinstance(step, CorpusEdit)), None)
+            segments.append(Segment(decisions, across, tuple(part[len(decisions) + (across is not None) :])))
+    return tuple(segments) or (Segment((), None, ()),)
+
+
+def _letter(step: Step) -> str:
+    return "d" if isinstance(step, ColumnDecision) else "c" if isinstance(step, CorpusEdit) else "t"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Sequence
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -14,18 +15,20 @@ from tilth.base.errors import UserError
 from tilth.base.files import atomic_file, read_json, remove, write_json, write_text
 from tilth.base.pool import Workers, map_units
 from tilth.base.progress import Progress
+from tilth.corpus.across import look_across
 from tilth.corpus.canaries import plant
 from tilth.corpus.card import data_card
-from tilth.corpus.chain import build_chain
+from tilth.corpus.chain import Segment, build_chain
 from tilth.corpus.decontaminate import CutItemsStep, DecontaminateStep
 from tilth.corpus.report import corpus_report, with_planted
 from tilth.corpus.settings import CorpusSettings
-from tilth.corpus.shards import shard_paths
+from tilth.corpus.shards import count_rows, shard_paths
 from tilth.corpus.sources import InputFile
 from tilth.corpus.steps import ColumnDecision, Label, Rejections
+from tilth.corpus.tasks import Decisions, Pass, ShardTask
 from tilth.corpus.view import ShardView
 from tilth.corpus.work import CARD, Scratch, claim
-from tilth.corpus.writing import Decisions, Pass, ShardTask, write_shard
+from tilth.corpus.writing import write_shard
 
 VERSION = 2
 
@@ -57,7 +60,7 @@ def corpus_stage(
     passes = [Pass(settings, tuple(benchmarks), i, i == last, out_dir, work_dir) for i in range(last + 1)]
     results: list[list[dict[str, Any]]] = []
     for pass_ in passes:
-        results.append(_run_pass(pass_, chain.segments[pass_.number].decisions, shards, workers))
+        results.append(_run_pass(pass_, chain.segments[pass_.number], shards, workers))
         shards = [pass_.survivors / path.name for path in shards]
         if pass_.number:
             remove(passes[pass_.number - 1].survivors)
@@ -81,20 +84,22 @@ def corpus_stage(
     return report
 
 
-def _run_pass(
-    pass_: Pass, decisions: Sequence[ColumnDecision], shards: Sequence[Path], workers: Workers | int
-) -> list[dict[str, Any]]:
+def _run_pass(pass_: Pass, segment: Segment, shards: Sequence[Path], workers: Workers | int) -> list[dict[str, Any]]:
     done = pass_.folder / "results.json"
     if done.exists():
         return list(read_json(done))
-    tasks = [ShardTask(pass_, shard) for shard in shards]
-    _decide(decisions, tasks)
+    rows = [0, *accumulate(map(count_rows, shards))]
+    tasks = [ShardTask(pass_, shard, first) for shard, first in zip(shards, rows, strict=False)]
+    _decide(segment.decisions, tasks)
+    if segment.across:
+        look_across(segment.across, tasks, workers)
     results = []
     with Progress(f"corpus, pass {pass_.number + 1}", total=len(tasks), unit="shard") as bar:
         for _, result in map_units(write_shard, tasks, workers):
             results.append(result)
             bar.add(1)
     write_json(done, results)
+    remove(pass_.folder / "across")
     return results
 
 

@@ -37,17 +37,18 @@ def find_corpus(folder: Path) -> Path:
 
 
 def overview(corpus: Path) -> dict[str, Any]:
-    """The counts of the report, how many documents each rule rejected, the most first, what could not be read, and
-    what was found of each benchmark.
+    """The counts of the report, places that each step edited, documents that each rule rejected, what could not be
+    read, and what was found of each benchmark.
     """
     report = read_json(corpus / "report.json")
     counts = {k: report[k] for k in report if k.startswith(("records", "unreadable", "documents", "bytes"))}
     rules = {k: row["documents"] for k, row in sorted(report["by_rule"].items(), key=lambda i: -i[1]["documents"])}
     told = {"warnings": report["warnings"]} if "warnings" in report else {}
+    edits = {f"{row['step']}/{kind}": n for row in report["funnel"] for kind, n in row.get("edits", {}).items()}
     leaks = {name: row | {"too_short": len(row["too_short"])} for name, row in report.get("contamination", {}).items()}
     unread = unreadable_list(corpus) if report["unreadable"] else None
     listed = {"unreadable_list": str(unread)} if unread else {}
-    return {"corpus": str(corpus), **counts, **listed, **told, "rejected by": rules} | (
+    return {"corpus": str(corpus), **counts, **listed, **told, "edited by": edits, "rejected by": rules} | (
         {"benchmarks": leaks} if leaks else {}
     )
 

@@ -20,6 +20,8 @@ StepName = Literal[
     "rules",
     "holdout",
     "near",
+    "passages",
+    "substring",
     "mask",
     "decontaminate",
 ]
@@ -159,6 +161,30 @@ class NearSettings(Settings):
         return self
 
 
+_Memory = Annotated[Count, Field(ge=2**16)]
+
+
+class PassagesSettings(Settings):
+    """Removal of lines, paragraphs or sentences that stand in the corpus several times."""
+
+    unit: Literal["line", "paragraph", "sentence"] = "line"
+    shortest: Count = Field(60, ge=1)
+    """Length from which a passage counts: in characters, of which a Chinese one (from U+2E80 on) counts two."""
+    keep: Count = Field(1, ge=1)
+    """The first so many places of a passage stay: the hold-out's first, then in the order of the sources."""
+    memory: _Memory = 2**30
+    """Bytes that a worker may hold while passages are compared; the result does not depend on it."""
+
+
+class SubstringSettings(Settings):
+    """Removal of stretches of text that stand elsewhere in the corpus too (Lee et al., arXiv 2107.06499)."""
+
+    length: Count = Field(100, ge=8, le=2**20)
+    """Length from which a stretch counts: in characters, of which a Chinese one (from U+2E80 on) counts two."""
+    memory: _Memory = 2**30
+    """Bytes that a worker may hold while stretches are compared; the result does not depend on it."""
+
+
 class HoldoutSettings(Settings):
     """Documents kept aside for evaluation, chosen by a keyed hash of their text.
 
@@ -286,6 +312,8 @@ class CorpusSettings(Settings):
     rules: list[RuleSet] = []
     holdout: HoldoutSettings = HoldoutSettings()
     near: NearSettings = NearSettings()
+    passages: PassagesSettings = PassagesSettings()
+    substring: SubstringSettings = SubstringSettings()
     mask: MaskSettings = MaskSettings()
     decontaminate: DecontaminateSettings = DecontaminateSettings()
     repeat: list[RepeatSettings] = []

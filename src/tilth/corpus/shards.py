@@ -99,6 +99,16 @@ def count_rows(path: Path) -> int:
     return int(pq.read_metadata(path).num_rows)
 
 
+def text_size(path: Path) -> int:
+    """Bytes of the text column of a file, from its footer; each text counts four more."""
+    import pyarrow.parquet as pq
+
+    metadata = pq.read_metadata(path)
+    column = metadata.schema.to_arrow_schema().get_field_index("text")
+    groups = range(metadata.num_row_groups)
+    return sum(int(metadata.row_group(i).column(column).total_uncompressed_size) for i in groups)
+
+
 def as_numpy(column: pa.ChunkedArray) -> np.ndarray:
     """Numbers as they are, strings as objects, fixed-size binary as uint8 [N, bytes]."""
     import pyarrow as pa

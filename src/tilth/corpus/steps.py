@@ -5,7 +5,8 @@ Edit      changes texts and logs every place; names the columns that it makes un
 Decide    rejects documents (or labels them), each with its rule, value, threshold and partner
 
 There are three of the last. DecideColumns and Label need nothing but columns and look at the whole corpus at once;
-DecideTexts looks at a batch of texts at a time, and so depends on nothing but the document.
+DecideTexts looks at a batch of texts at a time, and so depends on nothing but the document. And there are two kinds of
+edit: a plain one depends on nothing but the document, a CorpusEdit first looks at the texts of the whole corpus.
 """
 
 from __future__ import annotations
@@ -88,6 +89,51 @@ class Edit(Step):
     @abstractmethod
     def edit(self, table: pa.Table) -> tuple[pa.Table, EditLog]:
         """The table with changed texts, and where they changed. Only `split` gives more rows than it got."""
+
+
+@dataclass(frozen=True)
+class Round:
+    """One look of a CorpusEdit at the whole corpus: which of the places noted under one key are chosen.
+
+    Places are looked at in priority order. The first `keep` of a key are not chosen, nor those in the document of the
+    first that are less than `apart` behind it. With `every`, all places are chosen of a key that has several.
+    """
+
+    keep: int = 1
+    apart: int = 0
+    every: bool = False
+
+
+class CorpusEdit(Step):
+    """Changes texts by what stands elsewhere in the corpus.
+
+    In each round it notes keys at places of every document; the places that the round chooses, the *marks*, are given
+    to the next round, and those of the last round are what it changes. A place is `row << 32 | offset` (int64): a
+    number of the document, rising through the corpus, and a place in its text of the step's own reckoning.
+    """
+
+    kind = "edit"
+    invalidates: ClassVar[Sequence[str]] = (ALL_SIGNALS,)
+    """Columns that are untrue of the changed text."""
+    memory: int
+    """Bytes that a worker may hold while what was noted is brought together. The result does not depend on it."""
+
+    @abstractmethod
+    def rounds(self) -> Sequence[Round]:
+        """The rounds, in order; at least one."""
+
+    @abstractmethod
+    def note(
+        self, number: int, texts: pa.LargeStringArray, rows: np.ndarray, marks: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Keys uint64 [K, 2] and places int64 [K] of these texts in round `number`, from 0.
+
+        `rows` int64 [N], rising, number the texts; `marks` int64, rising, are those of the round before in them.
+        """
+
+    @abstractmethod
+    def at(self, rows: np.ndarray, marks: np.ndarray) -> Edit:
+        """The edit of one table whose documents have these numbers, with the marks of the last round in it."""
 
 
 Place = tuple[str, int, int]

@@ -12,102 +12,18 @@ import numpy as np
 
 from tilth.base.files import read_json, write_json
 from tilth.corpus import tally
+from tilth.corpus.across import Marks, round_folder
 from tilth.corpus.chain import build_chain
 from tilth.corpus.document import HASH, HOLDOUT, MINHASH, edit_schema, rejection_fields, text_bytes
 from tilth.corpus.passes import apply_steps, count_rejected, divide, with_reasons
 from tilth.corpus.repeat import Repeats
-from tilth.corpus.settings import CorpusSettings
 from tilth.corpus.shards import ShardWriter, read_groups
-from tilth.corpus.sources import InputFile
 from tilth.corpus.steps import Decide, Label, Measure, Rejections, Step
 from tilth.corpus.tally import StepTally
+from tilth.corpus.tasks import Decisions, ShardTask
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-
-@dataclass(frozen=True)
-class Pass:
-    """One run over all shards: first its decisions are made, then every shard is read, changed and written."""
-
-    settings: CorpusSettings
-    benchmarks: tuple[InputFile, ...]
-    number: int
-    last: bool
-    out: Path
-    work: Path
-
-    @property
-    def folder(self) -> Path:
-        """Where the pass keeps what only it needs."""
-        return self.work / f"pass-{self.number}"
-
-    @property
-    def survivors(self) -> Path:
-        """Where the documents go that a later pass reads."""
-        return self.folder / "survivors"
-
-
-@dataclass(frozen=True)
-class ShardTask:
-    """One shard of a pass."""
-
-    pass_: Pass
-    shard: Path
-
-    def __str__(self) -> str:
-        return self.shard.stem
-
-    def decisions(self, suffix: str) -> Path:
-        """A file with the decisions about this shard."""
-        return self.pass_.folder / "decisions" / f"{self.shard.stem}{suffix}"
-
-    def output(self, folder: str) -> Path:
-        """A file of an output folder that several passes write to."""
-        return self.pass_.out / folder / f"{self.shard.stem}-pass-{self.pass_.number}.parquet"
-
-
-@dataclass
-class Decisions:
-    """What the decisions of a pass say about one shard."""
-
-    labels: np.ndarray
-    """uint8 [rows]: see `ShardView.labels`."""
-    rows: np.ndarray
-    """int64, rising: the rejected rows ..."""
-    steps: np.ndarray
-    """... object array of str: the step that rejected each ..."""
-    reasons: Rejections
-    """... and why (its own `rows` are not used)."""
-
-    def part(self, start: int, stop: int) -> Decisions:
-        """Those about the rows [start, stop), counted from `start`."""
-        first, last = np.searchsorted(self.rows, [start, stop])
-        order = np.arange(first, last)
-        rows = self.rows[first:last] - start
-        return Decisions(self.labels[start:stop], rows, self.steps[first:last], self.reasons.take(order))
-
-    def save(self, task: ShardTask) -> None:
-        """Leave them for the worker that writes the shard."""
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
-        labels = task.decisions(".labels.npy")
-        labels.parent.mkdir(parents=True, exist_ok=True)
-        np.save(labels, self.labels)
-        empty = pa.table({"row": pa.array(self.rows, pa.int64())})
-        pq.write_table(with_reasons(empty, self.steps, self.reasons), task.decisions(".parquet"))
-
-    @classmethod
-    def load(cls, task: ShardTask) -> Decisions:
-        """What `save` left."""
-        import pyarrow.parquet as pq
-
-        table = pq.read_table(task.decisions(".parquet"))
-        columns = [table.column(name).to_numpy() for name in table.column_names]
-        rows, steps, rules, values, thresholds, partners = columns
-        reasons = Rejections(rows, rules, values, thresholds, partners)
-        return cls(np.load(task.decisions(".labels.npy")), rows, steps, reasons)
 
 
 @dataclass
@@ -144,13 +60,17 @@ def write_shard(task: ShardTask) -> dict[str, Any]:
     chain = build_chain(task.pass_.settings, task.pass_.benchmarks)
     segment = chain.segments[task.pass_.number]
     decisions, repeats, counts = Decisions.load(task), Repeats(task.pass_.settings.repeat), _Counts()
+    across = segment.across
+    marks = Marks(round_folder(task.pass_, len(across.rounds()) - 1) if across else None)
     with _Outputs.open(task, segment.texts, chain.stale) as outputs:
         first = 0
         for group in read_groups(task.shard):
             about = decisions.part(first, first + len(group))
+            rows = task.first + first + np.flatnonzero(about.stays)
             first += len(group)
             table, steps = _apply_decisions(group, segment.decisions, about, outputs, counts)
-            applied = apply_steps(table, segment.texts)
+            texts = (across.at(rows, marks.between(rows)), *segment.texts) if across else segment.texts
+            applied = apply_steps(table, texts)
             for rejected in applied.rejected:
                 outputs.reject(rejected, counts)
             for edits in applied.edits:
@@ -176,8 +96,7 @@ def _apply_decisions(
     held = pa.array(about.labels > 0)
     at = table.schema.get_field_index(HOLDOUT)
     table = table.append_column(HOLDOUT, held) if at < 0 else table.set_column(at, HOLDOUT, held)
-    stays = np.ones(len(table), bool)
-    stays[about.rows] = False
+    stays = about.stays
     rejected = with_reasons(table.filter(pa.array(~stays)), about.steps, about.reasons)
     outputs.reject(rejected, counts)
     tallies, documents, size = [], len(table), int(text_bytes(table).sum())
@@ -259,7 +178,13 @@ class _Outputs:
             yield cls(task, stack, table.schema, set(stale) | {HASH, MINHASH})
 
     def reject(self, rejected: pa.Table, counts: _Counts) -> None:
+        """Write rejected documents; what a later step of the pass measures is null in them."""
+        import pyarrow as pa
+
         counts.add("rejected", rejected)
+        for column in self.rejected.schema:
+            if column.name not in rejected.column_names:
+                rejected = rejected.append_column(column, pa.nulls(len(rejected), column.type))
         self.rejected.write(rejected)
 
     def keep(self, table: pa.Table, counts: _Counts) -> None:

@@ -4,6 +4,9 @@ statistics       what the rule sets ask for: words, lines, repetition, character
 signatures       MinHash signatures over n-grams of units
 content_hashes   128-bit hashes of whole texts
 cluster          leader clustering of signatures: near-duplicates
+split_passages   lines, paragraphs, sentences: where each stands, and its hash
+anchors, windows where substrings can stand at several places, and their hashes
+Seen             which keys have been met before
 Ngrams, Hits     the n-grams of benchmark items and where documents hold them
 personal_places  where personal data can stand
 control_flags    which texts need the slow repair path
@@ -12,8 +15,8 @@ script_shares    in which scripts a text is written
 
 The statistics: measure (all in one call), words, units, lines, repetition, c4, code. What text is made of:
 characters and unicode (tables), scripts, urls and exceptions (where words do not end), flags. Under them: buffers
-(Arrow's memory), hashing, jit (numba in one place); minhash, leaders, ngrams (with spans) and places (which gives
-signs) stand on them.
+(Arrow's memory), hashing, jit (numba in one place); minhash, leaders, ngrams (with spans), passages, substrings, seen
+and places (which gives signs) stand on them.
 
 What reads texts takes a `pa.LargeStringArray` without nulls and gives numpy arrays of its length, or places in it.
 numba and the kernels are loaded at the first use of a name, not by `import tilth.text`.
@@ -32,8 +35,11 @@ if TYPE_CHECKING:
     from tilth.text.measure import statistics
     from tilth.text.minhash import signatures
     from tilth.text.ngrams import Hits, Ngrams
+    from tilth.text.passages import split_passages
     from tilth.text.places import personal_places
     from tilth.text.scripts import script_shares
+    from tilth.text.seen import Seen
+    from tilth.text.substrings import anchors, windows
     from tilth.text.units import unit_counts
 
 __getattr__ = lazy(
@@ -45,8 +51,11 @@ __getattr__ = lazy(
         "measure": "statistics",
         "minhash": "signatures",
         "ngrams": "Hits Ngrams",
+        "passages": "split_passages",
         "places": "personal_places",
         "scripts": "script_shares",
+        "seen": "Seen",
+        "substrings": "anchors windows",
         "units": "unit_counts",
     },
 )
@@ -54,12 +63,16 @@ __getattr__ = lazy(
 __all__ = [
     "Hits",
     "Ngrams",
+    "Seen",
+    "anchors",
     "cluster",
     "content_hashes",
     "control_flags",
     "personal_places",
     "script_shares",
     "signatures",
+    "split_passages",
     "statistics",
     "unit_counts",
+    "windows",
 ]

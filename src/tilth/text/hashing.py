@@ -61,32 +61,37 @@ def _finish(value: Any) -> Any:
     return value ^ (value >> _33)
 
 
+@helper
+def hash_twice(text: Any, start: int, stop: int) -> Any:
+    """128-bit hash of the bytes [start, stop) of (data, size), as two uint64: MurmurHash3 x64 128, seed 0."""
+    h1, h2 = _ZERO, _ZERO
+    at = start
+    while at + 16 <= stop:
+        h1 ^= _rotate(read_eight(text[0], at) * _C1, _31) * _C2
+        h1 = (_rotate(h1, _27) + h2) * _FIVE + _N1
+        h2 ^= _rotate(read_eight(text[0], at + 8) * _C2, _33) * _C1
+        h2 = (_rotate(h2, _31) + h1) * _FIVE + _N2
+        at += 16
+    if at + 8 < stop:
+        h2 ^= _rotate(load(text, at + 8, stop) * _C2, _33) * _C1
+    if at < stop:
+        h1 ^= _rotate(load(text, at, stop) * _C1, _31) * _C2
+    length = np.uint64(stop - start)
+    h1 ^= length
+    h2 ^= length
+    h1 += h2
+    h2 += h1
+    h1, h2 = _finish(h1), _finish(h2)
+    h1 += h2
+    h2 += h1
+    return h1, h2
+
+
 @jit(void(BYTES, OFFSETS, WRITE_U64_2D))
 def _content_hashes(buffer: Any, offsets: Any, out: Any) -> None:
     text = (pointer(buffer), len(buffer))
     for row in range(len(out)):
-        start, stop = offsets[row], offsets[row + 1]
-        h1, h2 = _ZERO, _ZERO
-        at = start
-        while at + 16 <= stop:
-            h1 ^= _rotate(read_eight(text[0], at) * _C1, _31) * _C2
-            h1 = (_rotate(h1, _27) + h2) * _FIVE + _N1
-            h2 ^= _rotate(read_eight(text[0], at + 8) * _C2, _33) * _C1
-            h2 = (_rotate(h2, _31) + h1) * _FIVE + _N2
-            at += 16
-        if at + 8 < stop:
-            h2 ^= _rotate(load(text, at + 8, stop) * _C2, _33) * _C1
-        if at < stop:
-            h1 ^= _rotate(load(text, at, stop) * _C1, _31) * _C2
-        length = np.uint64(stop - start)
-        h1 ^= length
-        h2 ^= length
-        h1 += h2
-        h2 += h1
-        h1, h2 = _finish(h1), _finish(h2)
-        h1 += h2
-        h2 += h1
-        out[row, 0], out[row, 1] = h1, h2
+        out[row, 0], out[row, 1] = hash_twice(text, offsets[row], offsets[row + 1])
 
 
 def content_hashes(texts: pa.LargeStringArray) -> np.ndarray:

@@ -1,1 +1,6 @@
-"""Duplicates: `exact` (same text) and `minhash` (nearly the same). Both keep the first in `priority` order."""
+"""Duplicates. All keep the first in `priority` order.
+
+exact       documents with the same text                  minhash     documents with nearly the same text
+passages    lines, paragraphs or sentences                substring   stretches of text, wherever they stand
+cuts        cutting places out of texts
+"""

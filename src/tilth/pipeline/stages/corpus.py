@@ -79,9 +79,12 @@ def corpus_stage(recipe: Recipe, base: Path, measured: Stage, hashes: ContentHas
     settings = recipe.corpus
     benchmarks = benchmark_files(settings, base)
     steps = [[step.name, step.VERSION] for step in build_chain(settings, benchmarks).steps]
-    left_out = {"sources"}
+    optional = {"passages", "substring"}  # only where they are run; their memory shapes no result
+    left_out = {"sources", *(optional - set(settings.steps))}
     identity = {k: v for k, v in settings.canonical().items() if k not in left_out} | {"versions": steps}
     identity["decontaminate"].pop("against")
+    for name in identity.keys() & optional:
+        identity[name].pop("memory")
     return Stage(
         "corpus",
         VERSION,

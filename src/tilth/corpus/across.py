@@ -1,0 +1,207 @@
+"""Edits that look at the whole corpus first, in bounded memory, shard by shard.
+
+In a round every shard notes records (128-bit key, place) in a file, sorted by a part of their key; then every part is
+brought together on its own, in priority order (the hold-out's records first, then the corpus's order), and leaves the
+places that it chose. So a worker holds one part's keys, or one batch of texts, and nothing depends on how many parts or
+workers there are. A file is whole or absent: a killed run goes on with the first that is missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+import numpy as np
+
+from tilth.base.files import atomic_file, remove, write_json
+from tilth.base.pool import Workers, map_units
+from tilth.base.progress import Progress
+from tilth.corpus.chain import build_chain
+from tilth.corpus.document import texts_of
+from tilth.corpus.shards import read_groups, text_size
+from tilth.corpus.steps import CorpusEdit
+from tilth.corpus.tasks import Decisions, Pass, ShardTask
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_WORST = 64
+"""Bytes of memory for each byte of text if every character had a key of its own: see `tilth.text.Seen`."""
+_MOST_PARTS = 2**15
+_RECORD = 24
+
+
+class Marks:
+    """The places that a round chose, by row. They stay in files; a look-up reads what it gives."""
+
+    def __init__(self, folder: Path | None) -> None:
+        paths = sorted(folder.glob("part-*.npy")) if folder else []
+        self._parts = [np.load(path, mmap_mode="r") for path in paths]
+
+    def between(self, rows: np.ndarray) -> np.ndarray:
+        """int64, rising: the places in these rows, and in those that lie between (rows int64, rising)."""
+        ends = [int(rows[0]) << 32, int(rows[-1]) + 1 << 32] if len(rows) else [0, 0]
+        borders = [np.searchsorted(part, ends) for part in self._parts]
+        found = [part[start:stop] for part, (start, stop) in zip(self._parts, borders, strict=True)]
+        return np.sort(np.concatenate([np.empty(0, np.int64), *found]))
+
+
+def round_folder(pass_: Pass, number: int) -> Path:
+    """Where a round leaves its records and marks."""
+    return pass_.folder / "across" / f"round-{number}"
+
+
+def look_across(step: CorpusEdit, tasks: Sequence[ShardTask], workers: Workers | int) -> None:
+    """Run the step's rounds over the documents that the pass's decisions have left; the last one's marks stay."""
+    pass_ = tasks[0].pass_
+    parts = _parts(sum(text_size(task.shard) for task in tasks), step.memory)
+    for number in range(len(step.rounds())):
+        folder = round_folder(pass_, number)
+        if (folder / "done.json").exists():
+            continue
+        looks = [_ShardLook(task, number, parts) for task in tasks]
+        joins = [_PartLook(pass_, number, parts, part) for part in range(parts)]
+        with Progress(f"{step.name}, round {number + 1}", total=len(looks) + parts, unit="part") as bar:
+            for _ in map_units(note_shard, looks, workers):
+                bar.add(1)
+            for _ in map_units(join_part, joins, workers):
+                bar.add(1)
+        write_json(folder / "done.json", {"parts": parts})
+        for path in folder.glob("*.records*"):
+            remove(path)
+
+
+def _parts(size: int, memory: int) -> int:
+    """How many parts keys are divided into: a power of two, so that one part's keys fit into the memory."""
+    wanted = max(1, -(-_WORST * size // memory))
+    return min(1 << (wanted - 1).bit_length(), _MOST_PARTS)
+
+
+@dataclass(frozen=True)
+class _ShardLook:
+    """One shard in one round."""
+
+    task: ShardTask
+    number: int
+    parts: int
+
+    @property
+    def pass_(self) -> Pass:
+        """The pass that the shard belongs to."""
+        return self.task.pass_
+
+    def __str__(self) -> str:
+        return str(self.task)
+
+
+@dataclass(frozen=True)
+class _PartLook:
+    """One part of the keys in one round."""
+
+    pass_: Pass
+    number: int
+    parts: int
+    part: int
+
+    def __str__(self) -> str:
+        return f"part {self.part} of {self.parts}"
+
+
+def _step(pass_: Pass) -> CorpusEdit:
+    step = build_chain(pass_.settings, pass_.benchmarks).segments[pass_.number].across
+    assert step is not None
+    return step
+
+
+def note_shard(look: _ShardLook) -> None:
+    """Write the records of one shard, and an index of them: int64 [runs, 2 parts + 1], where each part starts."""
+    folder = round_folder(look.pass_, look.number)
+    index = folder / f"{look.task.shard.stem}.records.npy"
+    if index.exists():
+        return
+    step = _step(look.pass_)
+    marks = Marks(round_folder(look.pass_, look.number - 1) if look.number else None)
+    with atomic_file(folder / f"{look.task.shard.stem}.records") as aside, aside.open("wb") as file:
+        runs = _Runs(file, look.parts, step.memory // 8)
+        for table, rows, held in _remaining(look.task):
+            keys, places = step.note(look.number, texts_of(table), rows, marks.between(rows))
+            runs.add(keys, places, held[np.searchsorted(rows, places >> 32)])
+        borders = runs.close()
+    with atomic_file(index) as aside, aside.open("wb") as file:
+        np.save(file, borders)
+
+
+def _remaining(task: ShardTask) -> Iterator[tuple[pa.Table, np.ndarray, np.ndarray]]:
+    """The texts of a shard that the pass's decisions leave, with their rows and whether they are in the hold-out."""
+    import pyarrow as pa
+
+    decisions, first = Decisions.load(task), 0
+    for group in read_groups(task.shard, ["text"]):
+        about = decisions.part(first, first + len(group))
+        stays = about.stays
+        if stays.any():
+            yield group.filter(pa.array(stays)), task.first + first + np.flatnonzero(stays), about.labels[stays] > 0
+        first += len(group)
+
+
+class _Runs:
+    """Writes records, sorted by part, in runs of bounded size. The hold-out's parts stand in front of the others."""
+
+    def __init__(self, file: IO[bytes], parts: int, limit: int) -> None:
+        self._file, self._parts, self._limit = file, parts, max(limit // _RECORD, 1)
+        self._held: list[np.ndarray] = []
+        self._held_parts: list[np.ndarray] = []
+        self._waiting = self._written = 0
+        self._index: list[np.ndarray] = []
+
+    def add(self, keys: np.ndarray, places: np.ndarray, holdout: np.ndarray) -> None:
+        """Records, in the order of their places."""
+        self._held.append(np.column_stack([keys, places.view(np.uint64)]))
+        part = keys[:, 0] >> np.uint64(48)  # the upper sixteen bits choose the part
+        part = part * np.uint64(self._parts) >> np.uint64(16)
+        self._held_parts.append(np.where(holdout, part, part + np.uint64(self._parts)).astype(np.uint16))
+        self._waiting += len(places)
+        if self._waiting >= self._limit:
+            self._flush()
+
+    def close(self) -> np.ndarray:
+        """Write the rest; returns the index."""
+        self._flush()
+        return np.array(self._index, np.int64).reshape(-1, 2 * self._parts + 1)
+
+    def _flush(self) -> None:
+        if self._waiting:
+            records, parts = np.concatenate(self._held), np.concatenate(self._held_parts)
+            self._held, self._held_parts = [], []
+            counts = np.bincount(parts, minlength=2 * self._parts)
+            self._index.append(self._written + np.concatenate([[0], np.cumsum(counts)]))
+            self._file.write(records.take(np.argsort(parts, kind="stable"), axis=0).data)
+            self._written += len(records)
+            self._waiting = 0
+
+
+def join_part(look: _PartLook) -> None:
+    """Bring one part of the records of all shards together and leave the chosen places, rising, in a file."""
+    from tilth.text import Seen
+
+    folder = round_folder(look.pass_, look.number)
+    out = folder / f"part-{look.part:05d}.npy"
+    if out.exists():
+        return
+    rule = _step(look.pass_).rounds()[look.number]
+    seen = Seen(rule.keep, rule.apart, every=rule.every)
+    chosen = [np.empty(0, np.int64)]
+    for part in (look.part, look.parts + look.part):
+        for index in sorted(folder.glob("*.records.npy")):
+            for start, stop in np.load(index, mmap_mode="r")[:, part : part + 2].tolist():
+                if stop > start:
+                    chosen.append(seen.meet(_records(index.with_suffix(""), start, stop)))
+    with atomic_file(out) as aside, aside.open("wb") as file:
+        np.save(file, np.sort(np.concatenate(chosen)))
+
+
+def _records(path: Path, start: int, stop: int) -> np.ndarray:
+    """uint64 [stop - start, 3]: key and place of some records of a file."""
+    return np.fromfile(path, np.uint64, 3 * (stop - start), offset=_RECORD * start).reshape(-1, 3)
