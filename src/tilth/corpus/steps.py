@@ -81,6 +81,10 @@ class Edit(Step):
     invalidates: ClassVar[Sequence[str]] = (ALL_SIGNALS,)
     """Columns that are untrue of the changed text."""
 
+    def adds(self) -> Sequence[str]:
+        """Columns that say what the edit did; they hold until another edit."""
+        return ()
+
     @abstractmethod
     def edit(self, table: pa.Table) -> tuple[pa.Table, EditLog]:
         """The table with changed texts, and where they changed. Only `split` gives more rows than it got."""
