@@ -6,8 +6,8 @@
     python rules_peer.py time DOCS.jsonl OUT.json            CPU-seconds of each filter over all documents
 
 Statistics are computed with datatrove's own functions, as its filters do, under Tilth's names; every decision is
-that of the filter itself, asked alone. So that both stay honest, the decisions that follow from the statistics are compared
-with the filter's (`disagreements` in each record, empty where none).
+that of the filter itself, asked alone. So that both stay honest, the decisions that follow from the statistics are
+compared with the filter's (`disagreements` in each record, empty where none).
 """
 
 from __future__ import annotations

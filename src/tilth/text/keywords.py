@@ -1,9 +1,9 @@
 """Many words looked for at once, in Chinese (without word borders) and in languages with spaces (between borders).
 
 A trie over lower-cased code points, kept in one open-addressing table, is walked from every place where a word can
-begin; two small tables over the first and the first two characters rule out nearly all of them. The longest word that begins
-furthest to the left counts, and the search goes on behind it (Aho and Corasick, 1975, find all at once; for words of a
-few characters the tables are faster than their automaton, and they stay small for a hundred thousand words).
+begin; two small tables over the first and the first two characters rule out nearly all of them. The longest word that
+begins furthest to the left counts, and the search goes on behind it. (The automaton of Aho and Corasick, 1975, finds
+all at once; for words of a few characters these tables are faster, and small for a hundred thousand words.)
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def _key(state: int, code: int) -> Any:
 
 
 @helper
-def _step(keys: Any, following: Any, slots: int, state: int, code: int) -> int:
+def _step(keys: Any, following: Any, slots: int, state: int, code: int) -> Any:
     """The state behind `code`, or -1."""
     key = _key(state, code)
     slot = np.int64(mix(key) & np.uint64(slots - 1))
@@ -69,7 +69,7 @@ def _step(keys: Any, following: Any, slots: int, state: int, code: int) -> int:
 
 
 @helper
-def _pair(first: int, second: int, mask: int) -> int:
+def _pair(first: int, second: int, mask: int) -> Any:
     return np.int64(mix((np.uint64(first) << _21) | np.uint64(second)) & np.uint64(mask))
 
 
@@ -117,7 +117,7 @@ def _walk(data: Any, at: int, stop: int, tables: Any, trie: Any) -> Any:
             return best, end, length
         inner = _inside(kind)
         if words[state] >= 0:
-            pending, pending_end, pending_length = np.int64(words[state]), behind, characters + 1
+            pending, pending_end, pending_length = words[state], behind, characters + 1
         place = behind
         characters += more
     if pending >= 0:
@@ -196,7 +196,7 @@ class Keywords:
     def build(cls, words: Sequence[str]) -> Keywords:
         """Words that are empty are never found; of words that are compared alike, the first one is."""
         trie: dict[tuple[int, int], int] = {}
-        ends = {}
+        ends: dict[int, int] = {}
         firsts = np.zeros(SIZE, np.uint8)
         begins = []
         for index, word in enumerate(words):

@@ -2,10 +2,10 @@
 
 Text without Chinese or Japanese is cut by the rules of spaCy's English tokenizer (Honnibal et al., 2020), which
 datatrove's filters use: split at spaces; keep special words; take punctuation off both ends one by one; keep a URL
-whole; cut the rest at hyphens, commas, slashes and the like between letters; then join neighbouring pieces that make up a
-special word ("him--Mr." ends in Mr.; :) is one). In a run that holds Han, kana or full-width punctuation, every Han or
-kana character and every punctuation mark is a token, and so is each run of other letters and digits: no segmenter, no
-dictionary.
+whole; cut the rest at hyphens, commas, slashes and the like between letters; then join neighbouring pieces that make
+up a special word ("him--Mr." ends in Mr., and :) is one). In a run that holds Han, kana or full-width punctuation,
+every Han or kana character and every punctuation mark is a token, and so is each run of other letters and digits: no
+segmenter, no dictionary.
 """
 
 from __future__ import annotations
