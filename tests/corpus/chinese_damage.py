@@ -149,7 +149,7 @@ def _between(text: str, templates: tuple[str, ...], rng: random.Random) -> tuple
     for _ in range(count):
         line = rng.choice(templates).format(
             a=rng.choice(("新闻", "国内", "科技", "財經", "体育")), b=rng.choice(("社会", "要闻", "娱乐", "教育", "評論")),
-            c=rng.choice(("视频", "图片", "专题", "论坛")), title=text[:14].replace("\n", ""), year=rng.randint(2005, 2023),
+            c=rng.choice(("视频", "图片", "专题", "论坛")), title=re.sub(r"\W", "", text)[:12], year=rng.randint(2005, 2023),
             name=rng.choice(NAMES), code=rng.randint(10**6, 10**7), digit=rng.randint(1, 9), few=rng.randint(10, 999),
             many=rng.randint(100, 99999), id=f"wx{rng.randint(1000, 99999)}", thing=rng.choice(KEYWORDS),
         )  # fmt: skip
