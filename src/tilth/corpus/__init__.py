@@ -24,6 +24,6 @@ repeat         how often a document is seen
 
 Under them: document (columns), steps (the three kinds), passes and writing (running them), work (scratch folders),
 view (columns of the whole corpus), shards (Parquet), tally (counts that must add up), report.
-Steps by request: keywords (lists of words), symbols and symbol_names (emoji into words); boilerplate: patterns of lines.
+Steps by request: keywords (lists of words), symbols and symbol_names (emoji into words); boilerplate: patterns.
 Heavy packages are imported where they are used.
 """
