@@ -13,6 +13,7 @@ from tilth.text import unicode
 from tilth.text.c4 import PHRASES
 from tilth.text.exceptions import STOP_WORDS
 
+TRAITS = unicode.traits()
 INNER = unicode.ALPHABETIC | unicode.NUMBER | unicode.MARK
 
 
@@ -27,9 +28,13 @@ def repeated(pieces: list[str]) -> tuple[int, int]:
     return len(again), sum(map(len, again))
 
 
-def sentences_of(tokens: list[str]) -> int:
-    count, ended = 1, False
-    for token in tokens:
+def sentences_of(line: str) -> int:
+    count, ended, at = 1, False, 0
+    for token in words(line):
+        start = line.index(token, at)
+        gap, at = line[at:start], start + len(token)
+        if ended and gap not in ("", " ") and re.search(r"[\t-\r \xa0] $|[\t-\r\xa0]$", gap):
+            count, ended = count + 1, False
         if len(token) == 1 and has(token, unicode.TERMINAL):
             ended = True
         elif ended and any(has(c, INNER | unicode.SPACE | unicode.SYMBOL) for c in token):
@@ -65,6 +70,30 @@ def ngrams(text: str, tokens: list[str]) -> dict[str, float]:
     return result
 
 
+def looped(tokens: list[str]) -> int:
+    """Characters of the tokens in 5-grams that also start within the 50 tokens before."""
+    grams = [tuple(tokens[i : i + 5]) for i in range(len(tokens) - 4)]
+    inside = set()
+    for i, gram in enumerate(grams):
+        if gram in grams[max(0, i - 50) : i]:
+            inside.update(range(i, i + 5))
+    return sum(len(tokens[i]) for i in inside)
+
+
+def character_order(tokens: list[str]) -> float:
+    alone = [len(token) == 1 and has(token, unicode.UNIT) for token in tokens]
+    singles = Counter(t for t, single in zip(tokens, alone, strict=True) if single)
+    pairs = Counter(tuple(tokens[i : i + 2]) for i in range(len(tokens) - 1) if alone[i] and alone[i + 1])
+    equal = [sum(n * (n - 1) for n in count.values()) for count in (singles, pairs)]
+    chance = share(equal[0], singles.total() * (singles.total() - 1))
+    expected = pairs.total() * (pairs.total() - 1) * chance**2
+    return (equal[1] + 8) / (expected + 1)
+
+
+def trait(text: str, bit: int) -> int:
+    return sum(ord(c) < unicode.SIZE and bool(TRAITS[ord(c)] & bit) for c in text)
+
+
 def c4(text: str) -> dict[str, int]:
     counts = {"c4_lorem_ipsum": 0, "c4_curly_brackets": 0, "c4_sentences": 0}
     for line in text.splitlines():
@@ -85,12 +114,20 @@ def c4(text: str) -> dict[str, int]:
         if not any(found[:2]):
             counts["c4_curly_brackets"] += "{" in line
         if not any(found):
-            counts["c4_sentences"] += sentences_of(words(line))
+            counts["c4_sentences"] += sentences_of(line)
     return counts
 
 
 def sentences(text: str) -> int:
-    count, filled = 0, False
+    return sentences_and_marks(text)[0]
+
+
+def sentence_marks(text: str) -> int:
+    return sentences_and_marks(text)[1]
+
+
+def sentences_and_marks(text: str) -> tuple[int, int]:
+    count, marks, filled = 0, 0, False
     for i, character in enumerate(text):
         filled = filled or has(character, unicode.ALPHABETIC | unicode.NUMBER)
         if character == ".":
@@ -100,7 +137,8 @@ def sentences(text: str) -> int:
             ends = character == "；" or terminal or has(character, unicode.BREAK)
         if ends and filled:
             count, filled = count + 1, False
-    return count + filled
+            marks += not has(character, unicode.BREAK)
+    return count + filled, marks
 
 
 def statistics(text: str) -> dict[str, float]:
@@ -118,6 +156,7 @@ def statistics(text: str) -> dict[str, float]:
     count = Counter(tokens)
     variants = {bit: sum(has(c, bit) for c in letters) for bit in (unicode.TRADITIONAL, unicode.SIMPLIFIED)}
     with_letters = sum(any(has(c, unicode.ALPHABETIC) for c in token) for token in tokens)
+    han = sum(has(c, unicode.HAN) for c in letters)
     ellipsis_marks = text.count("...") + text.count("…")
     return {
         "characters": len(text),
@@ -154,6 +193,11 @@ def statistics(text: str) -> dict[str, float]:
         "mean_sentence_length": share(len(letters) + kinds["number"] + kinds["mark"], sentences(text)),
         "entropy": -sum(n / len(tokens) * math.log(n / len(tokens)) for n in count.values()),
         "unique_words": share(len(count), len(tokens)),
+        "looped_5gram": share(looped(tokens), ink),
+        "garbled_share": share(trait(text, unicode.GARBLED), ink),
+        "rare_han_share": share(trait(text, unicode.RARE), han),
+        "prose_density": math.sqrt((trait(text, unicode.FUNCTION) + 4) * (sentence_marks(text) + 1)) / (han + 40),
+        "character_order": character_order(tokens),
         **ngrams(text, tokens),
         **c4(text),
     }

@@ -59,12 +59,14 @@ MEASURES = _units_of_measurement()
 
 
 def is_icon(character: str) -> bool:
-    return has(character, unicode.SYMBOL) and has(character, unicode.CUT) and ord(character) > 0x7F
+    return has(character, unicode.SYMBOL) and has(character, unicode.CUT) and ord(character) > 0x7F and character != "´"
 
 
 def prefix(run: str) -> int:
     if has(run[0], unicode.CUT) or run[0] in "%=§" or CURRENCY.match(run):
         return 1
+    if money := re.match(r"[AC]\$|US\$", run):
+        return money.end()
     if run[0] == "+":
         return 0 if re.match(r"\+[0-9]", run) else 1
     dots = re.match(r"\.\.+", run)
@@ -85,15 +87,17 @@ def suffix(run: str) -> int:
         if re.match(r"[0-9%+²|-]", before):
             return 1
         if has(before, unicode.CUT):
-            return 0 if is_icon(before) else 1
+            return 0 if is_icon(before) or before in "—–" else 1
         if has(before, unicode.ALPHABETIC) and not has(before, unicode.UPPER):
-            return 1
+            return 0 if before in "µºª" else 1
         capitals = [has(c, unicode.ALPHABETIC) and not has(c, unicode.LOWER) for c in run[-3:-1]]
         return 1 if capitals == [True, True] else 0
     if re.search("['’][sS]$", run):
         return 2
     if re.match("[0-9]", before) and (last == "+" or CURRENCY.match(last)):
         return 1
+    if re.search(r"[0-9][AC]\$$", run):
+        return 2
     for length in (4, 3, 2, 1):
         if length < len(run) and re.match("[0-9][^0-9]", run[-length - 1 :]) and run[-length:] in MEASURES:
             return length
@@ -180,6 +184,23 @@ def cut_latin(run: str) -> list[str]:
     return [token for token in [*front, *middle, *back] if token]
 
 
+def is_letters(text: str) -> bool:
+    return all(has(c, unicode.ALPHABETIC) for c in text)
+
+
+def join_special(tokens: list[str]) -> list[str]:
+    """Neighbouring tokens that make up a special word, the longest first, become its pieces."""
+    joined: list[str] = []
+    at = 0
+    while at < len(tokens):
+        spans = {end: "".join(tokens[at:end]) for end in range(at + 2, min(at + 17, len(tokens) + 1))}
+        ends = [end for end, span in spans.items() if span in SPECIALS and not is_letters(span)]
+        end = max(ends, default=0)
+        joined += SPECIALS["".join(tokens[at:end])] if end else [tokens[at]]
+        at = end or at + 1
+    return joined
+
+
 def cut_chinese(run: str) -> list[str]:
     tokens: list[str] = []
     inside = False
@@ -197,5 +218,5 @@ def words(text: str) -> list[str]:
     tokens: list[str] = []
     for run in text.split():
         chinese = any(has(c, unicode.UNIT | unicode.WIDE) for c in run)
-        tokens += cut_chinese(run) if chinese else cut_latin(run)
+        tokens += cut_chinese(run) if chinese else join_special(cut_latin(run))
     return tokens

@@ -45,6 +45,7 @@ def test_equal_to_the_twin_on_real_text(real_data: Path, name: str) -> None:
         ("See http://a.com/b-c (or me@x.org).", "See http://a.com/b-c ( or me@x.org ) ."),
         ("A well-known and/or 1,000 x=y end.Start", "A well - known and/or 1,000 x = y end . Start"),
         ("It’s 50% off—really... U.S. dollars", "It ’s 50 % off — really ... U.S. dollars"),
+        ("him--Mr. (8): take 'em. a-goin' depÃ´ts :-))", "him -- Mr. ( 8) : take 'em . a - goin' depÃ´ts :-))"),
         ("用GPU训练，很快。", "用 GPU 训 练 ， 很 快 。"),
     ],
 )

@@ -26,5 +26,6 @@ canaries       secrets planted behind the chain
 Under them: document (columns), steps (the kinds), passes, tasks and writing (running them), across (edits that look at
 the whole corpus), work (scratch folders), view (columns of the whole corpus), shards (Parquet), tally (counts that must
 add up), report, card.
+Steps by request: keywords (lists of words), symbols and symbol_names (emoji into words); boilerplate: patterns.
 Heavy packages are imported where they are used.
 """

@@ -50,10 +50,14 @@ def build_chain(settings: CorpusSettings, benchmarks: Sequence[InputFile] = ()) 
     steps: list[Step] = []
     for name in settings.steps:
         counts[name] += 1
-        step = _make(name, name if counts[name] == 1 else f"{name}.{counts[name]}", settings, benchmarks)
-        if step is not None:
+        label = name if counts[name] == 1 else f"{name}.{counts[name]}"
+        if name == "keywords":
+            from tilth.corpus.keywords import keyword_steps
+
+            steps += keyword_steps(label, settings.keywords)
+        elif (step := _make(name, label, settings, benchmarks)) is not None:
             steps.append(step)
-    _check_names(settings)
+    _check_names(settings, steps)
     stale = _check(steps, settings)
     cut = next((i for i, step in enumerate(steps) if not _stands_alone(step)), len(steps))
     return Chain(tuple(steps[:cut]), _segments(steps[cut:]), stale)
@@ -112,6 +116,10 @@ def _make(kind: str, name: str, settings: CorpusSettings, benchmarks: Sequence[I
             from tilth.corpus.mask import MaskStep
 
             return MaskStep(name, settings.mask) if settings.mask.kinds else None
+        case "symbols":
+            from tilth.corpus.symbols import SymbolsStep
+
+            return SymbolsStep(name, settings.symbols)
         case "decontaminate":
             from tilth.corpus.decontaminate import CutItemsStep, DecontaminateStep, Search
 
@@ -123,17 +131,26 @@ def _make(kind: str, name: str, settings: CorpusSettings, benchmarks: Sequence[I
     raise ValueError(kind)
 
 
-def _check_names(settings: CorpusSettings) -> None:
+def _check_names(settings: CorpusSettings, steps: Sequence[Step]) -> None:
     """Conditions name columns that can be there at all."""
+    if settings.keywords.lists and "keywords" not in settings.steps:
+        raise UserError(
+            "corpus.keywords has lists, but the chain has no such step", hint="add `keywords` to corpus.steps"
+        )
+    if "keywords" in settings.steps and not settings.keywords.lists:
+        raise UserError("corpus.steps has `keywords`, but there are no words", hint="add `keywords: {lists: [...]}`")
     conditions = [(f"corpus.rules.{i}.where", rules.where) for i, rules in enumerate(settings.rules)]
     conditions += [(f"corpus.repeat.{i}.where", entry.where) for i, entry in enumerate(settings.repeat)]
     conditions.append(("corpus.holdout.where", settings.holdout.where))
+    lists = enumerate(settings.keywords.lists)
+    conditions += [(f"corpus.keywords.lists.{i}.where", entry.where) for i, entry in lists]
     asked = [(field, text, name) for field, text in conditions if text for name in Condition(text).names]
     if all(name in COLUMNS for _, _, name in asked):
         return
     from tilth.corpus.measure import MeasureStep
 
-    measured = MeasureStep("measure", settings.measure).adds()
+    measured = [*MeasureStep("measure", settings.measure).adds()]
+    measured += [name for step in steps if isinstance(step, Measure | Edit) for name in step.adds()]
     known = {*COLUMNS, *measured, *(SIGNAL + name for source in settings.sources for name in source.signals)}
     for field, text, name in asked:
         if name not in known:
@@ -155,6 +172,10 @@ def _check(steps: Sequence[Step], settings: CorpusSettings) -> frozenset[str]:
         elif isinstance(step, Edit | CorpusEdit):
             for column in measured - from_source if ALL_SIGNALS in step.invalidates else step.invalidates:
                 changed_by[column] = step.name
+            added = step.adds() if isinstance(step, Edit) else ()
+            measured.update(added)
+            for column in added:
+                changed_by.pop(column, None)
     for entry in settings.repeat:
         for column in Condition(entry.where).names:
             _demand(column, f"repeat ({entry.where})", measured, changed_by)
@@ -170,9 +191,8 @@ def _demand(column: str, who: str, measured: set[str], changed_by: dict[str, str
             hint=f"write `measure` again between {changed_by[column]!r} and it",
         )
     if column not in measured:
-        raise UserError(
-            f"corpus.steps: {who} reads {column!r}, which no step before it measures", hint="write `measure` before it"
-        )
+        hint = "write `measure` before it" if column != f"{SIGNAL}removed_words" else "set `lines: {web: true}`"
+        raise UserError(f"corpus.steps: {who} reads {column!r}, which no step before it measures", hint=hint)
 
 
 def _segments(steps: Sequence[Step]) -> tuple[Segment, ...]:

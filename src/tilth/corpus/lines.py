@@ -1,78 +1,58 @@
 """Boilerplate lines: page furniture that text extraction leaves behind, in English and Chinese.
 
 The English list follows C4 (Raffel et al., 2020, arXiv:1910.10683, section 2.2), but asks for more than one word:
-C4 drops every line with "javascript", which takes the sentences out of a JavaScript tutorial.
+C4 drops every line with "javascript", which takes the sentences out of a JavaScript tutorial. `web: true` adds the line
+rules of RefinedWeb (Penedo et al., 2023, arXiv:2306.01116, appendix G.2), which suit web pages and nothing else: they
+take the headings out of a book.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tilth.base.errors import UserError
-from tilth.corpus.document import texts_of
+from tilth.corpus.boilerplate import COUNTER, PATTERNS, TELLING
+from tilth.corpus.document import SIGNAL, texts_of
 from tilth.corpus.settings import LinesSettings
 from tilth.corpus.steps import Edit, EditLog, Place, edit_rows
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_PATTERNS = {
-    "javascript": (
-        r"(?:enable|activate|turn on|requires?|disabled?|without) javascript"
-        r"|javascript (?:is|has been|must be|seems to be) (?:disabled|enabled|required|turned off)"
-        r"|browser does not support javascript|请(?:启用|开启|打开) ?javascript"
-    ),
-    "cookies": (
-        r"(?:uses?|accept|by) cookies|use of cookies|cookie (?:policy|settings|notice|preferences|consent)"
-        r"|本网站使用 ?cookies?"
-    ),
-    "placeholder": r"lorem ipsum dolor",
-    "policy": (
-        r"^\W*(?:(?:privacy policy|terms (?:of (?:use|service)|and conditions|& conditions)|all rights reserved"
-        r"|contact us|about us|site ?map|skip to (?:main )?content|back to top)\W*)+$"
-        r"|^(?:©|\(c\) |copyright\b).{0,100}all rights reserved\W*$"
-        r"|by (?:signing up|subscribing|continuing|using this site),? you agree to"
-    ),
-    "subscribe": (
-        r"(?:subscribe to|sign up for) (?:our|the) (?:\w+ )?newsletter"
-        r"|^\W*(?:share|tweet|pin|e-?mail|print) (?:this|on (?:facebook|twitter|linkedin|pinterest|whatsapp))\W*$"
-        r"|^\W*(?:click here|read more|continue reading|load more|show more|log in|sign in)\W*$"
-    ),
-    "版权": (
-        r"^\W*(?:版权所有|©).{0,60}$|^.{0,40}(?:版权所有|保留所有权利|翻版必究)\W*$"
-        r"|ICP[备证]\s*\d+号|公网安备\s*\d+"
-    ),
-    "转载": (
-        r"(?:转载|轉載)(?:请|請)(?:注明|註明|联系)"
-        r"|未经(?:本?[站网]|作者|书面)?(?:授权|许可|允许).{0,12}转载"
-    ),
-    "关注": (
-        r"(?:扫码|扫描|长按|识别).{0,12}(?:二维码|关注)|(?:扫码|微信)(?:关注|添加)|关注.{0,12}(?:微信|公众号|官方微博)"
-        r"|^\W*(?:点赞|分享到|一键三连).{0,20}$"
-    ),
-    "导航": (
-        r"^\W*(?:上一[篇页章]|下一[篇页章]|返回(?:顶部|首页|目录|列表)|责任编辑|编辑|阅读原文|加载更多|查看更多|点击加载)"
-        r"\s*(?:[:：].{0,60})?\W*$"
-        r"|点击(?:此处|这里)?(?:查看|阅读|进入|下载)(?:更多|全文|原文|详情|大图)|登录后(?:查看|评论|下载|回复)"
-    ),
-}
+REMOVED = SIGNAL + "removed_words"
+"""With `web: true`: the share of a document's words that stood in the lines removed."""
 
 
 class LinesStep(Edit):
     """Removes boilerplate lines with their line end. Only short lines are looked at; all removals are logged."""
 
+    VERSION = 2
+
     def __init__(self, name: str, settings: LinesSettings) -> None:
         super().__init__(name)
         self.settings = settings
         self._own = [_compile(pattern) for pattern in settings.patterns]
-        self._kinds = [(kind, re.compile(pattern, re.IGNORECASE)) for kind, pattern in _PATTERNS.items()]
+        self._kinds = [(kind, re.compile(pattern, re.IGNORECASE)) for kind, pattern in PATTERNS.items()]
+
+    def adds(self) -> Sequence[str]:
+        """What part of the words is gone, where web lines are asked for: a rule may reject by it."""
+        return (REMOVED,) if self.settings.web else ()
 
     def edit(self, table: pa.Table) -> tuple[pa.Table, EditLog]:
         """Lines without any of the telling words are passed over by a vectorised test."""
-        return edit_rows(table, self._suspects(texts_of(table)), self.clean)
+        texts = texts_of(table)
+        rows = self._suspects(texts)
+        if not self.settings.web:
+            return edit_rows(table, rows, self.clean)
+        web = _web_lines(texts)
+        rows = np.union1d(rows, np.fromiter(web, np.int64, len(web)))
+        found = iter(rows.tolist())
+        table, log = edit_rows(table, rows, lambda text: self.clean(text, web.get(next(found), {})))
+        return _with_removed(table, texts), log
 
     def _suspects(self, texts: pa.LargeStringArray) -> np.ndarray:
         """Rows with at least one boilerplate line."""
@@ -87,15 +67,19 @@ class LinesStep(Edit):
         found = [self._kind(line.strip()) is not None for line in flat.take(pa.array(places)).to_pylist()]
         return rows[np.unique(pc.list_parent_indices(lines).to_numpy()[places[np.array(found, bool)]])]
 
-    def clean(self, text: str) -> tuple[str, list[Place]]:
-        """The text without its boilerplate lines, and where they stood (with their line ends)."""
+    def clean(self, text: str, web: Mapping[int, str] | None = None) -> tuple[str, list[Place]]:
+        """The text without its boilerplate lines, and where they stood (with their line ends).
+
+        `web` names more lines to take, by their first characters.
+        """
         pieces: list[str] = []
         places: list[Place] = []
         start = 0
         for line in text.split("\n"):
             end = min(start + len(line) + 1, len(text))
             kind = self._kind(line.strip()) if len(line) <= self.settings.longest else None
-            if kind:
+            kind = kind or (web or {}).get(start)
+            if kind and end > start:
                 places.append((kind, start, end))
             else:
                 pieces.append(text[start:end])
@@ -115,27 +99,52 @@ class LinesStep(Edit):
         return next((kind for kind, pattern in self._kinds if pattern.search(line)), None)
 
 
-_CODE = re.compile(r"[=;{}<>\\`]|^(?:[*#%\"']|//|--|/\*)")
+_CODE = re.compile(r"[=;{}<\\`]|^(?:[*#%\"'>]|//|--|/\*)")
 """What stands in source code and mark-up and hardly ever in page furniture: a line taken out would break a program."""
 _LONGEST_CHINESE = 50
 """Characters; a longer line is a sentence that speaks of the thing."""
 
-_WORDS = "|".join(
-    (
-        "javascript|cookies?|lorem ipsum|privacy policy|terms (?:of|and|&)|rights reserved|(?:contact|about) us",
-        "site ?map|skip to|back to top|you agree to|newsletter|(?:share|tweet|pin|print|mail) (?:this|on)",
-        "click here|read more|continue reading|(?:load|show) more|(?:log|sign) in",
-        "版权所有|©|保留所有权利|翻版必究|ICP|公网安备|转载|轉載|扫码|扫描|长按|识别|微信|公众号|微博|点赞|分享到|一键三连",
-        "上一[篇页章]|下一[篇页章]|返回|责任编辑|编辑|阅读原文|加载|查看更多|点击|登录后|未经",
-    )
-)
-"""One of these stands in every line that a pattern takes: a fast test of whole documents."""
+
+def _web_lines(texts: pa.LargeStringArray) -> dict[int, dict[int, str]]:
+    """Row: first character of a line: what it is, in RefinedWeb's terms."""
+    from tilth.text import web_lines
+    from tilth.text.furniture import KINDS
+
+    found: dict[int, dict[int, str]] = {}
+    last, text = -1, ""
+    for row, start, end, kind in web_lines(texts).tolist():
+        name = KINDS[kind]
+        if name == "counter?":
+            if row != last:
+                last, text = row, texts[row].as_py()
+            if end - start > _LONGEST_COUNTER or not _COUNTER.search(text[start:end].strip()):
+                continue
+            name = "counter"
+        found.setdefault(row, {})[start] = name
+    return found
+
+
+_COUNTER = re.compile(COUNTER, re.IGNORECASE)
+_LONGEST_COUNTER = 100
+
+
+def _with_removed(table: pa.Table, before: pa.LargeStringArray) -> pa.Table:
+    """Add the share of words that are gone; words are those of `tilth.text.unit_counts`."""
+    import pyarrow as pa
+
+    from tilth.text import unit_counts
+
+    words = unit_counts(before)[:, 0].astype(float)
+    gone = words - unit_counts(texts_of(table))[:, 0]
+    share = pa.array(np.divide(gone, words, out=np.zeros_like(words), where=words > 0).astype(np.float32))
+    at = table.schema.get_field_index(REMOVED)
+    return table.append_column(REMOVED, share) if at < 0 else table.set_column(at, REMOVED, share)
 
 
 def _matches(texts: pa.LargeStringArray) -> np.ndarray:
     import pyarrow.compute as pc
 
-    return pc.match_substring_regex(texts, _WORDS, ignore_case=True).to_numpy(zero_copy_only=False)
+    return pc.match_substring_regex(texts, TELLING, ignore_case=True).to_numpy(zero_copy_only=False)
 
 
 def _compile(pattern: str) -> re.Pattern[str]:

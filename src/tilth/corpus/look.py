@@ -116,13 +116,30 @@ def rejected(corpus: Path, rule: str = "", *, limit: int = 20, count: int | None
     if rule and rule not in known and rule not in {name.partition("/")[2] for name in known}:
         raise UserError(f"no document was rejected by {rule!r}", hint=nearest(rule, known))
     if count is not None:
-        return sample(corpus, count, part="rejected", rule=rule)
+        return [_in_context(row) for row in sample(corpus, count, part="rejected", rule=rule)]
     found = (row for row in _rows(corpus, "rejected") if _rejected_by(row, rule))
-    return _first(islice(found, limit), found)
+    return _first((_in_context(row) for row in islice(found, limit)), found)
 
 
 def _rejected_by(row: dict[str, Any], rule: str) -> bool:
     return not rule or rule in (row["rule"], f"{row['step']}/{row['rule']}")
+
+
+def _by_keyword(row: dict[str, Any]) -> bool:
+    return str(row.get("step", "")).partition(".")[0] == "keywords"
+
+
+def _in_context(row: dict[str, Any], around: int = 40, most: int = 3) -> dict[str, Any]:
+    """Where a document was rejected for a word: the first places in which it stands, with the text around."""
+    if not _by_keyword(row):
+        return row
+    import pyarrow as pa
+
+    from tilth.text import Keywords
+
+    text = row["text"]
+    places = Keywords.build([row["partner"]]).find(pa.array([text], pa.large_string()))[:most]
+    return row | {"context": [text[max(0, start - around) : end + around] for _, start, end, _ in places.tolist()]}
 
 
 def story(corpus: Path, document: str) -> dict[str, Any]:
@@ -136,8 +153,8 @@ def story(corpus: Path, document: str) -> dict[str, Any]:
     partner = row.get("partner", "")
     return {
         "part": part,
-        "document": row,
-        "partner": _find(corpus, partner) if partner else None,
+        "document": _in_context(row),
+        "partner": _find(corpus, partner) if partner and not _by_keyword(row) else None,
         "edits": _with_ids(corpus, "edits", [document]),
     }
 

@@ -17,13 +17,12 @@ from tilth.base.progress import Progress, note
 from tilth.corpus import tally
 from tilth.corpus.chain import build_chain
 from tilth.corpus.document import SIGNAL, distinct_id, edit_schema, schema, text_bytes
-from tilth.corpus.passes import apply_steps
+from tilth.corpus.passes import apply_steps, with_columns
 from tilth.corpus.report import measure_report
 from tilth.corpus.settings import CorpusSettings
 from tilth.corpus.shards import ShardWriter, read_groups
 from tilth.corpus.sources import InputFile, Unit, plan_units, read_unit
 from tilth.corpus.sources.batches import source_signals
-from tilth.corpus.steps import Measure
 from tilth.corpus.tally import StepTally
 from tilth.corpus.work import UNREADABLE, claim
 
@@ -192,8 +191,7 @@ def _schema(settings: CorpusSettings, steps: Sequence[Any]) -> pa.Schema:
     for name in source_signals(settings.sources):
         table = table.append_column(SIGNAL + name, pa.array([], pa.float32()))
     for step in steps:
-        if isinstance(step, Measure):
-            table = step.measure(table)
+        table = with_columns(table, step)
     return table.schema
 
 

@@ -62,6 +62,13 @@ def apply_steps(table: pa.Table, steps: Sequence[Step]) -> Applied:
     return applied
 
 
+def with_columns(empty: pa.Table, step: Step) -> pa.Table:
+    """A table without rows, with the columns that a step adds."""
+    if isinstance(step, Measure):
+        return step.measure(empty)
+    return step.edit(empty)[0] if isinstance(step, Edit) and step.adds() else empty
+
+
 def divide(table: pa.Table, step: Step, rejections: Rejections, tally: StepTally) -> tuple[pa.Table, pa.Table]:
     """The rows that stay, and the rejected ones with their reasons; rejected ones are counted in `tally`."""
     import pyarrow as pa

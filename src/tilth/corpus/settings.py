@@ -24,6 +24,8 @@ StepName = Literal[
     "substring",
     "mask",
     "decontaminate",
+    "keywords",
+    "symbols",
 ]
 
 DEFAULT_STEPS: tuple[StepName, ...] = (
@@ -128,6 +130,9 @@ class LinesSettings(Settings):
     """Characters; longer lines are prose and stay."""
     patterns: list[str] = []
     """Regular expressions of your own: a line in which one is found is removed."""
+    web: bool = False
+    """Also remove what RefinedWeb removes from web pages: lines of one word, of capitals or figures alone, counters. It
+    adds the column `signal.removed_words`, by which the rule set `refinedweb` rejects."""
 
 
 class SplitSettings(Settings):
@@ -269,6 +274,75 @@ class DecontaminateSettings(Settings):
     """Remove the document, or cut the spans out of it and keep the rest."""
 
 
+class WordList(Settings):
+    """Words to look for, and what to do with documents that hold them."""
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")
+    """What rejections, edits and columns call it."""
+    file: str = ""
+    """A word or phrase a line, UTF-8, also packed (.gz, .zst), relative to the recipe; lines that start with `# ` are
+    comments. `{spam}` is Tilth's own short list of spam phrases in Chinese and English."""
+    words: list[str] = []
+    """Words given here, beside those of the file."""
+    where: str | None = None
+    """Only documents for which this condition holds, for example `language == "zh"`."""
+    policy: Literal["reject", "mask", "tag"] = "reject"
+    """`reject` the document, `mask` the words, or `tag`: add columns: `signal.NAME_count`, `signal.NAME_share` (of the
+    characters) and `signal.NAME_word`, the most frequent one."""
+    min_count: int = Field(1, ge=1)
+    """Rejected are documents with at least so many places ..."""
+    min_share: float = Field(0.0, ge=0, le=1)
+    """... which make up at least this share of their characters."""
+    placeholder: str = ""
+    """What `mask` writes in place of a word; empty: the list's name in capitals and brackets, `[TOXIC]`."""
+    sha256: str = ""
+    """Of the file; filled in where it is not given, refused where it is another."""
+
+    @field_validator("where")
+    @classmethod
+    def _is_condition(cls, value: str | None) -> str | None:
+        from tilth.base.expression import check_condition
+
+        return value if value is None else check_condition(value)
+
+    @model_validator(mode="after")
+    def _has_words(self) -> WordList:
+        if not self.file and not self.words:
+            raise ValueError("give a file or words")
+        return self
+
+
+class KeywordsSettings(Settings):
+    """Lists of words: toxic ones, spam, names."""
+
+    lists: list[WordList] = []
+
+    @field_validator("lists")
+    @classmethod
+    def _told_apart(cls, value: list[WordList]) -> list[WordList]:
+        names = [entry.name for entry in value]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"two lists are called {name!r}")
+        return value
+
+
+class SymbolsSettings(Settings):
+    """Emoji and other pictures into words."""
+
+    form: str = "[{name}]"
+    """What is written; `{name}` is the Chinese name in Chinese documents, else the English one."""
+    unnamed: Literal["keep", "remove"] = "keep"
+    """What becomes of a picture that has no Chinese name here, in a Chinese document."""
+
+    @field_validator("form")
+    @classmethod
+    def _names_it(cls, value: str) -> str:
+        if "{name}" not in value or "{" in value.replace("{name}", ""):
+            raise ValueError(f"{value!r} must hold {{name}} and no other bracket, for example '[{{name}}]'")
+        return value
+
+
 class RepeatSettings(Settings):
     """How often documents are seen in an epoch."""
 
@@ -316,6 +390,8 @@ class CorpusSettings(Settings):
     substring: SubstringSettings = SubstringSettings()
     mask: MaskSettings = MaskSettings()
     decontaminate: DecontaminateSettings = DecontaminateSettings()
+    keywords: KeywordsSettings = KeywordsSettings()
+    symbols: SymbolsSettings = SymbolsSettings()
     repeat: list[RepeatSettings] = []
     """The first entry whose condition holds counts; documents that none names are seen once."""
     canaries: CanarySettings = CanarySettings()

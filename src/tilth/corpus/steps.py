@@ -86,6 +86,10 @@ class Edit(Step):
     alone: ClassVar[bool] = True
     """Needs the document and the settings and nothing else, so that it may stand in front of the first decision."""
 
+    def adds(self) -> Sequence[str]:
+        """Columns that say what the edit did; they hold until another edit."""
+        return ()
+
     @abstractmethod
     def edit(self, table: pa.Table) -> tuple[pa.Table, EditLog]:
         """The table with changed texts, and where they changed. Only `split` gives more rows than it got."""

@@ -15,10 +15,10 @@ from tilth.corpus import tally
 from tilth.corpus.across import Marks, round_folder
 from tilth.corpus.chain import build_chain
 from tilth.corpus.document import HASH, HOLDOUT, MINHASH, edit_schema, rejection_fields, text_bytes
-from tilth.corpus.passes import apply_steps, count_rejected, divide, with_reasons
+from tilth.corpus.passes import apply_steps, count_rejected, divide, with_columns, with_reasons
 from tilth.corpus.repeat import Repeats
 from tilth.corpus.shards import ShardWriter, read_groups
-from tilth.corpus.steps import Decide, Label, Measure, Rejections, Step
+from tilth.corpus.steps import Decide, Label, Rejections, Step
 from tilth.corpus.tally import StepTally
 from tilth.corpus.tasks import Decisions, ShardTask
 
@@ -172,8 +172,7 @@ class _Outputs:
         if HOLDOUT not in table.column_names:
             table = table.append_column(HOLDOUT, pa.array([], pa.bool_()))
         for step in texts:
-            if isinstance(step, Measure):
-                table = step.measure(table)
+            table = with_columns(table, step)
         with contextlib.ExitStack() as stack:
             yield cls(task, stack, table.schema, set(stale) | {HASH, MINHASH})
 

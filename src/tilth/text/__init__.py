@@ -9,14 +9,16 @@ anchors, windows where substrings can stand at several places, and their hashes
 Seen             which keys have been met before
 Ngrams, Hits     the n-grams of benchmark items and where documents hold them
 personal_places  where personal data can stand
+Keywords         many words looked for at once, in Chinese and English
+web_lines        lines that are no prose: capitals, figures, one word
 control_flags    which texts need the slow repair path
 unit_counts      how many words and single Han characters a text has
 script_shares    in which scripts a text is written
 
 The statistics: measure (all in one call), words, units, lines, repetition, c4, code. What text is made of:
-characters and unicode (tables), scripts, urls and exceptions (where words do not end), flags. Under them: buffers
-(Arrow's memory), hashing, jit (numba in one place); minhash, leaders, ngrams (with spans), passages, substrings, seen
-and places (which gives signs) stand on them.
+characters and unicode (tables), scripts, urls and exceptions (where words do not end), flags, furniture (lines).
+Under them: buffers (Arrow's memory), hashing, jit (numba in one place); minhash, leaders, ngrams (with spans),
+passages, substrings, seen, keywords and places (which gives signs) stand on them.
 
 What reads texts takes a `pa.LargeStringArray` without nulls and gives numpy arrays of its length, or places in it.
 numba and the kernels are loaded at the first use of a name, not by `import tilth.text`.
@@ -30,7 +32,9 @@ from tilth.base.lazy import lazy
 
 if TYPE_CHECKING:
     from tilth.text.flags import control_flags
+    from tilth.text.furniture import web_lines
     from tilth.text.hashing import content_hashes
+    from tilth.text.keywords import Keywords
     from tilth.text.leaders import cluster
     from tilth.text.measure import statistics
     from tilth.text.minhash import signatures
@@ -46,7 +50,9 @@ __getattr__ = lazy(
     __name__,
     {
         "flags": "control_flags",
+        "furniture": "web_lines",
         "hashing": "content_hashes",
+        "keywords": "Keywords",
         "leaders": "cluster",
         "measure": "statistics",
         "minhash": "signatures",
@@ -62,6 +68,7 @@ __getattr__ = lazy(
 
 __all__ = [
     "Hits",
+    "Keywords",
     "Ngrams",
     "Seen",
     "anchors",
@@ -74,5 +81,6 @@ __all__ = [
     "split_passages",
     "statistics",
     "unit_counts",
+    "web_lines",
     "windows",
 ]

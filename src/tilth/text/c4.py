@@ -85,10 +85,24 @@ def _citation(data: Any, at: int, stop: int, classes: Any) -> int:
 
 
 @helper
-def count_sentences(flags: Any, first: int, last: int) -> int:
-    """Sentences of the tokens [first, last): a new one starts at the first word after a terminal mark."""
+def _wide_gap(data: Any, at: int) -> bool:
+    """Whether more than a single space stands before the byte `at`: tokenizers make a token of that."""
+    mark = data[at - 1]
+    if mark == 32:
+        mark = data[at - 2]
+        return mark == 32 or 9 <= mark <= 13 or (mark == 0xA0 and data[at - 3] == 0xC2)
+    return 9 <= mark <= 13 or (mark == 0xA0 and data[at - 2] == 0xC2)
+
+
+@helper
+def count_sentences(data: Any, starts: Any, flags: Any, first: int, last: int) -> int:
+    """Sentences of the tokens [first, last) of a line: a new one starts at the first word, or the first white space
+    beyond a single space, after a terminal mark."""
     sentences, ended = 1, False
     for i in range(first, last):
+        if ended and i > first and _wide_gap(data, starts[i]):
+            sentences += 1
+            ended = False
         if flags[i] & END:
             ended = True
         elif ended and not flags[i] & MARKS:
@@ -184,9 +198,9 @@ def measure_c4(text: Any, start: int, stop: int, cutting: Any, document: Any, sp
             continue
         if cited and end < last - first:
             size = split_words(copy, 0, end, classes, table, run, spare_tokens)
-            sentences += count_sentences(spare_tokens[3], 0, size)
+            sentences += count_sentences(copy[0], spare_tokens[1], spare_tokens[3], 0, size)
         else:
             begin = _first_token(starts, token, count, first)
             token = _first_token(starts, begin, count, last)
-            sentences += count_sentences(flags, begin, token)
+            sentences += count_sentences(data, starts, flags, begin, token)
     out[0], out[1], out[2] = lorem, curly, sentences

@@ -10,9 +10,12 @@ from tilth.text.jit import helper
 from tilth.text.unicode import (
     ALPHABETIC,
     BREAK,
+    FUNCTION,
+    GARBLED,
     HAN,
     MARK,
     NUMBER,
+    RARE,
     SIMPLIFIED,
     SIZE,
     SPACE,
@@ -42,6 +45,10 @@ COUNTS = (
     "ellipses",
     "curly_brackets",
     "sentences",
+    "rare",
+    "function",
+    "garbled",
+    "sentence_marks",
 )
 """What `count_characters` fills, in this order."""
 
@@ -49,6 +56,7 @@ _ALPHABETIC, _BREAK, _HAN, _MARK, _NUMBER = map(np.uint16, (ALPHABETIC, BREAK, H
 _SIMPLIFIED, _TRADITIONAL = np.uint16(SIMPLIFIED), np.uint16(TRADITIONAL)
 _SPACE, _SYMBOL, _TERMINAL, _WIDE = map(np.uint16, (SPACE, SYMBOL, TERMINAL, WIDE))
 _SIZE = np.int64(SIZE)
+_RARE, _FUNCTION, _GARBLED = map(np.uint8, (RARE, FUNCTION, GARBLED))
 
 
 @helper
@@ -82,7 +90,7 @@ def _ends_sentence(code: int, kind: Any, data: Any, at: int, stop: int, classes:
 
 
 @helper
-def count_characters(data: Any, start: int, stop: int, classes: Any, out: Any) -> None:
+def count_characters(data: Any, start: int, stop: int, classes: Any, traits: Any, out: Any) -> None:
     """Fill `out` with the counts named in COUNTS.
 
     A sentence is a stretch with a letter or digit in it, up to a terminal mark of any script, a Chinese semicolon or a
@@ -91,6 +99,7 @@ def count_characters(data: Any, start: int, stop: int, classes: Any, out: Any) -
     characters, spaces, newlines, digits, marks, symbols, sentences = 0, 0, 0, 0, 0, 0, 0
     letters, punctuation = (0, 0, 0, 0, 0), (0, 0, 0, 0, 0, 0)
     dots, dotted, filled = 0, 0, False
+    rare, function, garbled, ending = 0, 0, 0, 0
     at = start
     while at < stop:
         code, length = decode(data, at, stop)
@@ -98,6 +107,11 @@ def count_characters(data: Any, start: int, stop: int, classes: Any, out: Any) -
         at += length
         characters += 1
         ends = False
+        if code >= 0x80 and code < _SIZE:
+            trait = traits[code]
+            rare += trait & _RARE != 0
+            function += trait & _FUNCTION != 0
+            garbled += trait & _GARBLED != 0
         if kind & _ALPHABETIC:
             letters = _count_letter(code, kind, letters)
             filled = True
@@ -115,6 +129,7 @@ def count_characters(data: Any, start: int, stop: int, classes: Any, out: Any) -
         elif code >= 32 and (code < 127 or code >= 160) and code < _SIZE:
             punctuation = _count_punctuation(code, kind, punctuation)
             ends = _ends_sentence(code, kind, data, at, stop, classes)
+            ending += ends and filled
         dots = dots + 1 if code == 46 else 0
         dotted += dots > 0 and dots % 3 == 0
         if ends and filled:
@@ -124,3 +139,4 @@ def count_characters(data: Any, start: int, stop: int, classes: Any, out: Any) -
     out[6], out[7], out[8], out[9], out[10] = digits, marks, symbols, punctuation[0], punctuation[1]
     out[11], out[12], out[13], out[14] = letters[3], letters[4], punctuation[2], punctuation[3]
     out[15], out[16], out[17] = punctuation[4] + dotted, punctuation[5], sentences + filled
+    out[18], out[19], out[20], out[21] = rare, function, garbled, ending

@@ -29,6 +29,13 @@ _WHOLE = (
     "'Cuz 'bout lovin' Lovin' havin' Havin' doin' Doin' goin' Goin' nothin' Nothin' nuthin' Nuthin' ol' Ol' "
     "somethin' Somethin' '' C++"
 )
+_EMOTICONS = (
+    "(*_*) (-8 (-: (-; (-_-) (._.) (: (; (= (>_<) (^_^) (o: (¬_¬) (ಠ_ಠ) )-: ): -_- -__- ._. 0.0 0.o 0_0 0_o 8) 8-) 8-D "
+    "8D :'( :') :'-( :'-) :( :(( :((( :() :) :)) :))) :* :-( :-(( :-((( :-) :-)) :-))) :-* :-/ :-0 :-3 :-> :-D :-O :-P "
+    ":-X :-] :-o :-p :-x :-| :-} :/ :0 :1 :3 :> :D :O :P :X :] :o :o) :p :x :| :} ;) ;-) ;-D ;D ;_; <.< </3 <3 <33 "
+    "<333 =( =) =/ =3 =D =[ =] =| >.< >.> >:( >:o @_@ O.O O.o O_O O_o V.V V_V XD XDD [-: [: [= ]= ^_^ ^__^ ^___^ o.0 "
+    "o.O o.o o_0 o_O o_o v.v v_v xD xDD ಠ_ಠ ಠ︵ಠ"
+)
 _CUT = (  # the pieces, divided by |
     "y'|all y|all not|'ve not|ve Not|'ve Not|ve can|not Can|not gon|na Gon|na got|ta Got|ta let|'s Let|'s c'm|on "
     "C'm|on I|'m I|m i|'m i|m I|'m|a I|m|a i|'m|a i|m|a how|'d|'y How|'d|'y"
@@ -73,7 +80,9 @@ def special_words() -> dict[str, tuple[str, ...]]:
     contract("could might must should would", "'ve")
     contract("ai are is was were have has dare", "n't")
     cuts += [(str(hour), half) for hour in range(1, 13) for half in ("a.m.", "am", "p.m.", "pm")]
-    cuts += [(word,) for word in (*_ABBREVIATIONS.split(), *_WHOLE.split())]
+    cuts += [(word,) for word in (*_ABBREVIATIONS.split(), *_WHOLE.split(), *_EMOTICONS.split())]
+    cuts += [("°", unit, ".") for unit in "CFKcfk"]
+    cuts += [(word,) for word in ("‘s", "‘S", "\\n", "\\t", '\\")')]
     cuts += [(f"{letter}.",) for letter in "abcdefghijklmnopqrstuvwxyz"]
     words = {"".join(pieces): pieces for pieces in cuts}
     for word in _NOT_SPECIAL.split():

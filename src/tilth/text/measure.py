@@ -15,6 +15,7 @@ from tilth.text.exceptions import STOP_WORDS, word_table
 from tilth.text.jit import (
     BYTES,
     OFFSETS,
+    READ_U8,
     READ_U16,
     READ_U32,
     READ_U64,
@@ -39,6 +40,11 @@ _REPETITION = (
     *(f"top_{n}gram" for n in (2, 3, 4)),
     *(f"duplicate_{n}gram" for n in range(5, 11)),
     *(f"repeated_top_{n}gram" for n in (2, 3, 4)),
+    "looped_5gram",
+    "equal_alone",
+    "equal_pairs",
+    "alone",
+    "pairs",
 )
 _GOPHER_LINES = ("split_lines", "bullet_lines", "ellipsis_lines")
 _LINES = (
@@ -73,11 +79,12 @@ _SCRATCH = _arrays("uint64", "int64", "int32", "int32", "int64", "int64", "int64
 _CLEAN = types.Array(types.uint8, 1, "C")
 
 
-@jit(void(BYTES, OFFSETS, READ_U16, _TABLE, _RUN, _TOKENS, _TOKENS, _SCRATCH, _CLEAN, WRITE_F64_2D))
+@jit(void(BYTES, OFFSETS, READ_U16, READ_U8, _TABLE, _RUN, _TOKENS, _TOKENS, _SCRATCH, _CLEAN, WRITE_F64_2D))
 def _measure(
     buffer: Any,
     offsets: Any,
     class_table: Any,
+    trait_table: Any,
     word_entries: Any,
     run_arrays: Any,
     token_arrays: Any,
@@ -86,7 +93,7 @@ def _measure(
     clean: Any,
     out: Any,
 ) -> None:
-    data, classes = pointer(buffer), pointer(class_table)
+    data, classes, traits = pointer(buffer), pointer(class_table), pointer(trait_table)
     text, copy = (data, len(buffer)), (pointer(clean), len(clean))
     table = (pointer(word_entries[0]), pointer(word_entries[1]), len(word_entries[0]))
     run, tokens, spare = pointers(run_arrays), pointers(token_arrays), pointers(spare_arrays)
@@ -96,7 +103,7 @@ def _measure(
     for row in range(len(out)):
         start, stop = offsets[row], offsets[row + 1]
         result = out[row]
-        count_characters(data, start, stop, classes, result)
+        count_characters(data, start, stop, classes, traits, result)
         count = split_words(text, start, stop, classes, table, run, tokens)
         words, word_characters, letters, stop_words, seen = 0, 0, 0, 0, 0
         for i in range(count):
@@ -118,6 +125,28 @@ def _measure(
         measure_c4(text, start, stop, (classes, table, run), (tokens, count), (copy, spare), result[_AT_C4:])
 
 
+_PROSE = (4.0, 1.0, 40.0)
+"""A text counts as if so many function words, sentence ends and Han characters more stood behind it: of a short one
+nobody can say whether it is a list."""
+_ORDER = (8.0, 1.0)
+"""The same for the order of characters: as if one equal pair were expected by chance, and eight found."""
+
+
+def _prose(raw: dict[str, np.ndarray]) -> np.ndarray:
+    """The geometric mean of function words and of sentence ends to a Han character."""
+    words, ends, han = _PROSE
+    both = (raw["function"] + words) * (raw["sentence_marks"] + ends)
+    return (np.sqrt(both) / (raw["han"] + han)).astype(np.float32)
+
+
+def _order(raw: dict[str, np.ndarray]) -> np.ndarray:
+    """Equal pairs of neighbouring characters, over what the same characters in random order would have."""
+    among = raw["alone"] * (raw["alone"] - 1)
+    chance = np.divide(raw["equal_alone"], among, out=np.zeros_like(among), where=among > 0)
+    expected = raw["pairs"] * np.maximum(raw["pairs"] - 1, 0) * chance * chance
+    return ((raw["equal_pairs"] + _ORDER[0]) / (expected + _ORDER[1])).astype(np.float32)
+
+
 def _raw(buffers: Strings) -> dict[str, np.ndarray]:
     """The counts behind the statistics, float64 [N] each, by the names in _COLUMNS."""
     room = buffers.longest + 8
@@ -133,6 +162,7 @@ def _raw(buffers: Strings) -> dict[str, np.ndarray]:
         buffers.data,
         buffers.offsets,
         unicode.classes(),
+        unicode.traits(),
         tuple(word_table()),
         scratch(i32, u16, i64, np.uint8),
         scratch(u64, i64, i32, u16),
@@ -165,6 +195,14 @@ def statistics(texts: pa.LargeStringArray) -> dict[str, np.ndarray]:
     distinct tokens among all; `repeated_top_2gram` … `repeated_top_4gram`, as `top_2gram` but without the first
     occurrence, so that a short text is not taken for a repetitive one.
 
+    For damage: `looped_5gram`, the share of characters in 5-grams that also begin within the 50 tokens before;
+    `garbled_share` of replacement characters, private use and what wrongly decoded UTF-8 begins with; `rare_han_share`
+    of Han outside the frequent levels of GB 2312 and Big5 (UTF-8 read as GBK gives such); `prose_density`, the
+    geometric mean of grammatical words and of marks that end a sentence to a Han character (lists of keywords have
+    neither); `character_order`, how much more often pairs of neighbouring Han or kana recur than the same
+    characters in random order would (about 1 for shuffled text, 3 and more for language). The last two lean to a
+    neutral value where a text is short.
+
     Words are those of `tilth.text.words`: nearly spaCy's for English, single characters for Han and kana, so that
     every n-gram statistic counts Chinese by characters. Definitions follow datatrove's filters.
     """
@@ -176,7 +214,7 @@ def statistics(texts: pa.LargeStringArray) -> dict[str, np.ndarray]:
     characters, tokens, lines = raw["characters"], raw["tokens"], raw["lines"]
     ink = characters - raw["spaces"]
     counts = ("characters", "tokens", "words", "lines", "sentences", "stop_words", "newlines", "curly_brackets", *_C4)
-    ngrams = (name for name in _REPETITION if name.endswith("gram"))
+    ngrams = (name for name in _REPETITION if name.endswith("gram") and name != "looped_5gram")
     return (
         {name: raw[name].astype(np.int64) for name in counts}
         | {
@@ -209,5 +247,10 @@ def statistics(texts: pa.LargeStringArray) -> dict[str, np.ndarray]:
             "mean_sentence_length": ratio(raw["letters"] + raw["digits"] + raw["marks"], raw["sentences"]),
             "entropy": raw["entropy"].astype(np.float32),
             "unique_words": ratio(raw["distinct"], tokens),
+            "looped_5gram": ratio(raw["looped_5gram"], ink),
+            "garbled_share": ratio(raw["garbled"], ink),
+            "rare_han_share": ratio(raw["rare"], raw["han"]),
+            "prose_density": _prose(raw),
+            "character_order": _order(raw),
         }
     )

@@ -31,6 +31,18 @@ CUT = 8192  # punctuation that a word tokenizer takes off the ends of a word
 TRADITIONAL = 16384  # Big5 has it, GB 2312 has not
 SIMPLIFIED = 32768  # GB 2312 has it, Big5 has not
 
+RARE = 1  # traits: a Han character that neither GB 2312 nor Big5 has among its frequent ones
+FUNCTION = 2  # a Han character that is, or mostly is, a grammatical word
+GARBLED = 4  # what stands in Chinese text that was decoded wrongly
+
+# Grammatical characters of modern and classical Chinese in both scripts: particles, pronouns, prepositions,
+# conjunctions, adverbs, auxiliaries. Prose is full of them, lists of names and keywords are not.
+_FUNCTION = (
+    "的了是在和不有这這为為以及与與也就都而他她它我你们們个個说說要可能于於被把从從向但又或如因所其之者此将將已没"
+    "沒无無并並很更最着著让讓使由当當则則乃且矣焉哉乎何曰吾尔爾汝彼亦皆莫非未若虽雖即既遂故夫盖蓋至那哪什么麼吗嗎"
+    "呢啊还還只再才却卻便应應该須须必每各另同给給按据據依凡除到对對会會"
+)
+
 # The punctuation that cc_net (Wenzek et al., 2020, arXiv:1911.00359) strips and that later pipelines took over; the
 # full-width digit one is among it by an old slip, kept so that decisions agree.
 _WEB_PUNCTUATION = "!/—”:％１〈&(、━\\【#%「」，】；+^]~“《„';’{|∶´[=-`*．（–？！：$～«〉,><》)?）。…@_.\"}►»"
@@ -105,6 +117,30 @@ def _mark_variants(table: np.ndarray) -> None:
         in_set[charset][[ord(c) - 0x4E00 for c in known]] = True
     table[0x4E00:0xA000][in_set["big5"] & ~in_set["gb2312"]] |= TRADITIONAL
     table[0x4E00:0xA000][in_set["gb2312"] & ~in_set["big5"]] |= SIMPLIFIED
+
+
+@functools.cache
+def traits() -> np.ndarray:
+    """uint8 [SIZE]: RARE, FUNCTION and GARBLED for every code point below SIZE.
+
+    The frequent characters are level 1 of both national sets (GB 2312-80: 3,755; Big5: 5,401). GARBLED are the
+    replacement character, private use, C1 controls and the accented letters of Latin-1, which is what UTF-8 read as
+    Latin-1 or Windows-1252 begins its characters with.
+    """
+    table = np.zeros(SIZE, np.uint8)
+    for first, last in _HAN:
+        table[first : last + 1] = RARE
+    table[[0x3005, 0x3007]] = 0
+    levels = (("gb2312", range(0xB0, 0xD8)), ("big5", range(0xA4, 0xC7)))
+    for charset, leads in levels:
+        pairs = b"".join(bytes((lead, trail)) for lead in leads for trail in (*range(0x40, 0x7F), *range(0xA1, 0xFF)))
+        known = [ord(c) for c in pairs.decode(charset, "ignore") if ord(c) >= 0x3400]
+        table[known] &= 0xFF ^ RARE
+    table[[ord(c) for c in _FUNCTION]] = FUNCTION
+    table[0x80:0xA0] = table[0xC0:0x100] = table[0xE000:0xF900] = table[0xFFFD] = GARBLED
+    table[[0xD7, 0xF7]] = 0
+    table.flags.writeable = False
+    return table
 
 
 @functools.cache

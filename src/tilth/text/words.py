@@ -2,9 +2,10 @@
 
 Text without Chinese or Japanese is cut by the rules of spaCy's English tokenizer (Honnibal et al., 2020), which
 datatrove's filters use: split at spaces; keep special words; take punctuation off both ends one by one; keep a URL
-whole; cut the rest at hyphens, commas, slashes and the like between letters. Left out: emoticons, currencies written
-with letters, degrees. In a run that holds Han, kana or full-width punctuation, every Han or kana character and every
-punctuation mark is a token, and so is each run of other letters and digits: no segmenter, no dictionary.
+whole; cut the rest at hyphens, commas, slashes and the like between letters; then join neighbouring pieces that make
+up a special word ("him--Mr." ends in Mr., and :) is one). In a run that holds Han, kana or full-width punctuation,
+every Han or kana character and every punctuation mark is a token, and so is each run of other letters and digits: no
+segmenter, no dictionary.
 """
 
 from __future__ import annotations
@@ -47,6 +48,8 @@ _CHINESE, _INNER, _SYMBOL = np.uint16(UNIT | WIDE), np.uint16(ALPHABETIC | NUMBE
 _NO_MARK = np.uint16(ALPHABETIC | NUMBER | MARK | SPACE | SYMBOL)
 _SIZE = np.int64(SIZE)
 _SPECIAL, _UNIT_TAG, _STOP_SHIFT = exceptions.SPECIAL, exceptions.UNIT_TAG, exceptions.STOP_SHIFT
+_ENDS = np.zeros(128, np.bool_)
+_ENDS[[ord(word[-1]) for word in exceptions.special_words() if not word.isalpha() and ord(word[-1]) < 128]] = True
 _LONGEST_SPECIAL = 16  # characters of the longest entry of the word table, at least
 
 
@@ -77,11 +80,21 @@ def _currency(code: int) -> bool:
 
 
 @helper
+def _icon(code: int, kind: Any) -> bool:
+    """A picture: a symbol beyond ASCII that is taken off words, and no accent."""
+    return kind & _SYMBOL != 0 and kind & _CUT != 0 and code > 0x7F and code != 0xB4
+
+
+@helper
 def _prefix(codes: Any, kinds: Any, first: int, last: int) -> int:
     """Characters of the punctuation mark that starts codes[first:last], else 0."""
     code = codes[first]
     if kinds[first] & _CUT or code == 37 or code == 61 or code == 0xA7 or _currency(code):
         return 1
+    if (code == 65 or code == 67) and first + 1 < last and codes[first + 1] == 36:
+        return 2  # A$, C$
+    if code == 85 and first + 2 < last and codes[first + 1] == 83 and codes[first + 2] == 36:
+        return 3  # US$
     if code == 43:  # + not before a digit
         return 0 if first + 1 < last and is_digit(codes[first + 1]) else 1
     if code == 46:
@@ -113,15 +126,17 @@ def _suffix(text: Any, run: Any, table: Any, first: int, last: int) -> int:
         if is_digit(before) or before == 37 or before == 43 or before == 45 or before == 0xB2 or before == 124:
             return 1
         if kind & _CUT:
-            return 0 if kind & _SYMBOL and before > 0x7F else 1
+            return 0 if _icon(before, kind) or before == 0x2014 or before == 0x2013 else 1
         if kind & _ALPHABETIC and not kind & _UPPER:
-            return 1
+            return 0 if before == 0xB5 or before == 0xBA or before == 0xAA else 1  # µ º ª are no letters here
         upper = kind & _ALPHABETIC and not kind & _LOWER and last - first >= 3
         return 1 if upper and kinds[last - 3] & _ALPHABETIC and not kinds[last - 3] & _LOWER else 0
     if (code == 115 or code == 83) and (before == 39 or before == 0x2019):
         return 2
     if is_digit(before) and (code == 43 or _currency(code)):
         return 1
+    if code == 36 and (before == 65 or before == 67) and last - first > 2 and is_digit(codes[last - 3]):
+        return 2  # A$, C$
     for start in range(max(first + 1, last - 4), last):
         if not is_digit(codes[start - 1]) or is_digit(codes[start]):
             continue
@@ -140,7 +155,7 @@ def _infix(codes: Any, kinds: Any, first: int, at: int, last: int) -> int:
             end += 1
         if end - at >= 2:
             return end - at
-    if code == 0x2026 or (kind & _SYMBOL and kind & _CUT and code > 0x7F):
+    if code == 0x2026 or _icon(code, kind):
         return 1
     if at == first or at + 1 >= last or kind & _INNER:
         return 0
@@ -221,6 +236,44 @@ def _cut_latin(text: Any, run: Any, table: Any, size: int) -> None:
 
 
 @helper
+def _join_special(text: Any, run: Any, table: Any, size: int) -> None:
+    """Neighbouring tokens that make up a special word together, the longest first, become that word's pieces.
+
+    Not so words of letters alone, which the rules that cut would leave whole.
+    """
+    codes, kinds, places, borders = run
+    first = 0
+    while first < size:
+        entry, last, tokens, letters, seen = 0, 0, 0, True, first
+        for end in range(first + 1, min(size, first + _LONGEST_SPECIAL) + 1):
+            if end < size and not borders[end]:
+                continue
+            tokens += 1
+            while seen < end:
+                letters = letters and kinds[seen] & _ALPHABETIC != 0
+                seen += 1
+            if tokens > 1 and not letters and _may_end(codes[end - 1]):
+                found = look_up(table, hash_bytes(text, places[first], places[end]))
+                if found & _SPECIAL:
+                    entry, last = found, end
+        if last:
+            for i in range(first + 1, last):
+                borders[i] = 0
+            _mark_pieces(entry, first, borders)
+            first = last
+        else:
+            first += 1
+            while first < size and not borders[first]:
+                first += 1
+
+
+@helper
+def _may_end(code: int) -> bool:
+    """Whether a special word of several tokens may end with this character."""
+    return code >= 128 or _ENDS[code]
+
+
+@helper
 def _cut_chinese(kinds: Any, size: int, borders: Any) -> None:
     """Mark where tokens start: each character alone, but runs of letters and digits other than Han and kana."""
     inside = False
@@ -272,6 +325,7 @@ def split_words(text: Any, start: int, stop: int, classes: Any, table: Any, run:
             _cut_chinese(kinds, size, borders)
         else:
             _cut_latin(text, run, table, size)
+            _join_special(text, run, table, size)
         i = 0
         while i < size:
             first, flag, clean = i, 0, True

@@ -7,9 +7,11 @@ base      what every set is
 gopher    GopherQuality, GopherRepetition   (Rae et al., 2021)
 c4        C4                                (Raffel et al., 2020)
 fineweb   FineWeb                           (Penedo et al., 2024)
+refinedweb  RefinedWeb                      (Penedo et al., 2023)
 chinese   MapCC (Du et al., 2024), Chinese  (ours)
 
-Thresholds only: the columns are measured by `tilth.text.statistics`. Knows neither numba nor pyarrow.
+Thresholds only: the columns are measured by `tilth.text.statistics`, those of RefinedWeb by the step `lines`. Knows
+neither numba nor pyarrow.
 """
 
 from typing import Annotated
@@ -21,10 +23,11 @@ from tilth.corpus.rules.c4 import C4
 from tilth.corpus.rules.chinese import Chinese, MapCC
 from tilth.corpus.rules.fineweb import FineWeb
 from tilth.corpus.rules.gopher import GopherQuality, GopherRepetition
+from tilth.corpus.rules.refinedweb import RefinedWeb
 
 RuleSet = Annotated[
-    GopherQuality | GopherRepetition | C4 | FineWeb | MapCC | Chinese,
+    GopherQuality | GopherRepetition | C4 | FineWeb | RefinedWeb | MapCC | Chinese,
     Field(discriminator="set"),
 ]
 
-__all__ = ["C4", "Chinese", "FineWeb", "GopherQuality", "GopherRepetition", "MapCC", "Rule", "RuleSet"]
+__all__ = ["C4", "Chinese", "FineWeb", "GopherQuality", "GopherRepetition", "MapCC", "RefinedWeb", "Rule", "RuleSet"]

@@ -42,6 +42,16 @@ class ChineseRules(PublishedRules):
     max_duplicate_8gram: float | None
     max_duplicate_9gram: float | None
     max_duplicate_10gram: float | None
+    max_looped_5gram: float | None
+    """Share of characters that say again what stands within the fifty words before."""
+    max_garbled_share: float | None
+    """Replacement characters, private use, and the accented letters that wrongly decoded UTF-8 gives."""
+    max_rare_han_share: float | None
+    """Of Han outside the frequent levels of both national sets: UTF-8 read as GBK gives such."""
+    min_prose_density: float | None
+    """Grammatical words and sentence ends to a Han character: lists of keywords have neither."""
+    min_character_order: float | None
+    """About 1 for shuffled characters."""
 
     def every_rule(self) -> list[Rule]:
         return [
@@ -69,6 +79,11 @@ class ChineseRules(PublishedRules):
                 )
                 for n in range(5, 11)
             ),
+            Rule("chinese_loops", "looped_5gram", maximum=self.max_looped_5gram),
+            Rule("chinese_garbled", "garbled_share", maximum=self.max_garbled_share),
+            Rule("chinese_rare_characters", "rare_han_share", maximum=self.max_rare_han_share),
+            Rule("chinese_prose", "prose_density", minimum=self.min_prose_density),
+            Rule("chinese_character_order", "character_order", minimum=self.min_character_order),
         ]
 
 
@@ -105,6 +120,11 @@ class MapCC(ChineseRules):
     max_duplicate_8gram: float | None = 0.60
     max_duplicate_9gram: float | None = 0.60
     max_duplicate_10gram: float | None = 0.60
+    max_looped_5gram: float | None = None
+    max_garbled_share: float | None = None
+    max_rare_han_share: float | None = None
+    min_prose_density: float | None = None
+    min_character_order: float | None = None
 
 
 class Chinese(ChineseRules):
@@ -142,3 +162,8 @@ class Chinese(ChineseRules):
     max_duplicate_8gram: float | None = 0.60
     max_duplicate_9gram: float | None = 0.60
     max_duplicate_10gram: float | None = 0.60
+    max_looped_5gram: float | None = 0.35
+    max_garbled_share: float | None = 0.05
+    max_rare_han_share: float | None = 0.2
+    min_prose_density: float | None = 0.03
+    min_character_order: float | None = 4

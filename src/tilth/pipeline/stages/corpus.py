@@ -32,19 +32,29 @@ def _synthesize(context: Context, recipe: Recipe) -> dict[str, Any]:
 def measure_stage(recipe: Recipe, base: Path, synthesized: Stage | None, hashes: ContentHashes) -> Stage:
     """The chain up to its first decision. Its settings are those of the steps before the cut, and no others."""
     from tilth.corpus.chain import build_chain
+    from tilth.corpus.keywords import located
     from tilth.corpus.measure_stage import VERSION
 
-    settings = recipe.corpus
+    settings = located(recipe.corpus, base)
     steps = build_chain(settings).before
     kinds = sorted({step.name.partition(".")[0] for step in steps})
+    plain = _canonical(settings)
     identity = {
         "sources": [{k: v for k, v in source.canonical().items() if k != "path"} for source in settings.sources],
         "steps": [[step.name, step.VERSION] for step in steps],
-        **{kind: getattr(settings, kind).canonical() for kind in kinds},
+        **{kind: plain[kind] for kind in kinds},
     }
     external = {"files": [[f.source, f.name, content(f, hashes)] for f in source_files(settings, base)]}
     inputs = {"synthesized": synthesized} if synthesized else {}
     return Stage("measure", VERSION, identity, partial(_measure, settings=settings, base=base), inputs, external)
+
+
+def _canonical(settings: CorpusSettings) -> dict[str, Any]:
+    """Plain values without the places of the lists of words: their hashes say which they are."""
+    plain = settings.canonical()
+    for entry in plain["keywords"]["lists"]:
+        del entry["file"]
+    return plain
 
 
 def _measure(context: Context, settings: CorpusSettings, base: Path) -> dict[str, Any]:
@@ -75,13 +85,14 @@ def corpus_stage(recipe: Recipe, base: Path, measured: Stage, hashes: ContentHas
     """The chain from its first decision on."""
     from tilth.corpus.chain import build_chain
     from tilth.corpus.corpus_stage import VERSION
+    from tilth.corpus.keywords import located
 
-    settings = recipe.corpus
+    settings = located(recipe.corpus, base)
     benchmarks = benchmark_files(settings, base)
     steps = [[step.name, step.VERSION] for step in build_chain(settings, benchmarks).steps]
     optional = {"passages", "substring"}  # only where they are run; their memory shapes no result
     left_out = {"sources", *(optional - set(settings.steps))}
-    identity = {k: v for k, v in settings.canonical().items() if k not in left_out} | {"versions": steps}
+    identity = {k: v for k, v in _canonical(settings).items() if k not in left_out} | {"versions": steps}
     identity["decontaminate"].pop("against")
     for name in identity.keys() & optional:
         identity[name].pop("memory")
