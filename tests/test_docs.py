@@ -9,6 +9,7 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -114,8 +115,11 @@ def test_the_recipe_page_names_every_section_and_its_examples_are_valid(page):
     text = (ROOT / "docs" / page).read_text(encoding="utf-8")
     for section in Recipe.model_fields:
         assert f"`{section}`" in text
-    shown = "".join(re.findall(r"```yaml\n(.*?)```", text, flags=re.DOTALL))
-    assert validate(Recipe, {"name": "x", **yaml.safe_load(shown)}, source=page).pretrain
+    shown: dict[str, Any] = {}
+    for block in re.findall(r"```yaml\n(.*?)```", text, flags=re.DOTALL):
+        for section, value in yaml.safe_load(block).items():
+            shown[section] = {**shown[section], **value} if section in shown else value
+    assert validate(Recipe, {"name": "x", **shown}, source=page).pretrain
 
 
 @pytest.mark.parametrize("page", ["corpus.md", "corpus.zh.md"])

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
+import threading
 from collections.abc import Iterable
 
 from tilth.base.errors import UserError
@@ -39,15 +41,21 @@ def converse(dialogue: Dialogue) -> None:
 
 def _answer(dialogue: Dialogue, text: str) -> None:
     pieces = dialogue.answer(text)
+    stopped = threading.Event()  # an exception could be lost in a callback of the libraries below
+    before = signal.signal(signal.SIGINT, lambda *_: stopped.set())
     try:
         for piece in pieces:
             print(piece, end="", flush=True)
-        print(" …" if dialogue.finish_reason == "length" else "")
-    except KeyboardInterrupt:
-        pieces.close()  # type: ignore[attr-defined]
-        print(" (stopped)")
+            if stopped.is_set():
+                pieces.close()  # type: ignore[attr-defined]
+                print(" (stopped)")
+                break
+        else:
+            print(" …" if dialogue.finish_reason == "length" else "")
     except UserError as error:
         print(f"({error})")
+    finally:
+        signal.signal(signal.SIGINT, before)
     if dialogue.forgotten:
         print(f"(the context is full: the oldest {dialogue.forgotten} turns were left out)", file=sys.stderr)
 
