@@ -20,7 +20,7 @@ def _square(unit: int, *, refused: int = -1, fatal: int = -1) -> int:
     return unit * unit
 
 
-@pytest.fixture(params=["local", "ray"])
+@pytest.fixture(params=["local", pytest.param("ray", marks=pytest.mark.slow)])
 def engine(request: pytest.FixtureRequest) -> Engine:
     if request.param == "ray":
         pytest.importorskip("ray")

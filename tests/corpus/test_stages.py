@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import shutil
@@ -104,6 +103,14 @@ def test_the_default_chain(inputs: Path, tmp_path: Path) -> None:
     assert [(r["file"], r["line"]) for r in map(json.loads, unreadable)] == [("part2.jsonl", 1)]
 
 
+@pytest.mark.slow
+def test_ray_gives_the_same_bytes(inputs: Path, tmp_path: Path) -> None:
+    pytest.importorskip("ray")
+    run_chain(tmp_path / "one", settings(), base=inputs)
+    run_chain(tmp_path / "ray", settings(), base=inputs, workers=Workers(2, "ray"))
+    assert hashes(tmp_path / "one" / "corpus") == hashes(tmp_path / "ray" / "corpus")
+
+
 def test_ids_that_stand_in_several_files_become_unique(inputs: Path, tmp_path: Path) -> None:
     run_chain(tmp_path, settings(), base=inputs)
     measured = ids(tmp_path / "measure" / "documents")
@@ -129,9 +136,6 @@ def test_two_workers_and_a_killed_run_give_the_same_bytes(inputs: Path, tmp_path
     run_chain(tmp_path / "two", chain, base=inputs, workers=2)
     assert hashes(tmp_path / "one" / "corpus") == hashes(tmp_path / "two" / "corpus")
     assert hashes(tmp_path / "one" / "measure") == hashes(tmp_path / "two" / "measure")
-    if steps is None and importlib.util.find_spec("ray"):
-        run_chain(tmp_path / "ray", chain, base=inputs, workers=Workers(2, "ray"))
-        assert hashes(tmp_path / "one" / "corpus") == hashes(tmp_path / "ray" / "corpus")
     killed = tmp_path / "killed"
     for stage, module, work in (("measure", measure_stage, "work-m"), ("corpus", corpus_stage, "work-c")):
         monkey = pytest.MonkeyPatch()

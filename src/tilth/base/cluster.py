@@ -44,9 +44,7 @@ def map_on_ray(function: Callable[[Unit], Result], units: Sequence[Unit], count:
                     hint="most likely the memory ran out: give each task more CPUs' worth of memory, and start again",
                 ) from error
     finally:
-        for _, reference in waiting:
-            ray.cancel(reference, force=True)
-        if started:
+        if started:  # ends this driver's tasks too; cancelling a task that just ends can abort the process (Ray 2.60)
             ray.shutdown()
 
 
