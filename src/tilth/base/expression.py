@@ -5,9 +5,10 @@ from __future__ import annotations
 import ast
 import operator
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+from pydantic import AfterValidator
 
 from tilth.base.errors import UserError, nearest
 
@@ -30,6 +31,10 @@ def check_condition(text: str) -> str:
     except UserError as error:
         raise ValueError(str(error)) from None
     return text
+
+
+Where = Annotated[str, AfterValidator(check_condition)]
+"""For settings: a condition."""
 
 
 class Condition:

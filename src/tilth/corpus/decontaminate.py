@@ -20,10 +20,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tilth.corpus.benchmarks import Item, load_items
+from tilth.corpus.dedup.cuts import CutEdit, Spans
 from tilth.corpus.document import texts_of
 from tilth.corpus.settings import DecontaminateSettings
 from tilth.corpus.sources import InputFile
-from tilth.corpus.steps import DecideTexts, Edit, EditLog, Place, Rejections, edit_rows
+from tilth.corpus.steps import DecideTexts, Edit, EditLog, Rejections
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -177,16 +178,19 @@ class CutItemsStep(Edit):
 
     def edit(self, table: pa.Table) -> tuple[pa.Table, EditLog]:
         """Overlapping spans of several items are cut as one."""
-        leaks = self.search.leaks(table)
-        spans: dict[int, list[tuple[int, int]]] = {}
+        leaks, texts = self.search.leaks(table), texts_of(table)
+        found: dict[int, list[tuple[int, int]]] = defaultdict(list)
         for leak in leaks:
             if leak.coverage >= self.search.settings.coverage:
-                spans.setdefault(leak.row, []).extend(leak.spans)
-        rows = sorted(spans)
-        places = iter([spans[row] for row in rows])
-        table_after, log = edit_rows(table, np.array(rows, np.int64), lambda text: _without(text, next(places)))
+                found[leak.row] += leak.spans
+        spans = []
+        for row in sorted(found):
+            text = texts[row].as_py()
+            spans += [(row, start, _behind_marks(text, end)) for start, end in _joined(found[row])]
+        columns = np.array(spans, np.int64).reshape(-1, 3).T
+        table, log = CutEdit(self.name, "benchmark_item", Spans(*columns)).edit(table)
         log.findings = self.search.findings(leaks, table)
-        return table_after, log
+        return table, log
 
 
 def _joined(spans: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
@@ -201,18 +205,10 @@ def _joined(spans: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
 
 
 def _behind_marks(text: str, at: int) -> int:
-    """The next place that is a letter, a digit or white space."""
+    """The next place that is a letter, a digit or white space: marks that close an item go with it."""
     while at < len(text) and not text[at].isalnum() and not text[at].isspace():
         at += 1
     return at
-
-
-def _without(text: str, spans: Sequence[tuple[int, int]]) -> tuple[str, list[Place]]:
-    """The text without these spans and the marks that close them, and the places for the log."""
-    spans = _joined([(start, _behind_marks(text, end)) for start, end in spans])
-    borders = [0, *(border for span in spans for border in span), len(text)]
-    kept = [text[start:end] for start, end in zip(borders[::2], borders[1::2], strict=True)]
-    return "".join(kept), [("benchmark_item", start, end) for start, end in spans]
 
 
 @functools.lru_cache(maxsize=1)

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
+from tilth.base.expression import Where
 from tilth.base.settings import Count, Settings
 from tilth.corpus.document import SIGNATURE
 from tilth.corpus.rules import RuleSet
@@ -204,18 +205,11 @@ class HoldoutSettings(Settings):
     """At most so many documents a domain."""
     domains: Annotated[list[str], BeforeValidator(_as_list)] = []
     """Only these domains; empty: all."""
-    where: str | None = None
+    where: Where | None = None
     """A condition, for example `source == 'exam'`: whatever it holds for is kept aside too, all of it. So another data
     set, listed as the first source, keeps its copies and near-copies out of the corpus."""
     key: str = "holdout"
     """Another key chooses other documents."""
-
-    @field_validator("where")
-    @classmethod
-    def _is_condition(cls, value: str | None) -> str | None:
-        from tilth.base.expression import check_condition
-
-        return None if value is None else check_condition(value)
 
 
 MaskKind = Literal[
@@ -284,7 +278,7 @@ class WordList(Settings):
     comments. `{spam}` is Tilth's own short list of spam phrases in Chinese and English."""
     words: list[str] = []
     """Words given here, beside those of the file."""
-    where: str | None = None
+    where: Where | None = None
     """Only documents for which this condition holds, for example `language == "zh"`."""
     policy: Literal["reject", "mask", "tag"] = "reject"
     """`reject` the document, `mask` the words, or `tag`: add columns: `signal.NAME_count`, `signal.NAME_share` (of the
@@ -297,13 +291,6 @@ class WordList(Settings):
     """What `mask` writes in place of a word; empty: the list's name in capitals and brackets, `[TOXIC]`."""
     sha256: str = ""
     """Of the file; filled in where it is not given, refused where it is another."""
-
-    @field_validator("where")
-    @classmethod
-    def _is_condition(cls, value: str | None) -> str | None:
-        from tilth.base.expression import check_condition
-
-        return value if value is None else check_condition(value)
 
     @model_validator(mode="after")
     def _has_words(self) -> WordList:
@@ -346,17 +333,10 @@ class SymbolsSettings(Settings):
 class RepeatSettings(Settings):
     """How often documents are seen in an epoch."""
 
-    where: str
+    where: Where
     """A condition over document columns and signals, for example `domain == "wikipedia"`."""
     times: float = Field(ge=0)
     """0 removes; 2 repeats; 0.3 keeps 30 % of the documents, 1.5 repeats half of them (chosen by a keyed hash)."""
-
-    @field_validator("where")
-    @classmethod
-    def _is_condition(cls, value: str) -> str:
-        from tilth.base.expression import check_condition
-
-        return check_condition(value)
 
 
 class CanarySettings(Settings):

@@ -17,8 +17,6 @@ from tilth.text.jit import (
     READ_I64,
     READ_I64_2D,
     READ_U8,
-    READ_U16,
-    READ_U32,
     READ_U64,
     WRITE_I64,
     WRITE_I64_2D,
@@ -31,7 +29,7 @@ from tilth.text.jit import (
     void,
 )
 from tilth.text.spans import grow_spans, slot_of
-from tilth.text.units import decode, split_units
+from tilth.text.units import FOUND, TABLES, decode, split_units
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -40,10 +38,6 @@ _PRIME, _ZERO, _ONE = np.uint64(0x9E3779B97F4A7C15), np.uint64(0), np.uint64(1)
 _LONG_HEAD = 8
 _THREE, _SEVEN = np.uint64(3), np.uint64(7)
 _UNIT, _SIZE = np.uint16(unicode.UNIT), np.int64(unicode.SIZE)
-_TABLES = types.Tuple((READ_U16, READ_U32))
-"""The classes and the lower-case letters that units are cut by."""
-_UNITS = types.Tuple((WRITE_U64, WRITE_I64, WRITE_I64))
-"""Space for the units of one text: hashes, first bytes, ends."""
 _INDEX = types.Tuple((READ_U64, READ_U8, READ_U64, READ_I64, READ_I64))
 """What is looked for: powers of the hash's base, bitmaps of heads, slots of keys and their ids, sizes of n-grams."""
 
@@ -68,7 +62,7 @@ class Hits:
         return len(self.row)
 
 
-@jit(void(BYTES, OFFSETS, _TABLES, _UNITS, int64, int64, WRITE_I64_2D))
+@jit(void(BYTES, OFFSETS, TABLES, FOUND, int64, int64, WRITE_I64_2D))
 def _item_lengths(
     buffer: Any, offsets: Any, table_arrays: Any, unit_arrays: Any, words: int, characters: int, out: Any
 ) -> None:
@@ -89,7 +83,7 @@ def _item_lengths(
         out[item, 0], out[item, 1], out[item, 2] = n, count - n + 1 if n else 0, count
 
 
-@jit(void(BYTES, OFFSETS, _TABLES, _UNITS, READ_I64, READ_I64, READ_I64, WRITE_U64, WRITE_U64, WRITE_U64))
+@jit(void(BYTES, OFFSETS, TABLES, FOUND, READ_I64, READ_I64, READ_I64, WRITE_U64, WRITE_U64, WRITE_U64))
 def _item_grams(
     buffer: Any,
     offsets: Any,
@@ -143,7 +137,7 @@ def _match(place: Any, sums: Any, units: Any, index: Any, last_slot: Any, sizes:
     return found
 
 
-@jit(int64(BYTES, OFFSETS, _TABLES, _UNITS, WRITE_U64, _INDEX, READ_I64_2D, WRITE_I64_2D))
+@jit(int64(BYTES, OFFSETS, TABLES, FOUND, WRITE_U64, _INDEX, READ_I64_2D, WRITE_I64_2D))
 def _probe(
     buffer: Any,
     offsets: Any,

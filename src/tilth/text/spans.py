@@ -18,8 +18,6 @@ from tilth.text.jit import (
     OFFSETS,
     READ_I64,
     READ_I64_2D,
-    READ_U16,
-    READ_U32,
     READ_U64,
     WRITE_F64,
     WRITE_I64,
@@ -31,11 +29,9 @@ from tilth.text.jit import (
     pointer,
     pointers,
 )
-from tilth.text.units import split_units
+from tilth.text.units import FOUND, TABLES, split_units
 
 _PRIME, _ZERO = np.uint64(0x9E3779B97F4A7C15), np.uint64(0)
-_TABLES = types.Tuple((READ_U16, READ_U32))
-_UNITS = types.Tuple((WRITE_U64, WRITE_I64, WRITE_I64))
 _ITEMS = types.Tuple((READ_U64, READ_I64, READ_I64))
 """Of all items the hashes of their units, one item after another; where each begins; the n of each."""
 _KGRAMS = types.Tuple((WRITE_U64, WRITE_I64))
@@ -128,7 +124,7 @@ def _unit_at(starts: Any, count: int, byte: int) -> int:
     return low
 
 
-@jit(int64(BYTES, OFFSETS, _TABLES, _UNITS, _ITEMS, _KGRAMS, READ_I64_2D, WRITE_I64_2D, WRITE_F64))
+@jit(int64(BYTES, OFFSETS, TABLES, FOUND, _ITEMS, _KGRAMS, READ_I64_2D, WRITE_I64_2D, WRITE_F64))
 def grow_spans(
     buffer: Any,
     offsets: Any,

@@ -10,16 +10,33 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numba import types
 
 from tilth.text import unicode
 from tilth.text.buffers import strings
 from tilth.text.hashing import mix
-from tilth.text.jit import BYTES, OFFSETS, READ_U16, WRITE_I64_2D, helper, jit, pointer, void
+from tilth.text.jit import (
+    BYTES,
+    OFFSETS,
+    READ_U16,
+    READ_U32,
+    WRITE_I64,
+    WRITE_I64_2D,
+    WRITE_U64,
+    helper,
+    jit,
+    pointer,
+    void,
+)
 from tilth.text.unicode import ALPHABETIC, MARK, NUMBER, SIZE, UNIT
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+TABLES = types.Tuple((READ_U16, READ_U32))
+"""What `split_units` cuts by: the classes and the lower-case letters."""
+FOUND = types.Tuple((WRITE_U64, WRITE_I64, WRITE_I64))
+"""Space for the units of one text: hashes, first bytes, ends."""
 _SEED, _PRIME = np.uint64(0xCBF29CE484222325), np.uint64(0x9E3779B97F4A7C15)
 _WORD, _UNIT, _SIZE = np.uint16(ALPHABETIC | NUMBER | MARK), np.uint16(UNIT), np.int64(SIZE)
 

@@ -7,9 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from pydantic import field_validator
 
-from tilth.base.expression import check_condition
+from tilth.base.expression import Where
 from tilth.base.settings import Settings
 
 
@@ -41,12 +40,7 @@ class PublishedRules(Settings):
     A document is rejected by the first rule that it fails. A threshold set to null switches its rule off.
     """
 
-    where: str | None = None
-
-    @field_validator("where")
-    @classmethod
-    def _is_condition(cls, where: str | None) -> str | None:
-        return where if where is None else check_condition(where)
+    where: Where | None = None
 
     def rules(self) -> list[Rule]:
         """The rules that are switched on, in the order in which they are asked."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from tilth.base.expression import Where
 from tilth.corpus.rules.base import PublishedRules, Rule
 
 
@@ -16,7 +17,7 @@ class C4(PublishedRules):
     """
 
     set: Literal["c4"] = "c4"
-    where: str | None = 'language == "en"'
+    where: Where | None = 'language == "en"'
     max_lorem_ipsum: int | None = 0
     max_curly_brackets: int | None = 0
     min_sentences: int | None = 5

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from tilth.base.expression import Where
 from tilth.corpus.rules.base import PublishedRules, Rule
 
 
@@ -15,7 +16,7 @@ class ChineseRules(PublishedRules):
     words, words of 3 to 10 letters, lines that end in a full stop) mean nothing here and are not asked.
     """
 
-    where: str | None = 'language == "zh"'
+    where: Where | None = 'language == "zh"'
     min_characters: int | None
     max_characters: int | None
     min_han_share: float | None

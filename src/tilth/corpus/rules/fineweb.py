@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from tilth.base.expression import Where
 from tilth.corpus.rules.base import PublishedRules, Rule
 
 
@@ -11,7 +12,7 @@ class FineWeb(PublishedRules):
     """Lines that end without punctuation, short lines, characters in repeated lines, lists."""
 
     set: Literal["fineweb"] = "fineweb"
-    where: str | None = 'language == "en"'
+    where: Where | None = 'language == "en"'
     min_lines: int | None = 1
     """Lines with anything on them: an empty document is rejected."""
     min_terminal_lines: float | None = 0.12

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from tilth.base.expression import Where
 from tilth.corpus.rules.base import PublishedRules, Rule
 
 
@@ -17,7 +18,7 @@ class GopherQuality(PublishedRules):
     """
 
     set: Literal["gopher_quality"] = "gopher_quality"
-    where: str | None = 'language == "en"'
+    where: Where | None = 'language == "en"'
     min_words: int | None = 50
     max_words: int | None = 100_000
     min_mean_word_length: float | None = 3
@@ -49,7 +50,7 @@ class GopherRepetition(PublishedRules):
     """Repetition within a document (table A1): shares of lines, paragraphs and characters that repeat."""
 
     set: Literal["gopher_repetition"] = "gopher_repetition"
-    where: str | None = 'language == "en"'
+    where: Where | None = 'language == "en"'
     max_duplicate_paragraphs: float | None = 0.30
     max_duplicate_paragraph_characters: float | None = 0.20
     max_duplicate_lines: float | None = 0.30
