@@ -38,8 +38,8 @@ def read(path: Path) -> Iterator[str]:
 def through_the_chain(texts: list[str]) -> tuple[list[str], list[str]]:
     """The texts behind `repair` and `lines`, and the rule that rejects each (empty: none)."""
     from tilth.corpus.document import schema, texts_of
-    from tilth.corpus.lines import LinesStep
-    from tilth.corpus.repair import RepairStep
+    from tilth.corpus.edits.lines import LinesStep
+    from tilth.corpus.edits.repair import RepairStep
     from tilth.corpus.rules import Chinese
     from tilth.corpus.settings import LinesSettings, RepairSettings
     from tilth.text import statistics

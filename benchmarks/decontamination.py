@@ -29,8 +29,8 @@ import zstandard
 
 from tilth.base import machine
 from tilth.base.files import write_json
-from tilth.corpus.benchmarks import Item
-from tilth.corpus.decontaminate import Search
+from tilth.corpus.decontamination.benchmarks import Item
+from tilth.corpus.decontamination.step import Search
 from tilth.corpus.document import schema
 from tilth.corpus.settings import DecontaminateSettings, SourceSettings
 from tilth.corpus.sources import find_files

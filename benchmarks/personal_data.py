@@ -89,7 +89,7 @@ def mask(texts: Sequence[str], kinds: Sequence[str] | None = None) -> tuple[list
     import pyarrow as pa
 
     from tilth.corpus.document import schema
-    from tilth.corpus.mask import MaskStep
+    from tilth.corpus.privacy.mask import MaskStep
     from tilth.corpus.settings import DEFAULT_KINDS, MaskSettings
 
     step = MaskStep("mask", MaskSettings.model_validate({"kinds": kinds or [*DEFAULT_KINDS, "address"]}))

@@ -18,8 +18,9 @@ from tests.reference import text_repeats as twin
 from tests.text import hostile
 from tilth.base.errors import UserError
 from tilth.base.files import ContentHashes
-from tilth.corpus import across, look
+from tilth.corpus import look
 from tilth.corpus.chain import build_chain
+from tilth.corpus.running import across
 from tilth.corpus.settings import CorpusSettings
 from tilth.pipeline.recipe import Recipe
 from tilth.pipeline.stages.corpus import corpus_stage, measure_stage

@@ -11,7 +11,7 @@ import pytest
 
 from tests.corpus.helpers import CHINESE, ENGLISH, assert_conserved, hashes, rows, run_chain, write_jsonl
 from tilth.base.errors import UserError
-from tilth.corpus.canaries import SPACES, draw
+from tilth.corpus.privacy.canaries import SPACES, draw
 from tilth.corpus.settings import CanarySettings, CorpusSettings
 
 

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from tests.corpus.helpers import CHINESE, ENGLISH, table_of
 from tilth.base.errors import UserError
-from tilth.corpus.lines import LinesStep
-from tilth.corpus.repair import RepairStep
+from tilth.corpus.edits.lines import LinesStep
+from tilth.corpus.edits.repair import RepairStep
+from tilth.corpus.edits.split import cuts
 from tilth.corpus.settings import LinesSettings, RepairSettings
-from tilth.corpus.split import cuts
 from tilth.corpus.steps import Edit
 
 REPAIR = RepairStep("repair", RepairSettings())

@@ -13,11 +13,11 @@ from tests.corpus.helpers import CHINESE, ENGLISH, assert_conserved, rows, run_c
 from tilth.base.errors import UserError
 from tilth.corpus import look
 from tilth.corpus.chain import build_chain
-from tilth.corpus.keywords import located
-from tilth.corpus.lines import REMOVED, LinesStep
+from tilth.corpus.edits.lines import REMOVED, LinesStep
+from tilth.corpus.edits.symbol_names import CHINESE as NAMES
+from tilth.corpus.edits.symbols import SymbolsStep
+from tilth.corpus.rules.keywords import located
 from tilth.corpus.settings import CorpusSettings, LinesSettings, SymbolsSettings
-from tilth.corpus.symbol_names import CHINESE as NAMES
-from tilth.corpus.symbols import SymbolsStep
 
 
 def settings(*lists: dict[str, Any], steps: tuple[str, ...] = ("measure", "keywords"), **more: Any) -> CorpusSettings:

@@ -16,8 +16,7 @@ from tests.corpus.helpers import table_of
 from tests.reference import personal_places as twin
 from tilth.base.errors import UserError
 from tilth.base.settings import validate
-from tilth.corpus.mask import PLACEHOLDERS, MaskStep
-from tilth.corpus.mask_checks import (
+from tilth.corpus.privacy.checks import (
     hong_kong_id_holds,
     iban_holds,
     luhn_holds,
@@ -25,7 +24,8 @@ from tilth.corpus.mask_checks import (
     ssn_issued,
     taiwan_id_holds,
 )
-from tilth.corpus.mask_patterns import Finder
+from tilth.corpus.privacy.mask import PLACEHOLDERS, MaskStep
+from tilth.corpus.privacy.patterns import Finder
 from tilth.corpus.settings import DEFAULT_KINDS, CorpusSettings, MaskSettings
 from tilth.text import personal_places, signs
 

@@ -30,8 +30,8 @@ from tilth.base.errors import UserError
 from tilth.base.pool import Workers
 from tilth.corpus import corpus_stage, measure_stage
 from tilth.corpus.chain import build_chain
+from tilth.corpus.running.tally import Lost, StepTally
 from tilth.corpus.settings import CorpusSettings
-from tilth.corpus.tally import Lost, StepTally
 
 
 @pytest.fixture(scope="module")

@@ -11,21 +11,16 @@ look           what `tilth look` shows of the result
 
 The steps, in their usual order:
 
-repair         Unicode, line ends, control characters
-lines          boilerplate lines
-split          very long documents into parts
-measure        language, signals, signatures           language   which language, by script and by words
-dedup/         exact and near-duplicates, repeated passages and substrings
-rules_step     the rule sets of rules/ applied
-holdout        documents kept aside for evaluation
-mask           personal data                           mask_patterns   what it looks like: mask_checks, mask_addresses
-decontaminate  benchmark items                         benchmarks   their files and index
-repeat         how often a document is seen
-canaries       secrets planted behind the chain
+edits/            repair, boilerplate lines, emoji, splitting
+measure           language, signals, signatures
+language          which language, by script and by words
+dedup/            exact and near-duplicates, repeated passages and substrings
+rules/            rule sets, lists of words
+holdout           documents kept aside for evaluation
+privacy/          personal data masked, canaries planted
+decontamination/  benchmark items
+repeat            how often a document is seen
 
-Under them: document (columns), steps (the kinds), passes, tasks and writing (running them), across (edits that look at
-the whole corpus), work (scratch folders), view (columns of the whole corpus), shards (Parquet), tally (counts that must
-add up), report, card.
-Steps by request: keywords (lists of words), symbols and symbol_names (emoji into words); boilerplate: patterns.
+Under them: document (columns), steps (the kinds), running/ (passes over shards), report, card.
 Heavy packages are imported where they are used.
 """

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from tilth.corpus.shards import read_groups, shard_paths
+from tilth.corpus.running.shards import read_groups, shard_paths
 
 _MOST = 20
 """Rows of a table; what is rarer is summed up."""

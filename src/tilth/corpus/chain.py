@@ -52,7 +52,7 @@ def build_chain(settings: CorpusSettings, benchmarks: Sequence[InputFile] = ()) 
         counts[name] += 1
         label = name if counts[name] == 1 else f"{name}.{counts[name]}"
         if name == "keywords":
-            from tilth.corpus.keywords import keyword_steps
+            from tilth.corpus.rules.keywords import keyword_steps
 
             steps += keyword_steps(label, settings.keywords)
         elif (step := _make(name, label, settings, benchmarks)) is not None:
@@ -72,15 +72,15 @@ def _make(kind: str, name: str, settings: CorpusSettings, benchmarks: Sequence[I
     """One step; None for one that has nothing to do."""
     match kind:
         case "repair":
-            from tilth.corpus.repair import RepairStep
+            from tilth.corpus.edits.repair import RepairStep
 
             return RepairStep(name, settings.repair)
         case "lines":
-            from tilth.corpus.lines import LinesStep
+            from tilth.corpus.edits.lines import LinesStep
 
             return LinesStep(name, settings.lines)
         case "split":
-            from tilth.corpus.split import SplitStep
+            from tilth.corpus.edits.split import SplitStep
 
             return SplitStep(name, settings.split)
         case "measure":
@@ -92,7 +92,7 @@ def _make(kind: str, name: str, settings: CorpusSettings, benchmarks: Sequence[I
 
             return ExactStep(name)
         case "rules":
-            from tilth.corpus.rules_step import RulesStep
+            from tilth.corpus.rules.step import RulesStep
 
             return RulesStep(name, settings.rules) if settings.rules else None
         case "holdout":
@@ -113,15 +113,15 @@ def _make(kind: str, name: str, settings: CorpusSettings, benchmarks: Sequence[I
 
             return SubstringStep(name, settings.substring)
         case "mask":
-            from tilth.corpus.mask import MaskStep
+            from tilth.corpus.privacy.mask import MaskStep
 
             return MaskStep(name, settings.mask) if settings.mask.kinds else None
         case "symbols":
-            from tilth.corpus.symbols import SymbolsStep
+            from tilth.corpus.edits.symbols import SymbolsStep
 
             return SymbolsStep(name, settings.symbols)
         case "decontaminate":
-            from tilth.corpus.decontaminate import CutItemsStep, DecontaminateStep, Search
+            from tilth.corpus.decontamination.step import CutItemsStep, DecontaminateStep, Search
 
             if not benchmarks:
                 return None

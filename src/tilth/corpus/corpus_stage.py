@@ -15,20 +15,20 @@ from tilth.base.errors import UserError
 from tilth.base.files import atomic_file, read_json, remove, write_json, write_text
 from tilth.base.pool import Workers, map_units
 from tilth.base.progress import Progress
-from tilth.corpus.across import look_across
-from tilth.corpus.canaries import plant
 from tilth.corpus.card import data_card
 from tilth.corpus.chain import Segment, build_chain
-from tilth.corpus.decontaminate import CutItemsStep, DecontaminateStep
+from tilth.corpus.decontamination.step import CutItemsStep, DecontaminateStep
+from tilth.corpus.privacy.canaries import plant
 from tilth.corpus.report import corpus_report, with_planted
+from tilth.corpus.running.across import look_across
+from tilth.corpus.running.shards import count_rows, shard_paths
+from tilth.corpus.running.tasks import Decisions, Pass, ShardTask
+from tilth.corpus.running.view import ShardView
+from tilth.corpus.running.work import CARD, Scratch, claim
+from tilth.corpus.running.writing import write_shard
 from tilth.corpus.settings import CorpusSettings
-from tilth.corpus.shards import count_rows, shard_paths
 from tilth.corpus.sources import InputFile
 from tilth.corpus.steps import ColumnDecision, Label, Rejections
-from tilth.corpus.tasks import Decisions, Pass, ShardTask
-from tilth.corpus.view import ShardView
-from tilth.corpus.work import CARD, Scratch, claim
-from tilth.corpus.writing import write_shard
 
 VERSION = 2
 

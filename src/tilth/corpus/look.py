@@ -16,8 +16,8 @@ from typing import Any
 from tilth.base.errors import UserError, nearest
 from tilth.base.files import read_json
 from tilth.base.keyed import stable_hash
-from tilth.corpus.shards import read_groups, shard_paths
-from tilth.corpus.work import UNREADABLE
+from tilth.corpus.running.shards import read_groups, shard_paths
+from tilth.corpus.running.work import UNREADABLE
 
 PARTS = ("documents", "holdout", "rejected")
 

@@ -14,17 +14,17 @@ from tilth.base.errors import UserError
 from tilth.base.files import atomic_file, read_json, write_json
 from tilth.base.pool import Workers, map_units
 from tilth.base.progress import Progress, note
-from tilth.corpus import tally
 from tilth.corpus.chain import build_chain
 from tilth.corpus.document import SIGNAL, distinct_id, edit_schema, schema, text_bytes
-from tilth.corpus.passes import apply_steps, with_columns
 from tilth.corpus.report import measure_report
+from tilth.corpus.running import tally
+from tilth.corpus.running.passes import apply_steps, with_columns
+from tilth.corpus.running.shards import ShardWriter, read_groups
+from tilth.corpus.running.tally import StepTally
+from tilth.corpus.running.work import UNREADABLE, claim
 from tilth.corpus.settings import CorpusSettings
-from tilth.corpus.shards import ShardWriter, read_groups
 from tilth.corpus.sources import InputFile, Unit, plan_units, read_unit
 from tilth.corpus.sources.batches import source_signals
-from tilth.corpus.tally import StepTally
-from tilth.corpus.work import UNREADABLE, claim
 
 if TYPE_CHECKING:
     import pyarrow as pa

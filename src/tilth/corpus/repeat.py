@@ -9,8 +9,8 @@ import numpy as np
 
 from tilth.base.expression import Condition
 from tilth.base.keyed import uniform
+from tilth.corpus.running.shards import as_numpy
 from tilth.corpus.settings import RepeatSettings
-from tilth.corpus.shards import as_numpy
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from tilth.corpus import tally
-from tilth.corpus.tally import StepTally
+from tilth.corpus.running import tally
+from tilth.corpus.running.tally import StepTally
 
 
 def measure_report(results: Sequence[dict[str, Any]]) -> dict[str, Any]:

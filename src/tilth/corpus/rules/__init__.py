@@ -10,8 +10,11 @@ fineweb   FineWeb                           (Penedo et al., 2024)
 refinedweb  RefinedWeb                      (Penedo et al., 2023)
 chinese   MapCC (Du et al., 2024), Chinese  (ours)
 
-Thresholds only: the columns are measured by `tilth.text.statistics`, those of RefinedWeb by the step `lines`. Knows
-neither numba nor pyarrow.
+step      the sets applied: the step
+keywords  lists of words, a step of its own
+
+The sets are thresholds only: the columns are measured by `tilth.text.statistics`, those of RefinedWeb by the step
+`lines`. They know neither numba nor pyarrow.
 """
 
 from typing import Annotated

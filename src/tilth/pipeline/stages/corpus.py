@@ -32,8 +32,8 @@ def _synthesize(context: Context, recipe: Recipe) -> dict[str, Any]:
 def measure_stage(recipe: Recipe, base: Path, synthesized: Stage | None, hashes: ContentHashes) -> Stage:
     """The chain up to its first decision. Its settings are those of the steps before the cut, and no others."""
     from tilth.corpus.chain import build_chain
-    from tilth.corpus.keywords import located
     from tilth.corpus.measure_stage import VERSION
+    from tilth.corpus.rules.keywords import located
 
     settings = located(recipe.corpus, base)
     steps = build_chain(settings).before
@@ -85,7 +85,7 @@ def corpus_stage(recipe: Recipe, base: Path, measured: Stage, hashes: ContentHas
     """The chain from its first decision on."""
     from tilth.corpus.chain import build_chain
     from tilth.corpus.corpus_stage import VERSION
-    from tilth.corpus.keywords import located
+    from tilth.corpus.rules.keywords import located
 
     settings = located(recipe.corpus, base)
     benchmarks = benchmark_files(settings, base)

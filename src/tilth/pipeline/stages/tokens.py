@@ -12,7 +12,7 @@ import numpy as np
 from tilth.base.errors import UserError
 from tilth.base.files import fingerprint, read_json, write_json
 from tilth.base.keyed import uniform
-from tilth.corpus.shards import shard_paths
+from tilth.corpus.running.shards import shard_paths
 from tilth.pipeline.recipe import Recipe
 from tilth.pipeline.stage import Context, Stage
 from tilth.tokens.settings import TokenizerSettings

@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tilth.base.files import read_json, write_json
-from tilth.corpus import tally
-from tilth.corpus.across import Marks, round_folder
 from tilth.corpus.chain import build_chain
 from tilth.corpus.document import HASH, HOLDOUT, MINHASH, edit_schema, rejection_fields, text_bytes
-from tilth.corpus.passes import apply_steps, count_rejected, divide, with_columns, with_reasons
 from tilth.corpus.repeat import Repeats
-from tilth.corpus.shards import ShardWriter, read_groups
+from tilth.corpus.running import tally
+from tilth.corpus.running.across import Marks, round_folder
+from tilth.corpus.running.passes import apply_steps, count_rejected, divide, with_columns, with_reasons
+from tilth.corpus.running.shards import ShardWriter, read_groups
+from tilth.corpus.running.tally import StepTally
+from tilth.corpus.running.tasks import Decisions, ShardTask
 from tilth.corpus.steps import Decide, Label, Rejections, Step
-from tilth.corpus.tally import StepTally
-from tilth.corpus.tasks import Decisions, ShardTask
 
 if TYPE_CHECKING:
     import pyarrow as pa

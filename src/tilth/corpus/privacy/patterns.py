@@ -1,4 +1,4 @@
-"""The forms of personal data; check digits (`mask_checks`) and cue words tell them from other numbers."""
+"""The forms of personal data; check digits (`checks`) and cue words tell them from other numbers."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import ipaddress
 import re
 from collections.abc import Callable, Iterator
 
-from tilth.corpus.mask_addresses import addresses
-from tilth.corpus.mask_checks import (
+from tilth.corpus.privacy.addresses import addresses
+from tilth.corpus.privacy.checks import (
     IBAN_LENGTHS,
     hong_kong_id_holds,
     iban_holds,

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tilth.corpus.document import texts_of
+from tilth.corpus.edits.symbol_names import CHINESE, FLAGS
 from tilth.corpus.settings import SymbolsSettings
 from tilth.corpus.steps import Edit, EditLog, Place, edit_rows
-from tilth.corpus.symbol_names import CHINESE, FLAGS
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tilth.corpus.benchmarks import Item, load_items
+from tilth.corpus.decontamination.benchmarks import Item, load_items
 from tilth.corpus.dedup.cuts import CutEdit, Spans
 from tilth.corpus.document import texts_of
 from tilth.corpus.settings import DecontaminateSettings

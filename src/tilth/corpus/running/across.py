@@ -20,9 +20,9 @@ from tilth.base.pool import Workers, map_units
 from tilth.base.progress import Progress
 from tilth.corpus.chain import build_chain
 from tilth.corpus.document import texts_of
-from tilth.corpus.shards import read_groups, text_size
+from tilth.corpus.running.shards import read_groups, text_size
+from tilth.corpus.running.tasks import Decisions, Pass, ShardTask
 from tilth.corpus.steps import CorpusEdit
-from tilth.corpus.tasks import Decisions, Pass, ShardTask
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tilth.base.errors import UserError
-from tilth.corpus.boilerplate import COUNTER, PATTERNS, TELLING
 from tilth.corpus.document import SIGNAL, texts_of
+from tilth.corpus.edits.boilerplate import COUNTER, PATTERNS, TELLING
 from tilth.corpus.settings import LinesSettings
 from tilth.corpus.steps import Edit, EditLog, Place, edit_rows
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from tilth.corpus.document import HOLDOUT
-from tilth.corpus.shards import as_numpy, count_rows, read_groups
+from tilth.corpus.running.shards import as_numpy, count_rows, read_groups
 
 EARLIER = 255
 

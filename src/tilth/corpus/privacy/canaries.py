@@ -21,10 +21,10 @@ from tilth.base.errors import UserError, nearest
 from tilth.base.files import write_text
 from tilth.base.keyed import stable_hash
 from tilth.corpus.document import schema, text_bytes
+from tilth.corpus.running.shards import ShardWriter, shard_paths
+from tilth.corpus.running.tally import StepTally
 from tilth.corpus.settings import CanarySettings
-from tilth.corpus.shards import ShardWriter, shard_paths
 from tilth.corpus.steps import Measure, Step
-from tilth.corpus.tally import StepTally
 
 if TYPE_CHECKING:
     import pyarrow as pa

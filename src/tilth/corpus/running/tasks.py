@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tilth.corpus.passes import with_reasons
+from tilth.corpus.running.passes import with_reasons
 from tilth.corpus.settings import CorpusSettings
 from tilth.corpus.sources import InputFile
 from tilth.corpus.steps import Rejections

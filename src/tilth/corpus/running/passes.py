@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tilth.corpus.document import edit_schema, rejection_fields, text_bytes
+from tilth.corpus.running.tally import EXAMPLES, RuleTally, StepTally
 from tilth.corpus.steps import DecideTexts, Edit, EditLog, Measure, Rejections, Step
-from tilth.corpus.tally import EXAMPLES, RuleTally, StepTally
 
 if TYPE_CHECKING:
     import pyarrow as pa

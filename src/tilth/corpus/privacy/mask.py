@@ -1,7 +1,7 @@
 """Masking: personal data found by form and check digit, replaced by placeholders that keep the text trainable.
 
 A kernel finds the few places of a text that can hold anything, and what (`tilth.text.personal_places`); the patterns
-(`mask_patterns`) look for that and only there.
+(`patterns`) look for that and only there.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tilth.corpus.document import HASH, MINHASH, texts_of
-from tilth.corpus.mask_patterns import Finder
+from tilth.corpus.privacy.patterns import Finder
 from tilth.corpus.settings import MaskSettings
 from tilth.corpus.steps import Edit, EditLog
 
