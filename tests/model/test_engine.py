@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +43,16 @@ def log_probabilities(model: Decoder, tokens: Sequence[int]) -> torch.Tensor:
     with torch.no_grad():
         hidden = model(torch.tensor(tokens), torch.arange(len(tokens)), boundaries)
         return torch.log_softmax(model.logits(hidden).double(), -1)
+
+
+def noting_lengths(forward: Callable[..., torch.Tensor], read: list[int]) -> Callable[..., torch.Tensor]:
+    """`forward`, which notes how many tokens it is given."""
+
+    def noting(tokens: torch.Tensor, *rest: Any) -> torch.Tensor:
+        read.append(len(tokens))
+        return forward(tokens, *rest)
+
+    return noting
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -86,6 +96,27 @@ def test_who_else_is_in_the_batch_changes_nothing() -> None:
         for a, b in zip(together, alone, strict=True):
             assert a.log_probabilities == pytest.approx(b.log_probabilities, abs=1e-12)
         assert not engine.busy
+
+
+@pytest.mark.parametrize("case", ["grouped", "one group, wide heads", "rope scaling"])
+def test_a_beginning_that_prompts_share_is_read_once(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = decoder(CASES[case], torch.float64)
+    common = [(7 * place) % 90 for place in range(40)]
+    prompts = [[*common, *prompt] for prompt in (*PROMPTS[:4], PROMPTS[0])] + [common[:34], common, PROMPTS[4]]
+    alone = [generate(model, [prompt], max_new=4)[0] for prompt in prompts]
+    for prefill in (4096, 60, 1):
+        engine = Engine(model, prefill=prefill)
+        read: list[int] = []
+        monkeypatch.setattr(engine.decoder, "forward", noting_lengths(engine.decoder.forward, read))
+        requests = [engine.submit(prompt, max_new=4) for prompt in prompts]
+        first = engine.step()
+        if prefill == 4096:
+            assert len(first) == 7  # the last one shares nothing: it joins with the next step
+            assert read == [33, (10 + 8 + 14 + 9) + 1 + 7]  # of each but the repeated one, what stands behind the 33
+        together = engine.run(requests)
+        assert [r.tokens for r in together] == [r.tokens for r in alone]
+        for a, b in zip(together, alone, strict=True):
+            assert a.log_probabilities == pytest.approx(b.log_probabilities, abs=1e-12)
 
 
 @pytest.mark.parametrize("case", ["llama", "qk_norm", "qkv_bias", "rope scaling"])

@@ -137,7 +137,8 @@ def answer_items(
     engine = Engine(model, batch=batch)
     prompts = [prompt_of(item, form, tokenizer, chat) for item in items]
     stop = chat.stop if form == "chat" and chat is not None else _line_ends(tokenizer)
-    order = sorted(range(len(items)), key=lambda i: len(prompts[i]))  # like lengths together
+    # like beginnings and lengths together: those who share examples have them read once
+    order = sorted(range(len(items)), key=lambda i: (items[i].shots if form == "few-shot" else (), len(prompts[i])))
     said = [""] * len(items)
     with Progress(f"answer {form}", len(items), "items") as bar:
         for first in range(0, len(order), batch):

@@ -19,6 +19,9 @@ from tilth.model.decoder import Decoder
 from tilth.model.inference import InferenceDecoder, KeyValueCache
 from tilth.model.sampling import Continuation, Sampling, choose
 
+_WORTH_SHARING = 32
+"""Tokens at the beginning of several prompts that are worth a step of their own."""
+
 
 @dataclass(eq=False)
 class Request:
@@ -50,6 +53,13 @@ class Request:
         else:
             self.result.tokens.append(token)
         self.finished = self.result.stopped or len(self.result.tokens) == self.max_new
+
+
+def _beginning(a: Sequence[int], b: Sequence[int], most: int) -> int:
+    """Up to `most` tokens that two prompts share at their beginning; 0 if they are few. Each keeps one of its own."""
+    most = min(most, len(a) - 1, len(b) - 1)
+    shared = next((place for place in range(most) if a[place] != b[place]), most)
+    return shared if shared >= _WORTH_SHARING else 0
 
 
 class Engine:
@@ -156,37 +166,52 @@ class Engine:
     def _admit(self) -> list[Tensor]:
         """Requests that join now, their prompts read: the last token's [R×H], or nothing.
 
-        A prompt that several of them share (samples of one question) is read once.
+        A prompt that several of them have (samples of one question) is read once.
         """
-        joining = self._joining()
+        joining, shared = self._joining()
         if not joining:
             return []
-        sharing: dict[tuple[int, ...], list[Request]] = {}
+        alike: dict[tuple[int, ...], list[Request]] = {}
         for request in joining:
-            sharing.setdefault(tuple(request.prompt), []).append(request)
-        lengths = [len(prompt) for prompt in sharing]
-        self.running += [request for group in sharing.values() for request in group]
-        self.cache.reserve(len(self.running), max(lengths), max(request.longest for request in self.running))
-        positions_N, attention = self.cache.fill(lengths)
-        tokens_N = torch.tensor([token for prompt in sharing for token in prompt], device=positions_N.device)
-        last_U = torch.tensor(lengths, device=positions_N.device).cumsum(0) - 1
-        x_UH = self.decoder.forward(tokens_N, positions_N, max(lengths), attention, last_U)
-        if len(lengths) == len(joining):
+            alike.setdefault(tuple(request.prompt), []).append(request)
+        self.running += [request for group in alike.values() for request in group]
+        longest = max(map(len, alike))
+        self.cache.reserve(len(self.running), longest, max(request.longest for request in self.running))
+        x_UH = self._read(list(alike), shared if len(alike) > 1 else 0)
+        if len(alike) == len(joining):
             return [x_UH]
-        copies = torch.tensor([len(group) for group in sharing.values()], device=x_UH.device)
+        copies = torch.tensor([len(group) for group in alike.values()], device=x_UH.device)
         self.cache.spread(copies.tolist())
         return [x_UH.repeat_interleave(copies, 0)]
 
-    def _joining(self) -> list[Request]:
-        """The next in the queue that there is room for."""
+    def _read(self, prompts: Sequence[Sequence[int]], shared: int) -> Tensor:
+        """New rows for these prompts, the first `shared` tokens of which are the same: their last tokens' [U×H]."""
+        device = self.cache.store.device
+        lengths = [len(prompt) - shared for prompt in prompts]
+        if shared:
+            positions_N, attention = self.cache.fill([shared])
+            self.decoder.forward(torch.tensor(prompts[0][:shared], device=device), positions_N, shared, attention)
+            self.cache.spread([len(prompts)])
+            positions_N, attention = self.cache.extend_by(lengths)
+        else:
+            positions_N, attention = self.cache.fill(lengths)
+        tokens_N = torch.tensor([token for prompt in prompts for token in prompt[shared:]], device=device)
+        last_U = torch.tensor(lengths, device=device).cumsum(0) - 1
+        return self.decoder.forward(tokens_N, positions_N, shared + max(lengths), attention, last_U)
+
+    def _joining(self) -> tuple[list[Request], int]:
+        """The next in the queue that there is room for, and how many tokens they share at the beginning (or 0)."""
         joining: list[Request] = []
-        tokens = 0
+        tokens = shared = 0
         while self.waiting and len(self.running) + len(joining) < self.batch:
-            tokens += len(self.waiting[0].prompt)
-            if joining and tokens > self.prefill:
-                break
+            prompt = self.waiting[0].prompt
+            common = _beginning(joining[0].prompt, prompt, shared) if joining else len(prompt)
+            read = tokens + len(prompt) - len(joining) * common
+            if joining and (read > self.prefill or (len(joining) > 1 and shared and not common)):
+                break  # full, or it would end the sharing of those before it
             joining.append(self.waiting.popleft())
-        return joining
+            tokens, shared = tokens + len(prompt), common
+        return joining, shared
 
     def _choose(self, logits_BV: Tensor) -> tuple[Tensor, Tensor]:
         """Next tokens and their log-probabilities; rows with the same settings are chosen together."""

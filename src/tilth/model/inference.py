@@ -219,6 +219,35 @@ class KeyValueCache:
 
         return positions_N, attention
 
+    def extend_by(self, counts: Sequence[int]) -> tuple[Tensor, Attention]:
+        """Several tokens more for each of the last `len(counts)` rows, which are all of one length so far.
+
+        Their packed tokens' positions, and attention of each to its own row.
+        """
+        device, first, start = self.store.device, len(self.lengths) - len(counts), self.lengths[-1]
+        rows, longest = len(counts), max(counts)
+        places_RL = torch.arange(longest, device=device).expand(rows, -1)
+        own_RL = places_RL < torch.tensor(counts, device=device)[:, None]
+        row_N, place_N = own_RL.nonzero(as_tuple=True)
+        positions_N = start + place_N
+        seen_LS = torch.arange(start + longest, device=device) <= start + places_RL[0][:, None]
+        self.lengths[first:] = [start + count for count in counts]
+
+        def attention(layer: int, q_NAD: Tensor, k_NGD: Tensor, v_NGD: Tensor) -> Tensor:
+            keys, values = self.store[layer]
+            keys[first + row_N, :, positions_N] = k_NGD
+            values[first + row_N, :, positions_N] = v_NGD
+            near = (x[first : first + rows, :, : start + longest] for x in (keys, values))
+            heads, groups, width = q_NAD.shape[1], k_NGD.shape[1], q_NAD.shape[2]
+            q_RLAD = q_NAD.new_zeros(rows, longest, heads, width)
+            q_RLAD[row_N, place_N] = q_NAD
+            # the A / G queries that read one key head stand one below the other: nothing is repeated
+            q = q_RLAD.view(rows, longest, groups, -1, width).permute(0, 2, 3, 1, 4).flatten(2, 3)
+            out = F.scaled_dot_product_attention(q, *near, attn_mask=seen_LS.repeat(heads // groups, 1))
+            return out.view(rows, heads, longest, width)[row_N, :, place_N]
+
+        return positions_N, attention
+
     def spread(self, copies: Sequence[int]) -> None:
         """The last `len(copies)` rows become so many copies of each, in their order."""
         first = len(self.lengths) - len(copies)

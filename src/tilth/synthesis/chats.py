@@ -103,11 +103,15 @@ def preferences(count: int, seed: int, languages: tuple[str, ...] = ("en", "zh")
 def items(count: int, seed: int, languages: tuple[str, ...] = ("en", "zh")) -> Iterator[dict[str, Any]]:
     """Up to `count` different held-out items of each tested family and language (facts: all there are, if fewer).
 
-    `answers` are the answers that count as right; `shots` are solved examples of the family, none of them held out;
+    `answers` are the answers that count as right; `shots` are solved examples, the same for all of a family and none of
+    them held out;
     `worked` is the mark by which a worked answer is known.
     """
     for language in languages:
         for family in TESTED:
+            rng = random.Random(stable_hash(seed, "shots", language, family))
+            shots = [FAMILIES[language][family](rng, False) for _ in range(SHOTS)]
+            common = {"family": family, "language": language, "marks": list(MARKS[language]), "shots": shots}
             seen: set[str] = set()
             for attempt in range(20 * count):
                 if len(seen) == count:
@@ -116,19 +120,16 @@ def items(count: int, seed: int, languages: tuple[str, ...] = ("en", "zh")) -> I
                 item = _item(language, family, rng)
                 if item["question"] not in seen:
                     seen.add(item["question"])
-                    yield {"id": f"{family}-{language}-{len(seen)}", **item}
+                    yield {"id": f"{family}-{language}-{len(seen)}", **common, **item}
 
 
 def _item(language: str, family: str, rng: random.Random) -> dict[str, Any]:
-    ask = FAMILIES[language][family]
-    shots = [ask(rng, False) for _ in range(SHOTS)]
-    common = {"family": family, "language": language, "marks": list(MARKS[language]), "shots": shots}
     if family in WORKED:
         problem = arithmetic.FAMILIES[language][family](rng, True)
         right = {"question": problem.question, "answers": [str(problem.result)], "match": "number"}
-        return {**common, **right, "worked": mark_of_work(problem, language)}
-    question, answer = ask(rng, True)
-    return {**common, "question": question, "answers": [answer], "match": "text", "worked": None}
+        return {**right, "worked": mark_of_work(problem, language)}
+    question, answer = FAMILIES[language][family](rng, True)
+    return {"question": question, "answers": [answer], "match": "text", "worked": None}
 
 
 def mark_of_work(problem: arithmetic.Problem, language: str) -> str:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 Step = SFTSettings | DPOSettings
 
-GENERATE_VERSION = 4
+GENERATE_VERSIONS = {"conversations": 4, "preferences": 4, "items": 5}
 RENDER_VERSION = 4
 PACK_VERSION = 1
 REFERENCE_VERSION = 3
@@ -40,7 +40,7 @@ def generate_stage(recipe: Recipe, what: str, count: int) -> Stage:
     """Records from the built-in grammars: conversations, preferences or items."""
     return Stage(
         f"generate-{what}-{count}",
-        GENERATE_VERSION,
+        GENERATE_VERSIONS[what],
         {"what": what, "count": count, "seed": recipe.seed},
         partial(_generate, what=what, count=count, seed=recipe.seed),
     )
