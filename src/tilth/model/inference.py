@@ -237,13 +237,13 @@ class KeyValueCache:
             keys, values = self.store[layer]
             keys[first + row_N, :, positions_N] = k_NGD
             values[first + row_N, :, positions_N] = v_NGD
-            near = (x[first : first + rows, :, : start + longest] for x in (keys, values))
+            k, v = (x[first : first + rows, :, : start + longest] for x in (keys, values))
             heads, groups, width = q_NAD.shape[1], k_NGD.shape[1], q_NAD.shape[2]
             q_RLAD = q_NAD.new_zeros(rows, longest, heads, width)
             q_RLAD[row_N, place_N] = q_NAD
             # the A / G queries that read one key head stand one below the other: nothing is repeated
             q = q_RLAD.view(rows, longest, groups, -1, width).permute(0, 2, 3, 1, 4).flatten(2, 3)
-            out = F.scaled_dot_product_attention(q, *near, attn_mask=seen_LS.repeat(heads // groups, 1))
+            out = F.scaled_dot_product_attention(q, k, v, attn_mask=seen_LS.repeat(heads // groups, 1))
             return out.view(rows, heads, longest, width)[row_N, :, place_N]
 
         return positions_N, attention
