@@ -120,6 +120,10 @@ def _make(kind: str, name: str, settings: CorpusSettings, benchmarks: Sequence[I
             from tilth.corpus.edits.symbols import SymbolsStep
 
             return SymbolsStep(name, settings.symbols)
+        case "markup":
+            from tilth.corpus.edits.markup import MarkupStep
+
+            return MarkupStep(name, settings.markup)
         case "decontaminate":
             from tilth.corpus.decontamination.step import CutItemsStep, DecontaminateStep, Search
 
@@ -141,7 +145,7 @@ def _check_names(settings: CorpusSettings, steps: Sequence[Step]) -> None:
         raise UserError("corpus.steps has `keywords`, but there are no words", hint="add `keywords: {lists: [...]}`")
     conditions = [(f"corpus.rules.{i}.where", rules.where) for i, rules in enumerate(settings.rules)]
     conditions += [(f"corpus.repeat.{i}.where", entry.where) for i, entry in enumerate(settings.repeat)]
-    conditions.append(("corpus.holdout.where", settings.holdout.where))
+    conditions += [("corpus.holdout.where", settings.holdout.where), ("corpus.markup.where", settings.markup.where)]
     lists = enumerate(settings.keywords.lists)
     conditions += [(f"corpus.keywords.lists.{i}.where", entry.where) for i, entry in lists]
     asked = [(field, text, name) for field, text in conditions if text for name in Condition(text).names]

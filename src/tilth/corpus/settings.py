@@ -27,6 +27,7 @@ StepName = Literal[
     "decontaminate",
     "keywords",
     "symbols",
+    "markup",
 ]
 
 DEFAULT_STEPS: tuple[StepName, ...] = (
@@ -330,6 +331,14 @@ class SymbolsSettings(Settings):
         return value
 
 
+class MarkupSettings(Settings):
+    """Markup out of running text."""
+
+    kinds: list[Literal["html", "markdown", "bbcode"]] = Field(["html"], min_length=1)
+    where: Where | None = None
+    """Documents that it is for, for example `domain == 'web'`; default: all. Source code is better left as it is."""
+
+
 class RepeatSettings(Settings):
     """How often documents are seen in an epoch."""
 
@@ -372,6 +381,7 @@ class CorpusSettings(Settings):
     decontaminate: DecontaminateSettings = DecontaminateSettings()
     keywords: KeywordsSettings = KeywordsSettings()
     symbols: SymbolsSettings = SymbolsSettings()
+    markup: MarkupSettings = MarkupSettings()
     repeat: list[RepeatSettings] = []
     """The first entry whose condition holds counts; documents that none names are seen once."""
     canaries: CanarySettings = CanarySettings()
