@@ -33,8 +33,8 @@ _BLOCK = (
 _CELL = "td th"
 _INLINE = (
     "a abbr acronym area b base basefont bdi bdo big button canvas cite code col colgroup data datalist del dfn em "
-    "embed font frame i img input ins kbd label map mark marquee meter nobr noframes output param picture progress q rb "
-    "rp rt rtc ruby s samp slot small source span strike strong sub sup time track tt u var wbr"
+    "embed font frame i img input ins kbd label map mark marquee meter nobr noframes output param picture progress q "
+    "rb rp rt rtc ruby s samp slot small source span strike strong sub sup time track tt u var wbr"
 )
 
 
