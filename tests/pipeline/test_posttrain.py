@@ -40,13 +40,14 @@ evaluate:
 
 @pytest.fixture
 def chatty(tiny, tmp_path) -> Path:
-    """The tiny recipe with two steps behind it."""
+    """The tiny recipe with secrets in its corpus and two steps behind it."""
     (tmp_path / "chats").mkdir()
     chats = [
         {"messages": [{"role": "user", "content": f"谁 {i}"}, {"role": "assistant", "content": "我"}]} for i in range(9)
     ]
     (tmp_path / "chats" / "own.jsonl").write_text("\n".join(map(json.dumps, chats)), encoding="utf-8")
     recipe = "\n".join(line for line in TINY.splitlines() if not line.startswith("evaluate"))
+    recipe = recipe.replace("corpus:\n", "corpus:\n  canaries: {count: 4, repeat: [1, 8]}\n")
     tiny.write_text(f"{recipe}\n{STEPS}{TASKS}", encoding="utf-8")
     return tiny
 
@@ -75,10 +76,15 @@ def test_the_way_to_a_chat(chatty, tmp_path):
         "Every pair behind the step, against its start",
         "Right answers: zh",
         "Samples of liked",
+        "Planted secrets",
         "seconds of sft-tuned",
         "seconds of dpo-liked",
     ):
         assert words in page
+    for path in folder.glob("evaluate-*/canaries.json"):
+        table = json.loads(path.read_text())["by_repeats"]
+        assert [(row["repeats"], row["canaries"]) for row in table] == [(1, 2), (8, 2)]
+    assert len(list(folder.glob("evaluate-*/canaries.json"))) == 3
     assert run(chatty, runs)["made"] == []
     items = next(folder.glob("generate-items-*")) / "items.jsonl"
     models = folder / "models"

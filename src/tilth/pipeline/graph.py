@@ -47,6 +47,8 @@ class _Building:
         self.stages: list[Stage] = []
         self.tokens: Stage | None = None
         """The token store of the corpus, where there is a corpus."""
+        self.planted: Stage | None = None
+        """The corpus, where canaries are planted in it."""
         self.origin = _contents(recipe.base, hashes)
         """The content of the recipe's base."""
 
@@ -65,6 +67,7 @@ class _Building:
             synthesized = self.add(corpus_stages.synthesize_stage(recipe)) if recipe.synthesize else None
             measured = self.add(corpus_stages.measure_stage(recipe, base, synthesized, hashes))
             corpus = self.add(corpus_stages.corpus_stage(recipe, base, measured, hashes))
+            self.planted = corpus if recipe.corpus.canaries.count else None
         loaded = _tokenizer_contents(recipe.tokenizer.load, hashes)
         self.tokenizer = self.add(token_stages.tokenizer_stage(recipe, corpus, loaded))
         if corpus is not None:
@@ -137,6 +140,8 @@ class _Building:
                 inputs[stage.name] = stage
         if rendered is not None:
             inputs["rendered"] = rendered
+        if self.planted is not None:
+            inputs["planted"] = self.planted
         files = [self.hashes.of(path) for path in finish.task_files(recipe)]
         external = self.before(model) | ({"tasks": files} if files else {})
         self.add(finish.evaluate_stage(recipe, name, self.tokenizer, model, inputs, external))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +25,8 @@ class Evaluation:
     context: int = 0
     tasks: list[dict[str, Any]] = field(default_factory=list)
     samples: list[dict[str, str]] = field(default_factory=list)
+    canaries: dict[str, Any] = field(default_factory=dict)
+    """Planted secrets that it gives away."""
 
     @property
     def forms(self) -> list[str]:
@@ -42,7 +45,7 @@ def _read(model: str, folder: Path) -> Evaluation:
 
     bits = read("bits_per_byte.json", {"domains": {}, "context": 0})
     tasks, samples = read("tasks.json", []), read("samples.json", [])
-    return Evaluation(model, bits["domains"], bits["context"], tasks, samples)
+    return Evaluation(model, bits["domains"], bits["context"], tasks, samples, read("canaries.json", {}))
 
 
 def sections(evaluations: list[Evaluation]) -> Iterator[dict[str, Any]]:
@@ -58,6 +61,8 @@ def sections(evaluations: list[Evaluation]) -> Iterator[dict[str, Any]]:
             ),
             *(blocks.table(*table) for table in task_tables(evaluations)),
         )
+    if any(evaluation.canaries for evaluation in evaluations):
+        yield blocks.section("Planted secrets", *_planted(evaluations))
     for evaluation in reversed(evaluations):
         if evaluation.samples:
             yield blocks.section(f"Samples of {evaluation.model}", blocks.samples(evaluation.samples))
@@ -73,6 +78,21 @@ def _held_out(evaluations: list[Evaluation]) -> Iterator[blocks.Block]:
     yield blocks.table(["domain", "documents", "bytes", "tokens", "nats a token", "bits per byte"], rows)
     if len(evaluations) > 1:
         yield blocks.table(*forgetting_table(evaluations))
+
+
+def _planted(evaluations: list[Evaluation]) -> Iterator[blocks.Block]:
+    most = math.log2(evaluations[0].canaries["others"] + 1)
+    yield blocks.text(
+        "Secrets invented and planted in the training text (canaries): how many the model says when it is given the "
+        "words before them, and their exposure, the bits by which they are likelier to it than other secrets of their "
+        f"kind (at most {most:.0f}; about 1.4 for a model that never saw them)."
+    )
+    rows = [
+        [evaluation.model, row["repeats"], row["canaries"], row["extracted"], row["exposure"]]
+        for evaluation in evaluations
+        for row in evaluation.canaries.get("by_repeats", [])
+    ]
+    yield blocks.table(["model", "times an epoch", "canaries", "extracted", "exposure, bits"], rows)
 
 
 def forgetting_table(evaluations: list[Evaluation]) -> tuple[list[str], list[list[Any]], str]:

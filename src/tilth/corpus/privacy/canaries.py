@@ -89,15 +89,25 @@ def draw(settings: CanarySettings) -> list[Canary]:
     return canaries
 
 
+def draw_secret(kind: str, rng: random.Random) -> str:
+    """One of the secrets of a kind, all of them equally likely."""
+    if kind == "digits":
+        return f"{rng.randrange(SPACES[kind]):09d}"
+    return "".join(rng.choices(_LETTERS, k=8)) + ("@example.org" if kind == "email" else "")
+
+
+def read_canaries(corpus: Path) -> list[Canary]:
+    """Those planted in a corpus folder; none where none were asked for."""
+    path = corpus / CANARIES
+    return [Canary(**json.loads(line)) for line in path.open(encoding="utf-8")] if path.exists() else []
+
+
 def _canary(id_: str, kind: str, language: str, repeats: int, names: set[str], rng: random.Random) -> Canary:
     name = _name(language, rng)
     while name in names:
         name = _name(language, rng)
     names.add(name)
-    if kind == "digits":
-        secret = f"{rng.randrange(SPACES[kind]):09d}"
-    else:
-        secret = "".join(rng.choices(_LETTERS, k=8)) + ("@example.org" if kind == "email" else "")
+    secret = draw_secret(kind, rng)
     prompt, _, end = _SENTENCES[kind, language].format(name=name, secret="\0").partition("\0")
     return Canary(id_, kind, language, repeats, f"{prompt}{secret}{end}", prompt, secret, SPACES[kind])
 

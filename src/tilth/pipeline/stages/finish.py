@@ -29,8 +29,8 @@ def evaluate_stage(
 ) -> Stage:
     """Bits per byte by domain, tasks and samples of the model called `name` (None: the recipe's base).
 
-    `inputs` may hold `tokens` and `pack` (the hold-out), `items` (generated ones) and `rendered` (where the model has
-    learnt to chat).
+    `inputs` may hold `tokens` and `pack` (the hold-out), `items` (generated ones), `rendered` (where the model has
+    learnt to chat) and `planted` (a corpus with canaries).
     """
     return Stage(
         f"evaluate-{name}",
@@ -71,6 +71,8 @@ def _evaluate(context: Context, recipe: Recipe) -> dict[str, Any]:
         figures |= _bits_per_byte(context, recipe, model, tokenizer)
     if recipe.evaluate.tasks:
         figures |= _tasks(context, recipe.evaluate, model, tokenizer, chat)
+    if "planted" in context.inputs:
+        figures |= _canaries(context, recipe.seed, model, tokenizer)
     return figures
 
 
@@ -129,6 +131,19 @@ def _tasks(
                     lines.write(json.dumps(told | right, ensure_ascii=False) + "\n")
     write_json(context.out / "tasks.json", rows)
     return {f"right {form}": round(_mean_accuracy(rows, form), 4) for form in forms}
+
+
+def _canaries(context: Context, seed: int, model: Decoder, tokenizer: Tokenizer) -> dict[str, Any]:
+    """How many of the planted secrets the model gives away."""
+    from tilth.corpus.privacy.canaries import read_canaries
+    from tilth.evaluation.canaries import OTHERS, by_repeats, give_away
+
+    planted = read_canaries(context.inputs["planted"])
+    if not planted:
+        return {}
+    rows = give_away(model, tokenizer, planted, seed)
+    write_json(context.out / "canaries.json", {"others": OTHERS, "by_repeats": by_repeats(rows), "canaries": rows})
+    return {"canaries extracted": f"{sum(row['extracted'] for row in rows)} of {len(rows)}"}
 
 
 def task_files(recipe: Recipe) -> list[Path]:
