@@ -1,12 +1,12 @@
 """Near-duplicates: error of the similarity estimate, recall and partners on planted pairs, speed beside others.
 
-    python benchmarks/near_duplicates.py DATA/pretrain WORK_FOLDER [--pairs 5000] [--megabytes 50]
+    python benchmarks/near_duplicates.py DATA/pretrain WORK [--pairs 5000] [--megabytes 50] [--peer-python PYTHON]
 
 Pairs are made of real documents, half by giving the copy another document's end, half by replacing words here and
 there, so that their Jaccard similarities lie evenly between 0.5 and 0.95; the exact one is counted from sets of 5-grams
 that a regular expression cuts. They go through the chain (measure, near) with its default settings. Speed is of
-signatures with 112 hashes and their band keys, in MB of UTF-8 text a CPU-second of one core; datasketch, rensa and
-datatrove make theirs of the same texts where they are installed, shingling included. Writes
+signatures with 112 hashes and their band keys, in MB of UTF-8 text a CPU-second of one core. PYTHON is that of an
+environment with datasketch, rensa or datatrove, which make theirs of the first texts (near_duplicates_peer.py). Writes
 results/near_duplicates.json.
 """
 
@@ -19,9 +19,9 @@ import math
 import os
 import random
 import re
+import subprocess
 import sys
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import zstandard
+from near_duplicates_peer import UNIT, grams, seconds
 
 from tilth.base import machine
 from tilth.base.files import remove, write_json
@@ -41,18 +42,9 @@ from tilth.corpus.sources import find_files
 from tilth.text import signatures
 
 QUIET, LEAST, MOST = 0.5, 0.5, 0.95
-UNIT = re.compile(r"[㐀-鿿]|[^\W_㐀-鿿]+")
+PEER_TEXTS = 1000
 ENGLISH = ("en_books", "en_textbooks_math_science", "en_textbooks_humanities")
 CHINESE = ("zh_wikipedia", "zh_law", "zh_tech_docs")
-
-
-def units(text: str) -> list[str]:
-    return UNIT.findall(text.lower())
-
-
-def grams(text: str, n: int = 5) -> set[tuple[str, ...]]:
-    found = units(text)
-    return {tuple(found[i : i + n]) for i in range(max(1, len(found) - n + 1))}
 
 
 def jaccard(a: str, b: str) -> float:
@@ -155,57 +147,29 @@ def recall(pairs: Sequence[tuple[str, str, float]], gone: dict[str, str]) -> dic
     }
 
 
-def speed(make: Callable[[list[str]], Any], texts: list[str]) -> float:
-    """MB a CPU-second."""
-    began = time.process_time()
-    make(texts)
-    return round(sum(len(text.encode()) for text in texts) / 1e6 / (time.process_time() - began), 2)
+def ours(texts: list[str], repeats: int = 5) -> float:
+    """MB a CPU-second, the best of some runs."""
+    near, array = NearSettings(), pa.array(texts, pa.large_string())
+    taken = (seconds(lambda: band_keys(signatures(array, SIGNATURE), near.bands, near.rows))[0] for _ in range(repeats))
+    return rate(texts, min(taken))
 
 
-def ours(texts: list[str]) -> None:
-    near = NearSettings()
-    band_keys(signatures(pa.array(texts, pa.large_string()), SIGNATURE), near.bands, near.rows)
+def rate(texts: list[str], cpu_seconds: float) -> float:
+    return round(sum(len(text.encode()) for text in texts) / 1e6 / cpu_seconds, 2)
 
 
-def peers() -> dict[str, Callable[[list[str]], Any]]:
-    """Signatures of others; each shingles as its documentation does."""
-    found: dict[str, Callable[[list[str]], Any]] = {}
-    try:
-        from datasketch import MinHash
-
-        def with_datasketch(texts: list[str]) -> None:
-            for text in texts:
-                minhash = MinHash(num_perm=SIGNATURE)
-                minhash.update_batch([" ".join(gram).encode() for gram in grams(text)])
-
-        found["datasketch"] = with_datasketch
-    except ImportError:
-        pass
-    try:
-        from rensa import RMinHash
-
-        def with_rensa(texts: list[str]) -> None:
-            for text in texts:
-                minhash = RMinHash(num_perm=SIGNATURE, seed=1)
-                minhash.update([" ".join(gram) for gram in grams(text)])
-                minhash.digest()
-
-        found["rensa"] = with_rensa
-    except ImportError:
-        pass
-    try:
-        from datatrove.pipeline.dedup.minhash import MinhashConfig, MinhashDedupSignature
-        from datatrove.utils.hashing import HashConfig
-
-        step = MinhashDedupSignature("unused", MinhashConfig(hash_config=HashConfig(precision=64), num_buckets=14))
-
-        def with_datatrove(texts: list[str]) -> None:
-            for text in texts:
-                step.get_signature(step.get_shingles(text))
-
-        found["datatrove"] = with_datatrove
-    except ImportError:
-        pass
+def peers(python: str, texts: dict[str, list[str]], work: Path) -> dict[str, Any]:
+    """MB a CPU-second of the others on the same texts: from texts and, where they take them, from shingles on."""
+    work.mkdir(parents=True, exist_ok=True)
+    with (work / "texts.jsonl").open("w", encoding="utf-8") as lines:
+        for language, part in texts.items():
+            lines.writelines(json.dumps({"language": language, "text": text}) + "\n" for text in part)
+    program = Path(__file__).with_name("near_duplicates_peer.py")
+    subprocess.run([python, program, work / "texts.jsonl", work / "peers.json"], check=True)
+    found = json.loads((work / "peers.json").read_text())
+    for figures in found.values():
+        for language in texts.keys() & figures.keys():
+            figures[language] = {what: rate(texts[language], value) for what, value in figures[language].items()}
     return found
 
 
@@ -215,6 +179,7 @@ def main() -> None:
     parser.add_argument("work", type=Path)
     parser.add_argument("--pairs", type=int, default=5000)
     parser.add_argument("--megabytes", type=float, default=50)
+    parser.add_argument("--peer-python", default="")
     asked = parser.parse_args()
     load = os.getloadavg()[0]
     texts = {
@@ -223,11 +188,11 @@ def main() -> None:
     }
     if not all(texts.values()):
         sys.exit(f"{asked.data}: no text")
-    ours(texts["en"][:10])
-    seconds: dict[str, dict[str, float]] = {"tilth": {name: speed(ours, part) for name, part in texts.items()}}
-    for name, make in peers().items():
-        seconds[name] = {"en": speed(make, texts["en"][:300])}
-    print(seconds, flush=True)
+    ours(texts["en"][:10], 1)
+    speed: dict[str, Any] = {"tilth": {name: ours(part) for name, part in texts.items()}}
+    if asked.peer_python:
+        speed |= peers(asked.peer_python, {name: part[:PEER_TEXTS] for name, part in texts.items()}, asked.work)
+    print(speed, flush=True)
     rng = random.Random(1)
     pairs = make_pairs([text for part in texts.values() for text in part], asked.pairs, rng)
     host = machine.describe()
@@ -236,7 +201,7 @@ def main() -> None:
         "estimate": estimate(pairs),
         "planted": recall(pairs, removed(pairs, asked.work)),
         "settings": NearSettings().canonical(),
-        "megabytes_per_cpu_second": seconds if load < QUIET else "not measured",
+        "megabytes_per_cpu_second": speed if load < QUIET else "not measured",
         "load_before": round(load, 2),
         "machine": host,
     }

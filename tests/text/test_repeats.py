@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.reference import text_repeats as twin
 from tests.reference.text_search import murmur3
 from tests.text.hostile import PIECES, array, text, texts
-from tilth.text import Seen, anchors, split_passages, windows
+from tilth.text import Seen, anchors, by_part, split_passages, windows
 from tilth.text.passages import UNITS
 
 MARKS = st.lists(
@@ -117,16 +117,37 @@ def test_seen_chooses_what_stands_too_often(met: list[tuple[int, int, int]], kee
     several = sorted(place for places in groups.values() if len(places) > 1 for place in places)
     table = np.array(records, np.uint64).reshape(-1, 3)
     parts = [table[start : start + batch] for start in range(0, len(table), batch)]
-    behind, every = Seen(keep, apart), Seen(every=True)
+    behind, every = Seen(len(table), keep, apart), Seen(len(table), every=True)
     assert [place for part in parts for place in behind.meet(part).tolist()] == chosen
     assert sorted(place for part in parts for place in every.meet(part).tolist()) == several
 
 
-def test_seen_grows() -> None:
+def test_seen_has_room_for_so_many() -> None:
     random = np.random.default_rng(1)
     keys = random.integers(0, 2**64, (30_000, 2), np.uint64)
     records = np.column_stack([np.concatenate([keys, keys]), np.arange(60_000, dtype=np.uint64)])
-    assert Seen().meet(records).tolist() == list(range(30_000, 60_000))
+    seen = Seen(60_000)
+    assert seen.meet(records).tolist() == list(range(30_000, 60_000))
+    with pytest.raises(ValueError, match="1 more"):
+        seen.meet(records[:1])
+
+
+@settings(deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(0, 2**64 - 1), st.integers(0, 2**64 - 1), st.booleans()), max_size=40),
+    st.sampled_from([1, 4, 2**15]),
+    st.integers(0, 40),
+)
+def test_records_by_part(noted: list[tuple[int, int, bool]], parts: int, cut: int) -> None:
+    keys = np.array([row[:2] for row in noted], np.uint64).reshape(-1, 2)
+    first = np.array([row[2] for row in noted], bool)
+    places = np.arange(len(noted))
+    batches = [(keys[rows], places[rows], first[rows]) for rows in (slice(0, cut), slice(cut, None))]
+    records, starts = by_part(batches, parts)
+    part = [(key >> 48) * parts // 2**16 + (0 if early else parts) for key, _, early in noted]
+    order = sorted(range(len(noted)), key=lambda row: part[row])
+    assert records.tolist() == [[*noted[row][:2], row] for row in order]
+    assert starts.tolist() == [sum(p < border for p in part) for border in range(2 * parts + 1)]
 
 
 @settings(deadline=None, max_examples=50)

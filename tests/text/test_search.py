@@ -26,6 +26,8 @@ def test_front_door_is_light() -> None:
 
 @settings(deadline=None, max_examples=100)
 @given(texts)
+@example(["".join(f"{'aZ09zQx'[: c % 8]}{chr(c)}Yx1国w{chr(c)} " for c in range(256)), "é" * 9, "Abcdefgh" * 4 + "é"])
+@example(["".join(chr(0x4E00 + i * 7 % 3000) for i in range(5000)), "many words of one line " * 400])
 @example(["", "a", "国", "\x00", "a b c d e", "a b c d", "x" * 1000, "...", " ".join(PIECES)])
 def test_signatures_equal_the_twin(items: list[str]) -> None:
     measured = signatures(array(items, slice_from=1), hashes=20, ngram=3)

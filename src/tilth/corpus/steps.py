@@ -127,6 +127,13 @@ class CorpusEdit(Step):
         """The rounds, in order; at least one."""
 
     @abstractmethod
+    def most(self, number: int, size: int, marks: int) -> int:
+        """About how many records round `number` notes at most in `size` bytes of text: what `memory` is shared among.
+
+        `marks`: how many the round before has left.
+        """
+
+    @abstractmethod
     def note(
         self, number: int, texts: pa.LargeStringArray, rows: np.ndarray, marks: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:

@@ -6,7 +6,7 @@ content_hashes   128-bit hashes of whole texts
 cluster          leader clustering of signatures: near-duplicates
 split_passages   lines, paragraphs, sentences: where each stands, and its hash
 anchors, windows where substrings can stand at several places, and their hashes
-Seen             which keys have been met before
+Seen, by_part    which keys have been met before, part by part of the keys
 Ngrams, Hits     the n-grams of benchmark items and where documents hold them
 personal_places  where personal data can stand
 Keywords         many words looked for at once, in Chinese and English
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from tilth.text.passages import split_passages
     from tilth.text.places import personal_places
     from tilth.text.scripts import script_shares
-    from tilth.text.seen import Seen
+    from tilth.text.seen import Seen, by_part
     from tilth.text.substrings import anchors, windows
     from tilth.text.units import unit_counts
 
@@ -60,7 +60,7 @@ __getattr__ = lazy(
         "passages": "split_passages",
         "places": "personal_places",
         "scripts": "script_shares",
-        "seen": "Seen",
+        "seen": "Seen by_part",
         "substrings": "anchors windows",
         "units": "unit_counts",
     },
@@ -72,6 +72,7 @@ __all__ = [
     "Ngrams",
     "Seen",
     "anchors",
+    "by_part",
     "cluster",
     "content_hashes",
     "control_flags",

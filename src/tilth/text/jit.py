@@ -100,9 +100,19 @@ def _read_eight(context: Any, pointer: Any, at: Any) -> Any:
     return types.uint64(pointer, types.int64), generate
 
 
+def _trailing_zeros(context: Any, value: Any) -> Any:
+    """trailing_zeros(value): how many of the lowest bits of a uint64 are zero, as int64; 64 of 0."""
+
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        return builder.cttz(values[0], ir.Constant(ir.IntType(1), 0))
+
+    return types.int64(types.uint64), generate
+
+
 pointer: Kernel = intrinsic(_pointer)
 pointers: Kernel = intrinsic(_pointers)
 read_eight: Kernel = intrinsic(_read_eight)
+trailing_zeros: Kernel = intrinsic(_trailing_zeros)
 
 
 def _read(dtype: Any, dimensions: int = 1) -> Any:
@@ -125,7 +135,9 @@ READ_U8, READ_U16, READ_U32, READ_U64, READ_I64 = map(
 READ_I32_2D, READ_U32_2D, READ_I64_2D, READ_U64_2D = (
     _read(dtype, 2) for dtype in (types.int32, types.uint32, types.int64, types.uint64)
 )
-WRITE_BOOL, WRITE_U64, WRITE_I64, WRITE_F64 = map(_write, (types.boolean, types.uint64, types.int64, types.float64))
+WRITE_BOOL, WRITE_U32, WRITE_U64, WRITE_I64, WRITE_F64 = map(
+    _write, (types.boolean, types.uint32, types.uint64, types.int64, types.float64)
+)
 WRITE_U32_2D, WRITE_U64_2D, WRITE_I64_2D, WRITE_F64_2D = (
     _write(dtype, 2) for dtype in (types.uint32, types.uint64, types.int64, types.float64)
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numba import types
 
 from tilth.text import unicode
 from tilth.text.buffers import strings
@@ -12,72 +13,84 @@ from tilth.text.hashing import hash_bytes, mix
 from tilth.text.jit import (
     BYTES,
     OFFSETS,
-    READ_U16,
     READ_U32,
-    WRITE_I64,
+    WRITE_U32,
     WRITE_U32_2D,
-    WRITE_U64,
     helper,
     int64,
     jit,
     pointer,
+    pointers,
     void,
 )
-from tilth.text.units import split_units
+from tilth.text.units import FOUND, TABLES, split_units
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 _PRIME, _ZERO, _32 = np.uint64(0x9E3779B97F4A7C15), np.uint64(0), np.uint64(32)
+_BLOCK, _STEP = 1024, 32
 
 
 @helper
-def _lower_minima(shingle: Any, low_factor: Any, high_factor: Any, shift: Any, minima: Any) -> None:
-    low, high = np.uint32(shingle), np.uint32(shingle >> _32)
-    for k in range(len(minima)):
-        minima[k] = min(minima[k], np.uint32(low_factor[k] * low + high_factor[k] * high + shift[k]))
+def _lower_minima(low: Any, high: Any, count: int, family: Any, minima: Any, first: int, hashes: int) -> None:
+    """Lower minima[first : first + hashes] by the shingles of a block; all arrays come as pointers.
+
+    Hash by hash over all shingles: this loop runs in vector registers and loads nothing but the shingles. The block is
+    filled up with copies of its last shingle, which change no minimum, so that no loop is left for a rest.
+    """
+    low_factor, high_factor, shift = family
+    while count % _STEP:
+        low[count], high[count] = low[count - 1], high[count - 1]
+        count += 1
+    for k in range(hashes):
+        a, b, c, least = low_factor[k], high_factor[k], shift[k], minima[first + k]
+        for i in range(count):
+            least = min(least, np.uint32(a * low[i] + b * high[i] + c))
+        minima[first + k] = least
 
 
-_TABLES = (READ_U16, READ_U32)
-_HASHES = (READ_U32, READ_U32, READ_U32)
-_SCRATCH = (WRITE_U64, WRITE_I64, WRITE_I64)
+_FAMILY = types.UniTuple(READ_U32, 3)
+_BLOCKS = types.UniTuple(WRITE_U32, 2)
 
 
-@jit(void(BYTES, OFFSETS, *_TABLES, int64, *_HASHES, *_SCRATCH, WRITE_U32_2D))
+@jit(void(BYTES, OFFSETS, TABLES, int64, _FAMILY, FOUND, _BLOCKS, WRITE_U32_2D))
 def _signatures(
     buffer: Any,
     offsets: Any,
-    classes: Any,
-    lower: Any,
+    tables: Any,
     ngram: int,
-    low_factor: Any,
-    high_factor: Any,
-    shift: Any,
-    units: Any,
-    starts: Any,
-    stops: Any,
+    family: Any,
+    found: Any,
+    blocks: Any,
     out: Any,
 ) -> None:
-    text = (pointer(buffer), len(buffer))
-    tables = (pointer(classes), pointer(lower))
-    found = (pointer(units), pointer(starts), pointer(stops))
+    text, letters, parameters = (pointer(buffer), len(buffer)), pointers(tables), pointers(family)
+    places, minima, hashes = pointers(found), pointer(out), out.shape[1]
+    units, low, high = places[0], pointer(blocks[0]), pointer(blocks[1])
     top = np.uint64(1)
     for _ in range(ngram):
         top *= _PRIME
     for row in range(len(out)):
         start, stop = offsets[row], offsets[row + 1]
-        count = split_units(text[0], start, stop, tables, found)
-        minima = out[row]
+        count = split_units(text[0], start, stop, letters, places)
+        value, filled = _ZERO, 0
         if count == 0:
-            _lower_minima(hash_bytes(text, start, stop), low_factor, high_factor, shift, minima)
-            continue
-        value = _ZERO
+            value, filled = hash_bytes(text, start, stop), 1
+            low[0], high[0] = np.uint32(value), np.uint32(value >> _32)
         for i in range(count):
             value = value * _PRIME + units[i]
             if i >= ngram:
                 value -= top * units[i - ngram]
             if i >= ngram - 1 or i == count - 1:
-                _lower_minima(mix(value), low_factor, high_factor, shift, minima)
+                shingle = mix(value)
+                low[filled], high[filled] = np.uint32(shingle), np.uint32(shingle >> _32)
+                filled += 1
+                if filled == _BLOCK:
+                    _lower_minima(low, high, filled, parameters, minima, row * hashes, hashes)
+                    filled = 0
+        if filled:
+            _lower_minima(low, high, filled, parameters, minima, row * hashes, hashes)
 
 
 def signatures(texts: pa.LargeStringArray, hashes: int = 112, ngram: int = 5) -> np.ndarray:
@@ -99,15 +112,11 @@ def signatures(texts: pa.LargeStringArray, hashes: int = 112, ngram: int = 5) ->
     _signatures(
         buffers.data,
         buffers.offsets,
-        unicode.classes(),
-        unicode.lower(),
+        (unicode.classes(), unicode.lower()),
         ngram,
-        draws[0],
-        draws[1],
-        draws[2],
-        np.empty(room, np.uint64),
-        np.empty(room, np.int64),
-        np.empty(room, np.int64),
+        (draws[0], draws[1], draws[2]),
+        (np.empty(room, np.uint64), np.empty(room, np.int64), np.empty(room, np.int64)),
+        (np.empty(_BLOCK, np.uint32), np.empty(_BLOCK, np.uint32)),
         out,
     )
     return out

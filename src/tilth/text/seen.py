@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from tilth.text.jit import (
+    READ_I64,
+    READ_U8,
     READ_U64_2D,
     WRITE_I64,
     WRITE_I64_2D,
@@ -19,6 +22,8 @@ from tilth.text.jit import (
     void,
 )
 
+_48 = np.uint64(48)
+
 
 @helper
 def _slot(keys: Any, values: Any, slots: int, key: Any, second: Any) -> Any:
@@ -30,24 +35,19 @@ def _slot(keys: Any, values: Any, slots: int, key: Any, second: Any) -> Any:
     return 2 * slot
 
 
-@jit(void(READ_U64_2D, int64, int64, int64, boolean, WRITE_U64_2D, WRITE_I64_2D, WRITE_I64, WRITE_I64))
-def _meet(
-    records: Any, start: int, keep: int, apart: int, every: bool, table: Any, met: Any, state: Any, out: Any
-) -> None:
-    """Go through the records from `start` on until the table is half full.
+@jit(int64(READ_U64_2D, int64, int64, boolean, WRITE_U64_2D, WRITE_I64_2D, WRITE_I64))
+def _meet(records: Any, keep: int, apart: int, every: bool, table: Any, met: Any, out: Any) -> int:
+    """Go through the records; returns how many places were written to `out`.
 
-    `table`: both halves of a key; `met`: its first place and how often it was met, 0 in a free slot; `state`: keys in
-    the table, places written to `out`, and where it stopped.
+    `table`: both halves of a key; `met`: its first place and how often it was met, 0 in a free slot.
     """
-    keys, values, slots = pointer(table), pointer(met), len(table)
-    used, written, at = state[0], state[1], start
-    while at < len(records) and 2 * used < slots:
+    keys, values, slots, written = pointer(table), pointer(met), len(table), 0
+    for at in range(len(records)):
         key, second, place = records[at, 0], records[at, 1], np.int64(records[at, 2])
         slot = _slot(keys, values, slots, key, second)
         times = values[slot + 1]
         if times == 0:
             keys[slot], keys[slot + 1], values[slot] = key, second, place
-            used += 1
         first = values[slot]
         overlaps = place >> 32 == first >> 32 and place - first < apart
         if times >= keep and not overlaps:
@@ -57,18 +57,7 @@ def _meet(
             out[written] = place
             written += 1
         values[slot + 1] = times + 1
-        at += 1
-    state[0], state[1], state[2] = used, written, at
-
-
-@jit(void(WRITE_U64_2D, WRITE_I64_2D, WRITE_U64_2D, WRITE_I64_2D))
-def _move(table: Any, met: Any, larger: Any, larger_met: Any) -> None:
-    old, times, keys, values = pointer(table), pointer(met), pointer(larger), pointer(larger_met)
-    for i in range(len(table)):
-        if times[2 * i + 1]:
-            slot = _slot(keys, values, len(larger), old[2 * i], old[2 * i + 1])
-            keys[slot], keys[slot + 1] = old[2 * i], old[2 * i + 1]
-            values[slot], values[slot + 1] = times[2 * i], times[2 * i + 1]
+    return written
 
 
 class Seen:
@@ -76,31 +65,59 @@ class Seen:
 
     The first `keep` places of a key are not chosen, nor any in the row of the first one that is less than `apart`
     behind it. With `every` (and `keep` 1) the first place of a key that stands at several is chosen too.
-    Memory: 64 to 128 bytes for each distinct key.
+    Memory: 64 to 128 bytes for each of the `room` records, all that will be met.
     """
 
-    def __init__(self, keep: int = 1, apart: int = 0, *, every: bool = False) -> None:
+    def __init__(self, room: int, keep: int = 1, apart: int = 0, *, every: bool = False) -> None:
         if keep < 1 or (every and keep > 1):
             raise ValueError(f"keep must be positive, and 1 with every; found {keep}")
-        self._rule = (keep, apart, every)
-        self._used = 0
-        self._table, self._values = _empty(1 << 10)
+        self._rule, self._room = (keep, apart, every), room
+        slots = 1 << (2 * room).bit_length()  # never more than half full
+        self._table, self._values = np.empty((slots, 2), np.uint64), np.zeros((slots, 2), np.int64)
 
     def meet(self, records: np.ndarray) -> np.ndarray:
         """Records uint64 [R, 3], a 128-bit key and a place (`row << 32 | offset`) each; returns places, int64 [C]."""
         records = np.ascontiguousarray(records, np.uint64)
+        self._room -= len(records)
+        if self._room < 0:
+            raise ValueError(f"{-self._room} more records than there is room for")
         out = np.empty((2 if self._rule[2] else 1) * len(records), np.int64)
-        state = np.array([self._used, 0, 0], np.int64)
-        while True:
-            _meet(records, int(state[2]), *self._rule, self._table, self._values, state, out)
-            if state[2] == len(records):
-                break
-            larger = _empty(2 * len(self._table))
-            _move(self._table, self._values, *larger)
-            self._table, self._values = larger
-        self._used = int(state[0])
-        return out[: state[1]].copy()
+        return out[: _meet(records, *self._rule, self._table, self._values, out)].copy()
 
 
-def _empty(slots: int) -> tuple[np.ndarray, np.ndarray]:
-    return np.empty((slots, 2), np.uint64), np.zeros((slots, 2), np.int64)
+@helper
+def _part(key: Any, first: Any, parts: int) -> Any:
+    """The upper sixteen bits of a key choose its part; those that do not go first stand behind all that do."""
+    part = np.int64(key >> _48) * parts >> 16
+    return part if first else part + parts
+
+
+@jit(void(READ_U64_2D, READ_U8, int64, WRITE_I64))
+def _count(keys: Any, first: Any, parts: int, counts: Any) -> None:
+    for i in range(len(keys)):
+        counts[_part(keys[i, 0], first[i], parts)] += 1
+
+
+@jit(void(READ_U64_2D, READ_I64, READ_U8, int64, WRITE_I64, WRITE_U64_2D))
+def _scatter(keys: Any, places: Any, first: Any, parts: int, ends: Any, out: Any) -> None:
+    for i in range(len(keys)):
+        part = _part(keys[i, 0], first[i], parts)
+        at = ends[part]
+        out[at, 0], out[at, 1], out[at, 2] = keys[i, 0], keys[i, 1], np.uint64(places[i])
+        ends[part] = at + 1
+
+
+def by_part(batches: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]], parts: int) -> tuple[np.ndarray, np.ndarray]:
+    """Records uint64 [R, 3] for `Seen`, by the part of their key, else in the order given; and where each part starts.
+
+    `batches`: keys uint64 [K, 2], places int64 [K] and whether each goes first, bool [K]. `parts` is a power of two up
+    to 2^15; there are twice as many, those of records that go first in front: int64 [2 parts + 1].
+    """
+    counts = np.zeros(2 * parts, np.int64)
+    for keys, _, first in batches:
+        _count(keys, first.view(np.uint8), parts, counts)
+    starts = np.concatenate([[0], np.cumsum(counts)])
+    ends, records = starts[:-1].copy(), np.empty((int(starts[-1]), 3), np.uint64)
+    for keys, places, first in batches:
+        _scatter(keys, places, first.view(np.uint8), parts, ends, records)
+    return records, starts

@@ -33,6 +33,10 @@ class PassagesStep(CorpusEdit):
         """One: the places behind the first `keep`."""
         return [Round(keep=self.settings.keep)]
 
+    def most(self, number: int, size: int, marks: int) -> int:
+        """A passage has at least `shortest` bytes."""
+        return size // self.settings.shortest
+
     def note(
         self, number: int, texts: pa.LargeStringArray, rows: np.ndarray, marks: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:

@@ -42,6 +42,11 @@ class SubstringStep(CorpusEdit):
         """Two: anchors that stand twice, windows behind the first of their text."""
         return [Round(every=True), Round(apart=self.settings.length)]
 
+    def most(self, number: int, size: int, marks: int) -> int:
+        """Of stretches of half the length, two in as many are anchors; each anchor stands for no more windows."""
+        half = self.settings.length // 2 + 1
+        return 2 * size // half if number == 0 else min(size, marks * half)
+
     def note(
         self, number: int, texts: pa.LargeStringArray, rows: np.ndarray, marks: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:

@@ -15,7 +15,7 @@ from typing import IO, TYPE_CHECKING
 
 import numpy as np
 
-from tilth.base.files import atomic_file, remove, write_json
+from tilth.base.files import atomic_file, read_json, remove, write_json
 from tilth.base.pool import Workers, map_units
 from tilth.base.progress import Progress
 from tilth.corpus.chain import build_chain
@@ -27,25 +27,26 @@ from tilth.corpus.steps import CorpusEdit
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_WORST = 64
-"""Bytes of memory for each byte of text if every character had a key of its own: see `tilth.text.Seen`."""
+_RECORD, _HELD = 24, 128
+"""Bytes of a record in a file, and at most in memory: see `tilth.text.Seen`."""
 _MOST_PARTS = 2**15
-_RECORD = 24
 
 
 class Marks:
     """The places that a round chose, by row. They stay in files; a look-up reads what it gives."""
 
     def __init__(self, folder: Path | None) -> None:
-        paths = sorted(folder.glob("part-*.npy")) if folder else []
-        self._parts = [np.load(path, mmap_mode="r") for path in paths]
+        self._paths = sorted(folder.glob("part-*.npy")) if folder else []
 
     def between(self, rows: np.ndarray) -> np.ndarray:
         """int64, rising: the places in these rows, and in those that lie between (rows int64, rising)."""
+        found = [np.empty(0, np.int64)]
         ends = [int(rows[0]) << 32, int(rows[-1]) + 1 << 32] if len(rows) else [0, 0]
-        borders = [np.searchsorted(part, ends) for part in self._parts]
-        found = [part[start:stop] for part, (start, stop) in zip(self._parts, borders, strict=True)]
-        return np.sort(np.concatenate([np.empty(0, np.int64), *found]))
+        for path in self._paths:  # one open at a time: there may be thousands, and pages that were read are let go
+            part = np.load(path, mmap_mode="r")
+            start, stop = np.searchsorted(part, ends)
+            found.append(np.array(part[start:stop]))
+        return np.sort(np.concatenate(found))
 
 
 def round_folder(pass_: Pass, number: int) -> Path:
@@ -55,27 +56,30 @@ def round_folder(pass_: Pass, number: int) -> Path:
 
 def look_across(step: CorpusEdit, tasks: Sequence[ShardTask], workers: Workers | int) -> None:
     """Run the step's rounds over the documents that the pass's decisions have left; the last one's marks stay."""
-    pass_ = tasks[0].pass_
-    parts = _parts(sum(text_size(task.shard) for task in tasks), step.memory)
+    pass_, size, marks = tasks[0].pass_, sum(text_size(task.shard) for task in tasks), 0
     for number in range(len(step.rounds())):
         folder = round_folder(pass_, number)
-        if (folder / "done.json").exists():
-            continue
-        looks = [_ShardLook(task, number, parts) for task in tasks]
-        joins = [_PartLook(pass_, number, parts, part) for part in range(parts)]
-        with Progress(f"{step.name}, round {number + 1}", total=len(looks) + parts, unit="part") as bar:
-            for _ in map_units(note_shard, looks, workers):
-                bar.add(1)
-            for _ in map_units(join_part, joins, workers):
-                bar.add(1)
-        write_json(folder / "done.json", {"parts": parts})
-        for path in folder.glob("*.records*"):
-            remove(path)
+        done = folder / "done.json"
+        if not done.exists():
+            parts = _parts(step.most(number, size, marks), step.memory)
+            looks = [_ShardLook(task, number, parts) for task in tasks]
+            joins = [_PartLook(pass_, number, parts, part) for part in range(parts)]
+            with Progress(f"{step.name}, round {number + 1}", total=len(looks) + parts, unit="part") as bar:
+                for _ in map_units(note_shard, looks, workers):
+                    bar.add(1)
+                marks = 0
+                for _, chosen in map_units(join_part, joins, workers):
+                    marks += chosen
+                    bar.add(1)
+            write_json(done, {"parts": parts, "marks": marks})
+            for path in folder.glob("*.records*"):
+                remove(path)
+        marks = read_json(done)["marks"]
 
 
-def _parts(size: int, memory: int) -> int:
-    """How many parts keys are divided into: a power of two, so that one part's keys fit into the memory."""
-    wanted = max(1, -(-_WORST * size // memory))
+def _parts(records: int, memory: int) -> int:
+    """How many parts keys are divided into: a power of two, so that one part's records fit into the memory."""
+    wanted = max(1, -(-_HELD * records // memory))
     return min(1 << (wanted - 1).bit_length(), _MOST_PARTS)
 
 
@@ -151,17 +155,13 @@ class _Runs:
 
     def __init__(self, file: IO[bytes], parts: int, limit: int) -> None:
         self._file, self._parts, self._limit = file, parts, max(limit // _RECORD, 1)
-        self._held: list[np.ndarray] = []
-        self._held_parts: list[np.ndarray] = []
+        self._held: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
         self._waiting = self._written = 0
         self._index: list[np.ndarray] = []
 
     def add(self, keys: np.ndarray, places: np.ndarray, holdout: np.ndarray) -> None:
         """Records, in the order of their places."""
-        self._held.append(np.column_stack([keys, places.view(np.uint64)]))
-        part = keys[:, 0] >> np.uint64(48)  # the upper sixteen bits choose the part
-        part = part * np.uint64(self._parts) >> np.uint64(16)
-        self._held_parts.append(np.where(holdout, part, part + np.uint64(self._parts)).astype(np.uint16))
+        self._held.append((keys, places, holdout))
         self._waiting += len(places)
         if self._waiting >= self._limit:
             self._flush()
@@ -172,34 +172,41 @@ class _Runs:
         return np.array(self._index, np.int64).reshape(-1, 2 * self._parts + 1)
 
     def _flush(self) -> None:
+        from tilth.text import by_part
+
         if self._waiting:
-            records, parts = np.concatenate(self._held), np.concatenate(self._held_parts)
-            self._held, self._held_parts = [], []
-            counts = np.bincount(parts, minlength=2 * self._parts)
-            self._index.append(self._written + np.concatenate([[0], np.cumsum(counts)]))
-            self._file.write(records.take(np.argsort(parts, kind="stable"), axis=0).data)
+            records, starts = by_part(self._held, self._parts)
+            self._held = []
+            self._index.append(self._written + starts)
+            self._file.write(records.data)
             self._written += len(records)
             self._waiting = 0
 
 
-def join_part(look: _PartLook) -> None:
-    """Bring one part of the records of all shards together and leave the chosen places, rising, in a file."""
+def join_part(look: _PartLook) -> int:
+    """Bring one part of the records of all shards together and leave the chosen places, rising, in a file.
+
+    Returns how many places were chosen.
+    """
     from tilth.text import Seen
 
     folder = round_folder(look.pass_, look.number)
     out = folder / f"part-{look.part:05d}.npy"
     if out.exists():
-        return
+        return len(np.load(out, mmap_mode="r"))
     rule = _step(look.pass_).rounds()[look.number]
-    seen = Seen(rule.keep, rule.apart, every=rule.every)
-    chosen = [np.empty(0, np.int64)]
-    for part in (look.part, look.parts + look.part):
-        for index in sorted(folder.glob("*.records.npy")):
-            for start, stop in np.load(index, mmap_mode="r")[:, part : part + 2].tolist():
-                if stop > start:
-                    chosen.append(seen.meet(_records(index.with_suffix(""), start, stop)))
+    runs = [
+        (index.with_suffix(""), start, stop)
+        for part in (look.part, look.parts + look.part)
+        for index in sorted(folder.glob("*.records.npy"))
+        for start, stop in np.load(index)[:, part : part + 2].tolist()
+    ]
+    seen = Seen(sum(stop - start for _, start, stop in runs), rule.keep, rule.apart, every=rule.every)
+    chosen = [np.empty(0, np.int64), *(seen.meet(_records(*run)) for run in runs)]
+    places = np.sort(np.concatenate(chosen))
     with atomic_file(out) as aside, aside.open("wb") as file:
-        np.save(file, np.sort(np.concatenate(chosen)))
+        np.save(file, places)
+    return len(places)
 
 
 def _records(path: Path, start: int, stop: int) -> np.ndarray:
