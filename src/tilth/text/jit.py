@@ -100,9 +100,19 @@ def _read_eight(context: Any, pointer: Any, at: Any) -> Any:
     return types.uint64(pointer, types.int64), generate
 
 
+def _trailing_zeros(context: Any, value: Any) -> Any:
+    """trailing_zeros(value): the zero bits below the lowest one bit of a uint64, 64 of none."""
+
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        return builder.cttz(values[0], ir.Constant(ir.IntType(1), 0))
+
+    return types.int64(types.uint64), generate
+
+
 pointer: Kernel = intrinsic(_pointer)
 pointers: Kernel = intrinsic(_pointers)
 read_eight: Kernel = intrinsic(_read_eight)
+trailing_zeros: Kernel = intrinsic(_trailing_zeros)
 
 
 def _read(dtype: Any, dimensions: int = 1) -> Any:
