@@ -39,6 +39,8 @@ FOUND = types.Tuple((WRITE_U64, WRITE_I64, WRITE_I64))
 """Space for the units of one text: hashes, first bytes, ends."""
 _SEED, _PRIME = np.uint64(0xCBF29CE484222325), np.uint64(0x9E3779B97F4A7C15)
 _WORD, _UNIT, _SIZE = np.uint16(ALPHABETIC | NUMBER | MARK), np.uint16(UNIT), np.int64(SIZE)
+_ASCII = np.array([ord(chr(code).lower()) if chr(code).isalnum() else 0 for code in range(128)], np.uint64)
+"""The lower-case letter or the digit that an ASCII character is, else 0."""
 
 
 @helper
@@ -61,6 +63,27 @@ def decode(data: Any, at: int, stop: int) -> Any:
 
 
 @helper
+def _read_word(data: Any, at: int, stop: int, tables: Any) -> Any:
+    """The hash, not yet mixed, of the letters, digits and combining marks from `at` on, and where they end."""
+    classes, lower = tables
+    value = _SEED
+    while at < stop:
+        byte = data[at]
+        if byte < 0x80:
+            letter, length = _ASCII[byte], 1
+            if not letter:
+                break
+        else:
+            code, length = decode(data, at, stop)
+            if code >= _SIZE or not classes[code] & _WORD or classes[code] & _UNIT:
+                break
+            letter = np.uint64(lower[code])
+        value = (value ^ letter) * _PRIME
+        at += length
+    return value, at
+
+
+@helper
 def split_units(data: Any, start: int, stop: int, tables: Any, found: Any) -> int:
     """Write the hash and the byte span of every unit of the bytes [start, stop); returns how many there are.
 
@@ -68,37 +91,21 @@ def split_units(data: Any, start: int, stop: int, tables: Any, found: Any) -> in
     first bytes int64, ends int64) and holds stop - start items. The hash runs over lower-cased code points
     (multiplicative, then mixed), so the same word hashes alike in any case and at any place.
     """
-    classes, lower = tables
     hashes, starts, stops = found
-    count = 0
-    value = _SEED
-    inside = False
-    at = start
+    count, at = 0, start
     while at < stop:
-        code, length = decode(data, at, stop)
-        kind = classes[code] if code < _SIZE else np.uint16(0)
-        if kind & _UNIT:
-            if inside:
-                hashes[count], stops[count] = mix(value), at
+        value, end = _read_word(data, at, stop, tables)
+        if end > at:
+            hashes[count], starts[count], stops[count] = mix(value), at, end
+            count += 1
+            at = end
+        if at < stop:  # what ends a word: a separator, or a unit of its own
+            code, length = decode(data, at, stop)
+            if code < _SIZE and tables[0][code] & _UNIT:
+                hashes[count] = mix((_SEED ^ np.uint64(code)) * _PRIME)
+                starts[count], stops[count] = at, at + length
                 count += 1
-                inside = False
-            hashes[count] = mix((_SEED ^ np.uint64(code)) * _PRIME)
-            starts[count], stops[count] = at, at + length
-            count += 1
-        elif kind & _WORD:
-            if not inside:
-                starts[count] = at
-                value = _SEED
-                inside = True
-            value = (value ^ np.uint64(lower[code])) * _PRIME
-        elif inside:
-            hashes[count], stops[count] = mix(value), at
-            count += 1
-            inside = False
-        at += length
-    if inside:
-        hashes[count], stops[count] = mix(value), stop
-        count += 1
+            at += length
     return count
 
 
