@@ -147,7 +147,7 @@ def _missing_block(first: int, sums: Any, index: Any, rule: Any) -> int:
     return at - first
 
 
-@jit(int64(BYTES, OFFSETS, TABLES, FOUND, WRITE_U64, _INDEX, READ_I64_2D, WRITE_I64_2D))
+@jit(types.UniTuple(int64, 2)(BYTES, OFFSETS, TABLES, FOUND, WRITE_U64, _INDEX, READ_I64_2D, int64, WRITE_I64_2D))
 def _probe(
     buffer: Any,
     offsets: Any,
@@ -156,17 +156,20 @@ def _probe(
     sum_array: Any,
     index_arrays: Any,
     rules: Any,
+    begin: int,
     out: Any,
-) -> int:
-    """Write (row, gram, first byte, last byte + 1) of every match; returns how many there are, beyond len(out) too.
+) -> Any:
+    """Write (row, gram, first byte, last byte + 1) of every match in the rows from `begin` on, as long as `out` has
+    room for all of a row; returns the row behind the last one, and how many matches there are.
 
     `rules`: what `_blocks` says. A block that no item has rules out every n-gram over it: the next place to look at
     is behind its first unit, as in the search of Boyer and Moore (1977).
     """
     data, tables, units = pointer(buffer), pointers(table_arrays), pointers(unit_arrays)
     sums, index, last_slot = pointer(sum_array), pointers(index_arrays), np.uint64(len(index_arrays[2]) - 1)
-    found = 0
-    for row in range(len(offsets) - 1):
+    done = 0
+    for row in range(begin, len(offsets) - 1):
+        found = done
         count = split_units(data, offsets[row], offsets[row + 1], tables, units)
         sums[0] = _ZERO
         for i in range(count):
@@ -179,7 +182,10 @@ def _probe(
                 if missing < 0:
                     found = _match((row, i, count), sums, units, index, last_slot, rule[4:], out, found)
                 i += max(missing, 0) + 1
-    return found
+        if found > len(out):
+            return row, done
+        done = found
+    return len(offsets) - 1, done
 
 
 @jit(void(BYTES, OFFSETS, WRITE_I64_2D))
@@ -255,12 +261,13 @@ class Ngrams:
         buffers = strings(texts)
         tables, units = _scratch(buffers.longest)
         sums = np.empty(buffers.longest + 1, np.uint64)
-        found, room = 1 << 14, 0
-        while found > room:
-            room = found
-            out = np.empty((room, 4), np.int64)
-            found = _probe(buffers.data, buffers.offsets, tables, units, sums, self._index, self._rules, out)
-        given = self._of_items(out[:found])
+        parts, row, room = [np.empty((0, 4), np.int64)], 0, 1 << 14
+        while row < len(buffers):
+            out, begin = np.empty((room, 4), np.int64), row
+            row, found = _probe(buffers.data, buffers.offsets, tables, units, sums, self._index, self._rules, row, out)
+            parts.append(out[:found])
+            room *= 2 if row == begin else 1
+        given = self._of_items(np.concatenate(parts))
         spans, coverage = np.empty_like(given), np.empty(len(given))
         slots = 1 << max(3, int(2 * np.diff(self._items[1]).max(initial=0)).bit_length())
         kgrams = np.empty(slots, np.uint64), np.empty(slots, np.int64)
