@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from tilth.corpus.report import benchmark_rows
 from tilth.corpus.running.shards import read_groups, shard_paths
 
 _MOST = 20
@@ -29,7 +30,7 @@ def data_card(report: dict[str, Any], documents: Path) -> str:
         "## Why documents were removed\n\n" + _rules(report["by_rule"]),
     ]
     if "contamination" in report:
-        parts.append("## Benchmarks that were looked for\n\n" + _benchmarks(report["contamination"]))
+        parts.append("## Benchmarks that were looked for\n\n" + _benchmarks(report))
     parts.append(
         "## One document\n\n`tilth look CORPUS --document ID` tells where it came from, what was changed in it and, if "
         "it was removed, by which rule, with which value, and in favour of which other document.\n"
@@ -85,9 +86,6 @@ def _rules(rules: dict[str, dict[str, int]]) -> str:
     return _table(("rule", "documents", "bytes"), [(name, row["documents"], row["bytes"]) for name, row in ordered])
 
 
-def _benchmarks(found: dict[str, dict[str, Any]]) -> str:
-    rows = []
-    for name, row in found.items():
-        documents = row.get("documents_removed", row.get("documents_cut", 0))
-        rows.append((name, row["items"], len(row["too_short"]), row["items_found"], documents))
-    return _table(("file", "items", "too short to look for", "items found", "documents removed or cut"), rows)
+def _benchmarks(report: dict[str, Any]) -> str:
+    columns = ("file", "items", "too short to look for", "items found", "documents removed or cut")
+    return _table(columns, benchmark_rows(report))

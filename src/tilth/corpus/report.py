@@ -127,3 +127,17 @@ def _funnel_entry(step: StepTally) -> dict[str, Any]:
             for name, rule in sorted(step.rules.items())
         }
     return entry
+
+
+def benchmark_rows(report: dict[str, Any]) -> list[tuple[str, int, int, int, int]]:
+    """For each benchmark file: its name, items, items too short to look for, items found, documents removed or cut."""
+    return [
+        (
+            name,
+            row["items"],
+            len(row["too_short"]),
+            row["items_found"],
+            row.get("documents_removed", row.get("documents_cut", 0)),
+        )
+        for name, row in report.get("contamination", {}).items()
+    ]

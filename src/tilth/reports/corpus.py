@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from tilth.base.files import read_json
+from tilth.corpus.report import benchmark_rows
 from tilth.reports import blocks
 from tilth.reports.blocks import Block, Folders, Section
 
@@ -54,17 +55,7 @@ def _rules(report: dict[str, Any]) -> Block:
 
 
 def _benchmarks(report: dict[str, Any]) -> Iterator[Block]:
-    if found := report.get("contamination"):
-        rows = [
-            [
-                name,
-                row["items"],
-                len(row["too_short"]),
-                row["items_found"],
-                row.get("documents_removed", row.get("documents_cut", 0)),
-            ]
-            for name, row in found.items()
-        ]
+    if rows := benchmark_rows(report):
         columns = ["file", "items", "too short to look for", "found", "documents removed or cut"]
         yield blocks.table(columns, rows, "Benchmark items")
 

@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 
 from tilth.text.jit import helper
-from tilth.text.unicode import BREAK, NUMBER, SIZE, SPACE
+from tilth.text.lines import next_line, strip
+from tilth.text.unicode import NUMBER, SIZE, SPACE
 from tilth.text.units import decode
 from tilth.text.words import END, MARKS, split_words
 
-_BREAK, _NUMBER, _SPACE, _SIZE = np.uint16(BREAK), np.uint16(NUMBER), np.uint16(SPACE), np.int64(SIZE)
+_NUMBER, _SPACE, _SIZE = np.uint16(NUMBER), np.uint16(SPACE), np.int64(SIZE)
 _LEAST_WORDS, _LONGEST_WORD = 3, 1000
 
 PHRASES = (
@@ -26,21 +27,30 @@ PHRASES = (
 )
 _BYTES = np.frombuffer("\0".join(PHRASES).encode() + b"\0", np.uint8)
 _STARTS = np.array([0, *(np.flatnonzero(_BYTES == 0) + 1)[:-1]])
-# One bit for every two letters that a phrase starts with: two look-ups rule out almost every place.
-_FIRST, _SECOND = np.zeros(256, np.uint8), np.zeros(256, np.uint8)
-for _bit, _start in enumerate(sorted({phrase[:2] for phrase in PHRASES})):
-    _FIRST[[ord(_start[0]), ord(_start[0].upper())]] |= 1 << _bit
-    _SECOND[[ord(_start[1]), ord(_start[1].upper())]] |= 1 << _bit
 _EDIT, _NEEDED = np.frombuffer(b"[edit]", np.uint8), np.frombuffer(b"[citation needed]", np.uint8)
+
+
+@helper
+def _may_hold_phrases(data: Any, start: int, stop: int) -> bool:
+    """Whether three letters stand in the bytes [start, stop) that are rare but in a phrase: each has one of them."""
+    found = False
+    for at in range(start, stop - 2):  # without a branch: many places at once
+        a, b, c = data[at] | 32, data[at + 1] | 32, data[at + 2] | 32
+        found |= (a == 112) & (b == 115) & (c == 117)  # psu: lorem ipsum
+        found |= (a == 106) & (b == 97) & (c == 118)  # jav: javascript
+        found |= (a == 114) & (b == 109) & (c == 115)  # rms: terms of use
+        found |= (a == 118) & (b == 97) & (c == 99)  # vac: privacy policy
+        found |= (a == 107) & (b == 105) & (c == 101)  # kie: cookie policy, uses cookies, ...
+    return found
 
 
 @helper
 def _find_phrases(data: Any, start: int, stop: int) -> int:
     """A bit for every phrase that stands in the bytes [start, stop), in any case."""
     found = 0
+    if not _may_hold_phrases(data, start, stop):
+        return found
     for at in range(start, stop - 1):
-        if not _FIRST[data[at]] & _SECOND[data[at + 1]]:
-            continue
         for k in range(len(_STARTS)):
             i = 0
             begin = _STARTS[k]
@@ -53,6 +63,14 @@ def _find_phrases(data: Any, start: int, stop: int) -> int:
                 i += 1
             if not _BYTES[begin + i]:
                 found |= 1 << k
+    return found
+
+
+@helper
+def _holds(data: Any, start: int, stop: int, byte: int) -> bool:
+    found = False
+    for at in range(start, stop):
+        found |= data[at] == byte
     return found
 
 
@@ -112,30 +130,38 @@ def count_sentences(data: Any, starts: Any, flags: Any, first: int, last: int) -
 
 
 @helper
-def _read_line(data: Any, start: int, stop: int, classes: Any) -> Any:
-    """The next line's place, and its own span without white space at its ends (-1 where it is blank).
-
-    Also whether it has enough words and none too long; whether it holds a square bracket, and a curly one.
-    """
-    at, first, last = start, -1, start
-    words, longest, length, cited, bracket = 0, 0, 0, False, False
+def _word_end(data: Any, at: int, stop: int, classes: Any) -> Any:
+    """Where the word at `at` ends, or the first character if that is white space; and the word's characters."""
+    characters = 0
     while at < stop:
         code, size = decode(data, at, stop)
-        kind = classes[code] if code < _SIZE else np.uint16(0)
+        if code < _SIZE and classes[code] & _SPACE:
+            return at if characters else at + size, characters
         at += size
-        if kind & _SPACE:
-            length = 0
-            if kind & _BREAK:
-                break
-        else:
-            first = at - size if first < 0 else first
-            last = at
-            words += length == 0
-            length += 1
-            longest = max(longest, length)
-            cited = cited or code == 91
-            bracket = bracket or code == 123
-    return at, first, last, words >= _LEAST_WORDS and longest <= _LONGEST_WORD, cited, bracket
+        characters += 1
+    return at, characters
+
+
+@helper
+def _has_words(data: Any, first: int, last: int, classes: Any) -> bool:
+    """Whether the line has enough words and none too long."""
+    at, words = first, 0
+    while at < last and words < _LEAST_WORDS:
+        at, characters = _word_end(data, at, last, classes)
+        words += characters > 0
+    if words < _LEAST_WORDS:
+        return False
+    at = first
+    while last - at > _LONGEST_WORD:  # of so many bytes one must be white space, and the last such place is the next
+        back = at + _LONGEST_WORD
+        while back > at and not (data[back] < 0x80 and classes[data[back]] & _SPACE):
+            back -= 1
+        if back == at:
+            back, characters = _word_end(data, at, last, classes)
+            if characters > _LONGEST_WORD:
+                return False
+        at = back
+    return True
 
 
 @helper
@@ -156,10 +182,14 @@ def _without_citations(data: Any, first: int, last: int, classes: Any, clean: An
 @helper
 def _well_ended(line: Any, begin: int, end: int) -> bool:
     """Whether the line ends in a terminal mark, or a quotation mark, and not in an ellipsis."""
-    mark = line[end - 1] if end > begin else np.uint8(0)
-    if not (mark == 46 or mark == 63 or mark == 33 or mark == 34 or mark == 39):
+    if not _ends_sentence(line[end - 1] if end > begin else np.uint8(0)):
         return False
-    return not (end - begin >= 3 and mark == 46 and line[end - 2] == 46 and line[end - 3] == 46)
+    return not (end - begin >= 3 and line[end - 1] == 46 and line[end - 2] == 46 and line[end - 3] == 46)
+
+
+@helper
+def _ends_sentence(mark: int) -> bool:
+    return mark == 46 or mark == 63 or mark == 33 or mark == 34 or mark == 39
 
 
 @helper
@@ -171,29 +201,35 @@ def _first_token(starts: Any, token: int, count: int, place: int) -> int:
 
 
 @helper
-def measure_c4(text: Any, start: int, stop: int, cutting: Any, document: Any, spare: Any, out: Any) -> None:
+def measure_c4(
+    text: Any, start: int, stop: int, plain: bool, cutting: Any, document: Any, spare: Any, out: Any
+) -> None:
     """out: lines with `lorem ipsum`, lines with a curly bracket, sentences in the lines kept.
 
-    `cutting` is what words are cut with (classes, table, run), `document` the document's tokens and how many they are;
-    a line with citation marks is copied without them to a text and cut again into the tokens of `spare`.
+    `plain` says that the text has no breaks but line feeds, `cutting` is what words are cut with (classes, table, run),
+    `document` the document's tokens and how many they are; a line with citation marks is copied without them to a text
+    and cut again into the tokens of `spare`.
     """
     data, (classes, table, run), (tokens, count), (copy, spare_tokens) = text[0], cutting, document, spare
     starts, flags = tokens[1], tokens[3]
     lorem, curly, sentences = 0, 0, 0
     at, token = start, 0
     while at < stop:
-        at, first, last, usable, cited, bracket = _read_line(data, at, stop, classes)
-        if first < 0 or not usable:
+        end, following = next_line(text, at, stop, classes, plain)
+        first, last = strip(data, at, end, classes)
+        at = following
+        if first == last or not (_ends_sentence(data[last - 1]) or data[last - 1] == 93):  # ] may end a citation
             continue
         line, begin, end = data, first, last
+        cited = _holds(data, first, last, 91)
         if cited:
             line, begin, end = copy[0], 0, _without_citations(data, first, last, classes, copy[0])
-        if not _well_ended(line, begin, end):
+        if not _well_ended(line, begin, end) or not _has_words(data, first, last, classes):
             continue
         found = _find_phrases(line, begin, end)
         lorem += found & 1
         if not found & 3:
-            curly += bracket
+            curly += _holds(data, first, last, 123)
         if found:
             continue
         if cited and end < last - first:

@@ -23,6 +23,7 @@ from tilth.text.unicode import (
     TERMINAL,
     TRADITIONAL,
     WIDE,
+    classes,
 )
 from tilth.text.units import decode
 
@@ -49,6 +50,7 @@ COUNTS = (
     "function",
     "garbled",
     "sentence_marks",
+    "breaks",
 )
 """What `count_characters` fills, in this order."""
 
@@ -59,25 +61,52 @@ _SIZE = np.int64(SIZE)
 _RARE, _FUNCTION, _GARBLED = map(np.uint8, (RARE, FUNCTION, GARBLED))
 
 
+_BLOCK = 255
+"""ASCII characters whose counts fit into a byte each."""
+_BYTE, _FIELDS = np.uint64(255), tuple(np.uint64(8 * i) for i in range(8))
+
+
+def _packed() -> np.ndarray:
+    """uint64 [128]: what an ASCII character adds to eight counts of a byte each.
+
+    From the lowest on: letters and digits, digits, spaces, line feeds, symbols, punctuation, hashes, opening curly
+    brackets.
+    """
+    table = np.zeros((128, 8), np.uint8)
+    letter, space, digit, symbol = ((classes()[:128] & bit) != 0 for bit in (ALPHABETIC, SPACE, NUMBER, SYMBOL))
+    table[:, 0], table[:, 1], table[:, 2], table[:, 4] = letter | digit, digit, space, symbol
+    table[32:127, 5] = ~(letter | digit | space | symbol)[32:127]
+    table[10, 3] = table[35, 6] = table[123, 7] = 1
+    return table.view("<u8")[:, 0].astype(np.uint64)
+
+
+_PACKED = _packed()
+_MAY_END = (classes()[:128] & (BREAK | TERMINAL)) != 0
+
+
 @helper
 def _count_letter(code: int, kind: Any, counts: Any) -> Any:
-    """`counts` of letters, Han, Latin, traditional and simplified characters, with this letter."""
-    letters, han, latin, traditional, simplified = counts
+    """`counts` of Han, Latin, traditional and simplified characters, with this letter."""
+    han, latin, traditional, simplified = counts
     if code < 0x250:
-        return letters + 1, han, latin + 1, traditional, simplified
-    if not kind & _HAN:
-        return letters + 1, han, latin, traditional, simplified
+        return han, latin + 1, traditional, simplified
     old, new = kind & _TRADITIONAL != 0, kind & _SIMPLIFIED != 0
-    return letters + 1, han + 1, latin, traditional + old, simplified + new
+    return (han + 1, latin, traditional + old, simplified + new) if kind & _HAN else counts
+
+
+@helper
+def _count_trait(trait: Any, counts: Any) -> Any:
+    """`counts` of rare, grammatical and garbled characters, with one of this trait."""
+    rare, function, garbled = counts
+    return rare + (trait & _RARE != 0), function + (trait & _FUNCTION != 0), garbled + (trait & _GARBLED != 0)
 
 
 @helper
 def _count_punctuation(code: int, kind: Any, counts: Any) -> Any:
-    """`counts` of punctuation, of wide marks, lenticular brackets, hashes, ellipses (…) and {, with this mark."""
-    punctuation, wide, brackets, hashes, ellipses, curly = counts
+    """`counts` of punctuation, of wide marks, lenticular brackets and ellipses (…), with this mark."""
+    punctuation, wide, brackets, ellipses = counts
     wide += kind & _WIDE != 0
-    brackets += code == 0x3010 or code == 0x3011
-    return punctuation + 1, wide, brackets, hashes + (code == 35), ellipses + (code == 0x2026), curly + (code == 123)
+    return punctuation + 1, wide, brackets + (code == 0x3010 or code == 0x3011), ellipses + (code == 0x2026)
 
 
 @helper
@@ -90,53 +119,104 @@ def _ends_sentence(code: int, kind: Any, data: Any, at: int, stop: int, classes:
 
 
 @helper
+def _count_end(data: Any, at: int, span: Any, classes: Any, code: int, kind: Any, inner: int, ends: Any) -> Any:
+    """`ends` with the mark or break in front of `at`, which has `inner` letters and digits before it.
+
+    `ends`: sentences, those that a mark ends, line breaks, how many letters and digits stood before the last end, full
+    stops on end in front of the last place with one, and how often three of them were complete.
+    """
+    sentences, marks, breaks, before, dots, threes = ends
+    if code == 46:
+        dots = dots + 1 if at - 2 >= span[0] and data[at - 2] == 46 else 1
+        threes += dots % 3 == 0
+    line = kind & _BREAK != 0
+    if not line and not _ends_sentence(code, kind, data, at, span[1], classes):
+        return sentences, marks, breaks, before, dots, threes
+    filled = inner > before
+    return sentences + filled, marks + (filled and not line), breaks + line, inner, dots, threes
+
+
+@helper
+def _count_ascii(data: Any, at: int, span: Any, classes: Any, inner: int, ends: Any) -> Any:
+    """Where the next ASCII characters from `at` on end, at most _BLOCK; their counts as `_packed` says; `ends`."""
+    counts = np.uint64(0)
+    last = min(span[1], at + _BLOCK)
+    while at < last and data[at] < 0x80:
+        byte = data[at]
+        counts += _PACKED[byte]
+        at += 1
+        if _MAY_END[byte]:
+            here = inner + np.int64(counts & _BYTE)
+            ends = _count_end(data, at, span, classes, np.int64(byte), classes[byte], here, ends)
+    return at, counts, ends
+
+
+@helper
+def _add_packed(sums: Any, packed: Any) -> Any:
+    inner, digits, spaces, newlines, symbols, punctuation, hashes, curly = sums
+    n = (
+        np.int64(packed & _BYTE),
+        np.int64(packed >> _FIELDS[1] & _BYTE),
+        np.int64(packed >> _FIELDS[2] & _BYTE),
+        np.int64(packed >> _FIELDS[3] & _BYTE),
+        np.int64(packed >> _FIELDS[4] & _BYTE),
+        np.int64(packed >> _FIELDS[5] & _BYTE),
+        np.int64(packed >> _FIELDS[6] & _BYTE),
+        np.int64(packed >> _FIELDS[7]),
+    )
+    first = inner + n[0], digits + n[1], spaces + n[2], newlines + n[3]
+    return (*first, symbols + n[4], punctuation + n[5], hashes + n[6], curly + n[7])
+
+
+@helper
 def count_characters(data: Any, start: int, stop: int, classes: Any, traits: Any, out: Any) -> None:
     """Fill `out` with the counts named in COUNTS.
 
     A sentence is a stretch with a letter or digit in it, up to a terminal mark of any script, a Chinese semicolon or a
     line break; a full stop ends it only before white space or at the end. Ellipses are … and every three dots on end.
     """
-    characters, spaces, newlines, digits, marks, symbols, sentences = 0, 0, 0, 0, 0, 0, 0
-    letters, punctuation = (0, 0, 0, 0, 0), (0, 0, 0, 0, 0, 0)
-    dots, dotted, filled = 0, 0, False
-    rare, function, garbled, ending = 0, 0, 0, 0
-    at = start
+    ascii_characters, ascii_counts, ends = 0, (0, 0, 0, 0, 0, 0, 0, 0), (0, 0, 0, 0, 0, 0)
+    characters, letters, digits, spaces, marks, symbols = 0, 0, 0, 0, 0, 0
+    scripts, punctuation, trait = (0, 0, 0, 0), (0, 0, 0, 0), (0, 0, 0)
+    at, span = start, (start, stop)
     while at < stop:
+        inner = ascii_counts[0] + letters + digits
+        if data[at] < 0x80:
+            begin = at
+            at, packed, ends = _count_ascii(data, at, span, classes, inner, ends)
+            ascii_characters += at - begin
+            ascii_counts = _add_packed(ascii_counts, packed)
+            continue
         code, length = decode(data, at, stop)
-        kind = classes[code] if code < _SIZE else np.uint16(0)
+        known = code < _SIZE
+        kind = classes[code] if known else np.uint16(0)
         at += length
         characters += 1
-        ends = False
-        if code >= 0x80 and code < _SIZE:
-            trait = traits[code]
-            rare += trait & _RARE != 0
-            function += trait & _FUNCTION != 0
-            garbled += trait & _GARBLED != 0
+        if known:
+            trait = _count_trait(traits[code], trait)
         if kind & _ALPHABETIC:
-            letters = _count_letter(code, kind, letters)
-            filled = True
+            letters += 1
+            scripts = _count_letter(code, kind, scripts)
         elif kind & _SPACE:
             spaces += 1
-            newlines += code == 10
-            ends = kind & _BREAK != 0
         elif kind & _NUMBER:
             digits += 1
-            filled = True
         elif kind & _MARK:
             marks += 1
         elif kind & _SYMBOL:
             symbols += 1
-        elif code >= 32 and (code < 127 or code >= 160) and code < _SIZE:
+        elif known and code >= 160:
             punctuation = _count_punctuation(code, kind, punctuation)
-            ends = _ends_sentence(code, kind, data, at, stop, classes)
-            ending += ends and filled
-        dots = dots + 1 if code == 46 else 0
-        dotted += dots > 0 and dots % 3 == 0
-        if ends and filled:
-            sentences += 1
-            filled = False
-    out[0], out[1], out[2], out[3], out[4], out[5] = characters, spaces, newlines, letters[0], letters[1], letters[2]
-    out[6], out[7], out[8], out[9], out[10] = digits, marks, symbols, punctuation[0], punctuation[1]
-    out[11], out[12], out[13], out[14] = letters[3], letters[4], punctuation[2], punctuation[3]
-    out[15], out[16], out[17] = punctuation[4] + dotted, punctuation[5], sentences + filled
-    out[18], out[19], out[20], out[21] = rare, function, garbled, ending
+            ends = _count_end(data, at, span, classes, code, kind, inner, ends)
+        if kind & _BREAK:
+            ends = _count_end(data, at, span, classes, code, kind, inner, ends)
+    letters += ascii_counts[0] - ascii_counts[1]
+    latin = scripts[1] + ascii_counts[0] - ascii_counts[1]
+    digits += ascii_counts[1]
+    out[0], out[1], out[2] = ascii_characters + characters, ascii_counts[2] + spaces, ascii_counts[3]
+    out[3], out[4], out[5], out[6], out[7] = letters, scripts[0], latin, digits, marks
+    out[8], out[9], out[10] = ascii_counts[4] + symbols, ascii_counts[5] + punctuation[0], punctuation[1]
+    out[11], out[12], out[13] = scripts[2], scripts[3], punctuation[2]
+    out[14], out[15], out[16] = ascii_counts[6], punctuation[3] + ends[5], ascii_counts[7]
+    out[17], out[18], out[19], out[20] = ends[0] + (letters + digits > ends[3]), trait[0], trait[1], trait[2]
+    out[21], out[22] = ends[1], ends[2]

@@ -91,6 +91,20 @@ def special_words() -> dict[str, tuple[str, ...]]:
     return words | curly
 
 
+def shapes() -> np.ndarray:
+    """int64 [3, 129]: by ASCII character, and by all others together, how long words of the table are: bit n stands
+    for n characters. Of special words and stop words that begin with it, of those that end with it, and of units of
+    measurement that end with it.
+    """
+    found = np.zeros((3, 129), np.int64)
+    words = (*special_words(), *STOP_WORDS)
+    ends = ([word[0] for word in words], [word[-1] for word in words], [unit[-1] for unit in _UNITS.split()])
+    for row, characters, listed in zip(found, ends, (words, words, _UNITS.split()), strict=True):
+        for character, word in zip(characters, listed, strict=True):
+            row[min(ord(character), 128)] |= 1 << len(word)
+    return found
+
+
 @functools.cache
 def word_table() -> WordTable:
     """The special words, the units of measurement and the stop words, by their hashes."""

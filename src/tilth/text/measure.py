@@ -20,14 +20,15 @@ from tilth.text.jit import (
     READ_U32,
     READ_U64,
     WRITE_F64_2D,
+    helper,
     int64,
     jit,
     pointer,
     pointers,
     void,
 )
-from tilth.text.lines import count_newlines, measure_gopher_lines, measure_lines, measure_paragraphs
-from tilth.text.repetition import measure_repetition
+from tilth.text.lines import measure_gopher_lines, measure_lines, measure_paragraphs
+from tilth.text.repetition import TERMS, measure_repetition
 from tilth.text.words import LETTERS, WORD, split_words
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ _LINES = (
 _PARAGRAPHS = ("paragraphs", "duplicate_paragraphs", "duplicate_paragraph_characters")
 _C4 = ("c4_lorem_ipsum", "c4_curly_brackets", "c4_sentences")
 _COLUMNS = (*COUNTS, *_WORDS, *_REPETITION, *_GOPHER_LINES, *_LINES, *_PARAGRAPHS, *_C4)
+_NEWLINES, _BREAKS = COUNTS.index("newlines"), COUNTS.index("breaks")
 _AT_WORDS = len(COUNTS)
 _AT_REPETITION = _AT_WORDS + len(_WORDS)
 _AT_GOPHER = _AT_REPETITION + len(_REPETITION)
@@ -75,54 +77,57 @@ def _arrays(*kinds: str) -> types.Tuple:
 _TABLE = types.Tuple((READ_U64, READ_U32))
 _RUN = _arrays("int32", "uint16", "int64", "uint8")
 _TOKENS = _arrays("uint64", "int64", "int32", "uint16")
-_SCRATCH = _arrays("uint64", "int64", "int32", "int32", "int64", "int64", "int64", "uint64", "int32")
-_CLEAN = types.Array(types.uint8, 1, "C")
+_LEVEL, _SLOTS = _arrays("int64", "uint64", "int32", "int32", "int64"), _arrays("uint64", "int32")
+_TERMS, _CLEAN = types.Array(types.float64, 1, "C"), types.Array(types.uint8, 1, "C")
+_SCRATCH = types.Tuple((_RUN, _TOKENS, _TOKENS, _LEVEL, _SLOTS, _TERMS, _CLEAN))
+"""Space for one text: a run without spaces; the tokens of the text and of a line; n-grams, a table and terms for what
+repeats; a line without citations."""
 
 
-@jit(void(BYTES, OFFSETS, READ_U16, READ_U8, _TABLE, _RUN, _TOKENS, _TOKENS, _SCRATCH, _CLEAN, WRITE_F64_2D))
+@helper
+def _count_words(count: int, tokens: Any, out: Any) -> None:
+    """out: tokens, those that are words, the words' characters, tokens with a letter, distinct stop words."""
+    _, _, lengths, flags = tokens
+    words, characters, letters, seen, stop_words = 0, 0, 0, 0, 0
+    for i in range(count):
+        flag = int64(flags[i])
+        word = flag & WORD != 0
+        words += word
+        characters += lengths[i] if word else 0
+        letters += flag & LETTERS != 0
+        seen |= 1 << (flag >> 8)
+    for k in range(1, _STOP_WORDS + 1):
+        stop_words += (seen >> k) & 1
+    out[0], out[1], out[2], out[3], out[4] = count, words, characters, letters, stop_words
+
+
+@jit(void(BYTES, OFFSETS, READ_U16, READ_U8, _TABLE, _SCRATCH, WRITE_F64_2D))
 def _measure(
-    buffer: Any,
-    offsets: Any,
-    class_table: Any,
-    trait_table: Any,
-    word_entries: Any,
-    run_arrays: Any,
-    token_arrays: Any,
-    spare_arrays: Any,
-    scratch_arrays: Any,
-    clean: Any,
-    out: Any,
+    buffer: Any, offsets: Any, class_table: Any, trait_table: Any, word_entries: Any, scratch: Any, out: Any
 ) -> None:
     data, classes, traits = pointer(buffer), pointer(class_table), pointer(trait_table)
-    text, copy = (data, len(buffer)), (pointer(clean), len(clean))
     table = (pointer(word_entries[0]), pointer(word_entries[1]), len(word_entries[0]))
-    run, tokens, spare = pointers(run_arrays), pointers(token_arrays), pointers(spare_arrays)
-    scratch = pointers(scratch_arrays)
-    lengths, flags = tokens[2], tokens[3]
-    lines_table = (scratch[7], scratch[8])
+    run, tokens, spare, level, slots = (
+        pointers(scratch[0]),
+        pointers(scratch[1]),
+        pointers(scratch[2]),
+        pointers(scratch[3]),
+        pointers(scratch[4]),
+    )
+    terms, text, copy = pointer(scratch[5]), (data, len(buffer)), (pointer(scratch[6]), len(scratch[6]))
     for row in range(len(out)):
-        start, stop = offsets[row], offsets[row + 1]
-        result = out[row]
+        start, stop, result = offsets[row], offsets[row + 1], out[row]
         count_characters(data, start, stop, classes, traits, result)
+        newlines = int64(result[_NEWLINES])
+        plain = newlines == result[_BREAKS]
         count = split_words(text, start, stop, classes, table, run, tokens)
-        words, word_characters, letters, stop_words, seen = 0, 0, 0, 0, 0
-        for i in range(count):
-            flag = int64(flags[i])
-            letters += flag & LETTERS != 0
-            if flag & WORD:
-                words += 1
-                word_characters += lengths[i]
-            seen |= 1 << (flag >> 8)
-        for k in range(1, _STOP_WORDS + 1):
-            stop_words += (seen >> k) & 1
-        result[_AT_WORDS], result[_AT_WORDS + 1], result[_AT_WORDS + 2] = count, words, word_characters
-        result[_AT_WORDS + 3], result[_AT_WORDS + 4] = letters, stop_words
-        measure_repetition(count, tokens, scratch, result[_AT_REPETITION:])
-        newlines = count_newlines(data, start, stop)
-        measure_gopher_lines(data, start, stop, classes, result[_AT_GOPHER:])
-        measure_lines(text, start, stop, classes, newlines, lines_table, result[_AT_LINES:])
-        measure_paragraphs(text, start, stop, classes, newlines, lines_table, result[_AT_PARAGRAPHS:])
-        measure_c4(text, start, stop, (classes, table, run), (tokens, count), (copy, spare), result[_AT_C4:])
+        _count_words(count, tokens, result[_AT_WORDS:])
+        measure_repetition(count, tokens, (level, slots, terms), result[_AT_REPETITION:])
+        measure_gopher_lines(text, start, stop, classes, plain, result[_AT_GOPHER:])
+        measure_lines(text, start, stop, classes, newlines, slots, result[_AT_LINES:])
+        measure_paragraphs(text, start, stop, classes, newlines, slots, result[_AT_PARAGRAPHS:])
+        cutting, document = (classes, table, run), (tokens, count)
+        measure_c4(text, start, stop, plain, cutting, document, (copy, spare), result[_AT_C4:])
 
 
 _PROSE = (4.0, 1.0, 40.0)
@@ -152,25 +157,18 @@ def _raw(buffers: Strings) -> dict[str, np.ndarray]:
     room = buffers.longest + 8
     slots = 1 << (2 * room).bit_length()
 
-    def scratch(*kinds: type) -> tuple[np.ndarray, ...]:
-        return tuple(np.empty(room, kind) for kind in kinds)  # untouched pages of it cost nothing
+    def space(arrays: types.Tuple, items: int = room) -> tuple[np.ndarray, ...]:
+        return tuple(np.empty(items, str(array.dtype)) for array in arrays)  # untouched pages of it cost nothing
 
-    u16, i32, i64, u64 = np.uint16, np.int32, np.int64, np.uint64
-    clean = np.empty(room + 8, np.uint8)
-    out = np.zeros((len(buffers), len(_COLUMNS)))
-    _measure(
-        buffers.data,
-        buffers.offsets,
-        unicode.classes(),
-        unicode.traits(),
-        tuple(word_table()),
-        scratch(i32, u16, i64, np.uint8),
-        scratch(u64, i64, i32, u16),
-        scratch(u64, i64, i32, u16),
-        (*scratch(u64, i64, i32, i32, i64, i64, i64), np.empty(slots, u64), np.empty(slots, i32)),
-        clean,
-        out,
+    tables = unicode.classes(), unicode.traits(), tuple(word_table())
+    scratch = (
+        *map(space, (_RUN, _TOKENS, _TOKENS, _LEVEL)),
+        space(_SLOTS, slots),
+        np.empty(TERMS),
+        np.empty(room + 8, np.uint8),
     )
+    out = np.zeros((len(buffers), len(_COLUMNS)))
+    _measure(buffers.data, buffers.offsets, *tables, scratch, out)
     return dict(zip(_COLUMNS, out.T, strict=True))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,7 @@ from tilth.text.jit import (
     pointers,
     void,
 )
+from tilth.text.lines import count_code_points
 from tilth.text.spans import grow_spans, slot_of
 from tilth.text.units import FOUND, TABLES, decode, split_units
 
@@ -35,11 +37,11 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _PRIME, _ZERO, _ONE = np.uint64(0x9E3779B97F4A7C15), np.uint64(0), np.uint64(1)
-_LONG_HEAD = 8
+_LEAST_BLOCK = 3
 _THREE, _SEVEN = np.uint64(3), np.uint64(7)
 _UNIT, _SIZE = np.uint16(unicode.UNIT), np.int64(unicode.SIZE)
 _INDEX = types.Tuple((READ_U64, READ_U8, READ_U64, READ_I64, READ_I64))
-"""What is looked for: powers of the hash's base, bitmaps of heads, slots of keys and their ids, sizes of n-grams."""
+"""What is looked for: powers of the hash's base, bitmaps of blocks, slots of keys and their ids, sizes of n-grams."""
 
 
 @dataclass(frozen=True)
@@ -83,22 +85,18 @@ def _item_lengths(
         out[item, 0], out[item, 1], out[item, 2] = n, count - n + 1 if n else 0, count
 
 
-@jit(void(BYTES, OFFSETS, TABLES, FOUND, READ_I64, READ_I64, READ_I64, WRITE_U64, WRITE_U64, WRITE_U64))
+@jit(void(BYTES, OFFSETS, TABLES, FOUND, READ_I64, READ_I64, WRITE_U64, WRITE_U64))
 def _item_grams(
     buffer: Any,
     offsets: Any,
     table_arrays: Any,
     unit_arrays: Any,
     lengths: Any,
-    head_of: Any,
     begins: Any,
     item_units: Any,
     keys: Any,
-    heads: Any,
 ) -> None:
-    """Hash the units of every item, item after item from `begins` on, and its n-grams: whole (keys) and their first
-    `head_of[n]` units (heads).
-    """
+    """Hash the units of every item, item after item from `begins` on, and its n-grams (keys)."""
     data, tables, units = pointer(buffer), pointers(table_arrays), pointers(unit_arrays)
     hashes = units[0]
     total = 0
@@ -111,8 +109,6 @@ def _item_grams(
             value = _ZERO
             for i in range(first, first + n):
                 value = value * _PRIME + hashes[i]
-                if i == first + head_of[n] - 1:
-                    heads[total] = mix(value)
             keys[total] = mix(value + np.uint64(n))
             total += 1
 
@@ -137,7 +133,21 @@ def _match(place: Any, sums: Any, units: Any, index: Any, last_slot: Any, sizes:
     return found
 
 
-@jit(int64(BYTES, OFFSETS, TABLES, FOUND, WRITE_U64, _INDEX, READ_I64_2D, WRITE_I64_2D))
+@helper
+def _missing_block(first: int, sums: Any, index: Any, rule: Any) -> int:
+    """How far in the head at unit `first` the last block is that no item has; -1 where items have all."""
+    head, block, base, shift, _, _ = rule
+    powers, seen = index[0], index[1]
+    at = first + head - block
+    while at >= first:
+        bit = (sums[at + block] - sums[at] * powers[block]) >> np.uint64(shift)
+        if not (seen[base + np.int64(bit >> _THREE)] >> np.int64(bit & _SEVEN)) & 1:
+            break
+        at -= 1
+    return at - first
+
+
+@jit(types.UniTuple(int64, 2)(BYTES, OFFSETS, TABLES, FOUND, WRITE_U64, _INDEX, READ_I64_2D, int64, WRITE_I64_2D))
 def _probe(
     buffer: Any,
     offsets: Any,
@@ -145,27 +155,50 @@ def _probe(
     unit_arrays: Any,
     sum_array: Any,
     index_arrays: Any,
-    filters: Any,
+    rules: Any,
+    begin: int,
     out: Any,
-) -> int:
-    """Write (row, gram, first byte, last byte + 1) of every match; returns how many there are, beyond len(out) too."""
+) -> Any:
+    """Write (row, gram, first byte, last byte + 1) of every match in the rows from `begin` on, as long as `out` has
+    room for all of a row; returns the row behind the last one, and how many matches there are.
+
+    `rules`: what `_blocks` says. A block that no item has rules out every n-gram over it: the next place to look at
+    is behind its first unit, as in the search of Boyer and Moore (1977).
+    """
     data, tables, units = pointer(buffer), pointers(table_arrays), pointers(unit_arrays)
     sums, index, last_slot = pointer(sum_array), pointers(index_arrays), np.uint64(len(index_arrays[2]) - 1)
-    hashes, powers, seen = units[0], index[0], index[1]
-    found = 0
-    for row in range(len(offsets) - 1):
+    done = 0
+    for row in range(begin, len(offsets) - 1):
+        found = done
         count = split_units(data, offsets[row], offsets[row + 1], tables, units)
         sums[0] = _ZERO
         for i in range(count):
-            sums[i + 1] = sums[i] * _PRIME + hashes[i]
-        for f in range(len(filters)):
-            head, base, last_bit = filters[f, 0], filters[f, 1], np.uint64(filters[f, 2])
-            sizes = filters[f, 3], filters[f, 4]
-            for i in range(count - head + 1):
-                bit = mix(sums[i + head] - sums[i] * powers[head]) & last_bit
-                if (seen[base + np.int64(bit >> _THREE)] >> np.int64(bit & _SEVEN)) & 1:
-                    found = _match((row, i, count), sums, units, index, last_slot, sizes, out, found)
-    return found
+            sums[i + 1] = sums[i] * _PRIME + units[0][i]
+        for f in range(len(rules)):
+            rule = rules[f, 0], rules[f, 1], rules[f, 2], rules[f, 3], rules[f, 4], rules[f, 5]
+            i = 0
+            while i + rule[0] <= count:
+                missing = _missing_block(i, sums, index, rule)
+                if missing < 0:
+                    found = _match((row, i, count), sums, units, index, last_slot, rule[4:], out, found)
+                i += max(missing, 0) + 1
+        if found > len(out):
+            return row, done
+        done = found
+    return len(offsets) - 1, done
+
+
+@jit(void(BYTES, OFFSETS, WRITE_I64_2D))
+def _to_characters(buffer: Any, offsets: Any, spans: Any) -> None:
+    """Turn the places of spans (row, item, first byte, last byte + 1) into characters of their rows."""
+    data = pointer(buffer)
+    row, at, characters = -1, 0, 0
+    for i in range(len(spans)):
+        for side in range(2, 4):
+            if spans[i, 0] != row or spans[i, side] < at:
+                row, at, characters = spans[i, 0], offsets[spans[i, 0]], 0
+            characters += count_code_points(data, at, spans[i, side])
+            at, spans[i, side] = spans[i, side], characters
 
 
 class Ngrams:
@@ -181,8 +214,8 @@ class Ngrams:
         lengths: np.ndarray,
         grams: np.ndarray,
         keys: np.ndarray,
-        heads: np.ndarray,
         units: tuple[np.ndarray, np.ndarray],
+        whole: tuple[int, ...],
     ) -> None:
         self.lengths = lengths
         self.too_short = np.flatnonzero(lengths == 0)
@@ -196,7 +229,7 @@ class Ngrams:
         slots = 1 << max(3, (2 * len(unique)).bit_length())
         slot_keys, ids = np.zeros(slots, np.uint64), np.zeros(slots, np.int64)
         _fill(unique, slot_keys, ids)
-        seen, self._filters = _filters(sizes, np.repeat(lengths, grams), heads)
+        seen, self._rules = _blocks(_ranges(sizes, whole), sizes, lengths, *units)
         self._index = (powers, seen, slot_keys, ids, sizes)
         self._items = (*units, lengths)
 
@@ -216,10 +249,9 @@ class Ngrams:
         _item_lengths(buffers.data, buffers.offsets, tables, units, words, characters, sizes)
         lengths, grams, counts = np.ascontiguousarray(sizes.T)
         begins = np.concatenate([[0], np.cumsum(counts)])
-        keys, heads, item_units = (np.zeros(total, np.uint64) for total in (grams.sum(), grams.sum(), begins[-1]))
-        head_of = _head_of(lengths)
-        _item_grams(buffers.data, buffers.offsets, tables, units, lengths, head_of, begins, item_units, keys, heads)
-        return cls(lengths, grams, keys, heads, (item_units, begins))
+        keys, item_units = np.zeros(grams.sum(), np.uint64), np.zeros(begins[-1], np.uint64)
+        _item_grams(buffers.data, buffers.offsets, tables, units, lengths, begins, item_units, keys)
+        return cls(lengths, grams, keys, (item_units, begins), (words, characters))
 
     def __len__(self) -> int:
         return len(self.lengths)
@@ -229,18 +261,19 @@ class Ngrams:
         buffers = strings(texts)
         tables, units = _scratch(buffers.longest)
         sums = np.empty(buffers.longest + 1, np.uint64)
-        found, room = 1 << 14, 0
-        while found > room:
-            room = found
-            out = np.empty((room, 4), np.int64)
-            found = _probe(buffers.data, buffers.offsets, tables, units, sums, self._index, self._filters, out)
-        given = self._of_items(out[:found])
+        parts, row, room = [np.empty((0, 4), np.int64)], 0, 1 << 14
+        while row < len(buffers):
+            out, begin = np.empty((room, 4), np.int64), row
+            row, found = _probe(buffers.data, buffers.offsets, tables, units, sums, self._index, self._rules, row, out)
+            parts.append(out[:found])
+            room *= 2 if row == begin else 1
+        given = self._of_items(np.concatenate(parts))
         spans, coverage = np.empty_like(given), np.empty(len(given))
         slots = 1 << max(3, int(2 * np.diff(self._items[1]).max(initial=0)).bit_length())
         kgrams = np.empty(slots, np.uint64), np.empty(slots, np.int64)
         count = grow_spans(buffers.data, buffers.offsets, tables, units, self._items, kgrams, given, spans, coverage)
+        _to_characters(buffers.data, buffers.offsets, spans[:count])
         row, item, start, end = np.ascontiguousarray(spans[:count].T)
-        _to_characters(buffers.data, buffers.offsets, row, start, end)
         return Hits(row, item, start, end, coverage[:count].astype(np.float32))
 
     def _of_items(self, matches: np.ndarray) -> np.ndarray:
@@ -253,44 +286,42 @@ class Ngrams:
         return np.stack([row, item, start, end], axis=1)[np.lexsort((start, item, row))]
 
 
-def _to_characters(data: np.ndarray, offsets: np.ndarray, row: np.ndarray, start: np.ndarray, end: np.ndarray) -> None:
-    """Turn bytes of the buffer into characters of the row, in place, for the few documents that are hit."""
-    for one in np.unique(row):
-        begin = offsets[one]
-        characters = np.cumsum((data[begin : offsets[one + 1]] & 0xC0) != 0x80)
-        here = row == one
-        start[here] = characters[start[here] - begin] - 1
-        end[here] = characters[end[here] - begin - 1]
+def _blocks(
+    ranges: list[tuple[int, int]], sizes: np.ndarray, lengths: np.ndarray, units: np.ndarray, begins: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Bitmaps of the blocks in the heads of the n-grams, one after another, and for each a rule.
 
-
-def _head_of(lengths: np.ndarray) -> np.ndarray:
-    """For each n, how many of its first units are looked at first: the fewest that any n-gram has, or eight.
-
-    Eight common words in a row are rare, so that almost no place of a document passes; n-grams that are shorter have a
-    filter of their own.
+    Each of the `ranges` of sizes has a map of its own. The head of an n-gram is its first units, as many as the
+    shortest in the range has; its blocks are the stretches of half as many in it: few texts have all blocks of a head.
+    A rule: units of a head and of a block, first byte of the map, how far a hash is shifted to give its bit, range of
+    sizes by their numbers. 16 bits or more for a block.
     """
-    shortest = int(lengths[lengths > 0].min(initial=_LONG_HEAD))
-    sizes = np.arange(int(lengths.max(initial=0)) + 1)
-    return np.where(sizes >= _LONG_HEAD, _LONG_HEAD, min(shortest, _LONG_HEAD))
-
-
-def _filters(sizes: np.ndarray, gram_lengths: np.ndarray, heads: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """A bit for every head, one bitmap after another, and for each bitmap: head, first byte, last bit, range of sizes.
-
-    32 bits or more for a head: at most one false alarm in 32 places.
-    """
-    head_of = _head_of(sizes)
-    maps: list[np.ndarray] = []
-    entries: list[tuple[int, ...]] = []
-    for head in np.unique(head_of[sizes]).tolist():
-        mine = heads[head_of[gram_lengths] == head]
-        bitmap = np.zeros(1 << max(3, (4 * len(mine) - 1).bit_length()), np.uint8)
-        bits = mine & np.uint64(8 * len(bitmap) - 1)
+    maps, rules = [np.zeros(0, np.uint8)], []
+    for first, last in ranges:
+        head = int(sizes[first])
+        block = min(head, max(_LEAST_BLOCK, head // 2))
+        items = np.flatnonzero((lengths >= head) & (lengths <= sizes[last - 1]))
+        counts = np.diff(begins)[items] - lengths[items] + 1 + head - block
+        places = np.repeat(begins[items] - np.cumsum(counts) + counts, counts) + np.arange(counts.sum())
+        hashes = np.zeros(len(places), np.uint64)
+        for i in range(block):
+            hashes = hashes * _PRIME + units[places + i]
+        power = max(6, (16 * len(places) - 1).bit_length())
+        bits = hashes >> np.uint64(64 - power)
+        bitmap = np.zeros(1 << (power - 3), np.uint8)
         np.bitwise_or.at(bitmap, (bits >> _THREE).astype(np.int64), (_ONE << (bits & _SEVEN)).astype(np.uint8))
-        here = np.flatnonzero(head_of[sizes] == head)
-        entries.append((head, sum(map(len, maps)), 8 * len(bitmap) - 1, int(here[0]), int(here[-1]) + 1))
+        rules.append((head, block, sum(map(len, maps)), 64 - power, first, last))
         maps.append(bitmap)
-    return np.concatenate([*maps, np.zeros(0, np.uint8)]), np.array(entries, np.int64).reshape(-1, 5)
+    return np.concatenate(maps), np.array(rules, np.int64).reshape(-1, 6)
+
+
+def _ranges(sizes: np.ndarray, whole: tuple[int, ...]) -> list[tuple[int, int]]:
+    """Cut the sizes, in order, in front of and behind each one that most items have; by their numbers."""
+    cuts = {0, len(sizes)}
+    for size in whole:
+        cuts |= {int(np.searchsorted(sizes, size)), int(np.searchsorted(sizes, size, "right"))}
+    borders = sorted(cuts)
+    return list(itertools.pairwise(borders))
 
 
 @jit(void(READ_U64, WRITE_U64, WRITE_I64))

@@ -5,8 +5,9 @@ characters are its length, joining spaces included, times its count; the first o
 n-grams are met from left to right: one seen before adds its characters (without spaces) and is stepped over whole.
 A Han or kana character is a word and no space is counted beside it.
 
-An n-gram can only repeat where its first n - 1 words repeat, so each length looks only at the places that the length
-before left over: almost all the work is in words and pairs.
+An n-gram can only repeat where both (n - 1)-grams in it do, and the two say which it is. So each length looks only at
+the places that the length before left over, and names its n-grams by pairs of numbers: almost all the work is in words
+and pairs.
 """
 
 from __future__ import annotations
@@ -16,14 +17,15 @@ from typing import Any
 
 import numpy as np
 
-from tilth.text.hashing import mix
 from tilth.text.jit import helper
 from tilth.text.words import ALONE
 
 LONGEST = 10
 NEAR = 50
 """Tokens within which a repeated 5-gram is a loop: text that says the same again at once."""
-_PRIME, _ZERO, _ONE = np.uint64(0x9E3779B97F4A7C15), np.uint64(0), np.uint64(1)
+TERMS = 64
+"""Words that occur fewer times than this share the terms of the entropy."""
+_PRIME, _ZERO, _ONE, _32 = np.uint64(0x9E3779B97F4A7C15), np.uint64(0), np.uint64(1), np.uint64(32)
 
 
 @helper
@@ -32,6 +34,15 @@ def slots(items: int) -> int:
     size = 8
     while size < 2 * items:
         size *= 2
+    return size
+
+
+@helper
+def clear(keys: Any, items: int) -> int:
+    """Empty a table for so many items; returns its slots."""
+    size = slots(items)
+    for slot in range(size):
+        keys[slot] = _ZERO
     return size
 
 
@@ -61,93 +72,149 @@ def equal_pairs(distinct: int, counts: Any, firsts: Any, flags: Any, n: int) -> 
 
 
 @helper
+def _characters(lengths: Any, first: int, last: int) -> int:
+    """Characters of the tokens [first, last)."""
+    total = 0
+    for i in range(first, last):
+        total += lengths[i]
+    return total
+
+
+@helper
+def _joined_characters(lengths: Any, flags: Any, first: int, last: int) -> int:
+    """The same, with a space between two tokens of which neither is a single Han or kana character."""
+    total = _characters(lengths, first, last)
+    for i in range(first + 1, last):
+        total += not flags[i - 1] & ALONE and not flags[i] & ALONE
+    return total
+
+
+@helper
+def _name_words(count: int, hashes: Any, level: Any, table: Any) -> int:
+    """Number the distinct tokens; returns how many there are."""
+    places, _, ids, counts, firsts = level
+    size = clear(table[0], count)
+    distinct = 0
+    for i in range(count):
+        found = insert(table[0], table[1], size, hashes[i], distinct)
+        if found == distinct:
+            counts[found], firsts[found] = 0, i
+            distinct += 1
+        counts[found] += 1
+        places[i], ids[i] = i, found
+    return distinct
+
+
+@helper
+def _name_ngrams(active: int, level: Any, table: Any) -> Any:
+    """From the (n - 1)-grams at `active` places to the n-grams that may repeat: how many places, how many distinct."""
+    places, names, ids, counts, firsts = level
+    kept = 0
+    for k in range(active - 1):
+        here, following = ids[k], ids[k + 1]
+        name = (np.uint64(here) << _32 | np.uint64(following)) * _PRIME  # two steps that can be undone: a pair, a name
+        places[kept], names[kept] = places[k], name ^ name >> _32
+        kept += counts[here] != 1 and counts[following] != 1 and places[k + 1] == places[k] + 1
+    size = clear(table[0], kept)
+    distinct = 0
+    for k in range(kept):
+        found = insert(table[0], table[1], size, names[k], distinct)
+        if found == distinct:
+            counts[found], firsts[found] = 0, places[k]
+            distinct += 1
+        counts[found] += 1
+        ids[k] = found
+    return kept, distinct
+
+
+@helper
+def _entropy(count: int, distinct: int, counts: Any, terms: Any) -> float:
+    """Of the distribution of `count` tokens, in nats; words that are as frequent share the term in `terms`."""
+    for times in range(TERMS):
+        terms[times] = 0.0
+    entropy = 0.0
+    for k in range(distinct):
+        term = min(counts[k], TERMS - 1)
+        if term == TERMS - 1 or terms[term] == 0.0:
+            share = counts[k] / count
+            terms[term] = share * math.log(share)
+        entropy -= terms[term]
+    return entropy
+
+
+@helper
+def _top(distinct: int, counts: Any, firsts: Any) -> Any:
+    """How often the most frequent n-gram occurs, and where first: once, and at the first token, where none repeats."""
+    top, place = 1, np.int64(0)
+    for k in range(distinct):
+        if counts[k] > top:
+            top, place = counts[k], firsts[k]
+    return top, place
+
+
+@helper
+def _looped(active: int, n: int, lengths: Any, level: Any) -> int:
+    """Characters in n-grams that were seen within NEAR tokens before; `firsts` becomes the last places."""
+    places, _, ids, _, firsts = level
+    looped, covered = 0, 0
+    for k in range(active):
+        i, before = places[k], firsts[ids[k]]
+        if before < i and i - before <= NEAR:
+            looped += _characters(lengths, max(i, covered), i + n)
+            covered = i + n
+        firsts[ids[k]] = i
+    return looped
+
+
+@helper
+def _duplicates(active: int, n: int, lengths: Any, level: Any) -> int:
+    """Characters of the n-grams that were met before, from left to right, each stepped over whole; the counts of those
+    that were met change their sign."""
+    places, _, ids, counts, _ = level
+    repeated, following = 0, 0
+    for k in range(active):
+        i, found = places[k], ids[k]
+        if counts[found] == 1 or i < following:
+            continue
+        if counts[found] < 0:
+            repeated += _characters(lengths, i, i + n)
+            following = i + n
+        else:
+            counts[found] = -counts[found]
+    return repeated
+
+
+@helper
 def measure_repetition(count: int, tokens: Any, scratch: Any, out: Any) -> None:
     """Fill `out` with: entropy in nats; distinct tokens; characters of the top 2-, 3- and 4-gram, of duplicate 5- to
     10-grams, and of all occurrences of the top 2- to 4-gram but the first; characters in 5-grams that were seen within
     NEAR tokens before; ordered pairs of equal single characters (Han or kana), and of equal pairs of neighbouring
     ones, and how many single characters and pairs of them there are.
 
-    `scratch`: rolling hashes uint64, places int64, ids int32, counts int32, first places int64, characters before each
-    token int64, spaces before each token int64 (each of count + 1 items), table keys uint64 and ids int32 (`slots`);
-    all arrays but `out` come as pointers.
+    `scratch`: of the n-grams of one length the places int64, names uint64 and numbers int32, and by number the counts
+    int32 and first places int64 (each of count items); a table of keys uint64 and numbers int32 (`slots`); the terms
+    of the entropy float64 (TERMS). All arrays but `out` come as pointers.
     """
     hashes, _, lengths, flags = tokens
-    rolling, places, ids, counts, firsts, characters, spaces, keys, values = scratch
-    characters[0], spaces[0] = 0, 0
+    level, table, terms = scratch
+    counts, firsts = level[3], level[4]
+    active, distinct = count, _name_words(count, hashes, level, table)
+    out[0], out[1] = _entropy(count, distinct, counts, terms), distinct
+    out[15] = equal_pairs(distinct, counts, firsts, flags, 1)
+    for n in range(2, LONGEST + 1):
+        active, distinct = _name_ngrams(active, level, table)
+        if n == 2:
+            out[16] = equal_pairs(distinct, counts, firsts, flags, 2)
+        if n <= 4:
+            top, place = _top(distinct, counts, firsts)
+            length = _joined_characters(lengths, flags, place, place + n) if count >= n else 0
+            out[n], out[n + 9] = top * length, (top - 1) * length
+        else:
+            out[n] = _duplicates(active, n, lengths, level)
+        if n == 5:
+            out[14] = _looped(active, n, lengths, level)
     alone, pairs = 0, 0
     for i in range(count):
-        rolling[i] = hashes[i]
-        places[i] = i
-        characters[i + 1] = characters[i] + lengths[i]
-        single = flags[i] & ALONE != 0
-        second = i + 1 < count and flags[i + 1] & ALONE != 0
-        joined = i + 1 < count and not single and not second
-        alone += single
-        pairs += single and second
-        spaces[i + 1] = spaces[i] + (1 if joined else 0)
+        alone += flags[i] & ALONE != 0
+        pairs += i > 0 and flags[i - 1] & flags[i] & ALONE != 0
     out[17], out[18] = alone, pairs
-    active = count
-    for n in range(1, LONGEST + 1):
-        size = slots(active)
-        for slot in range(size):
-            keys[slot] = _ZERO
-        distinct = 0
-        kept = 0
-        looped, covered = 0, 0
-        for k in range(active):
-            i = places[k]
-            if i + n > count:
-                continue
-            if n > 1:
-                rolling[i] = rolling[i] * _PRIME + hashes[i + n - 1]
-            found = insert(keys, values, size, mix(rolling[i]), distinct)
-            if found == distinct:
-                counts[found], firsts[found] = 0, i
-                distinct += 1
-            elif n == 5:
-                if i - firsts[found] <= NEAR:
-                    looped += characters[i + n] - characters[max(i, covered)]
-                    covered = i + n
-                firsts[found] = i
-            counts[found] += 1
-            places[kept], ids[kept] = i, found
-            kept += 1
-        active = kept
-        if n == 1:
-            entropy = 0.0
-            for k in range(distinct):
-                share = counts[k] / count
-                entropy -= share * math.log(share)
-            out[0], out[1] = entropy, distinct
-            out[15] = equal_pairs(distinct, counts, firsts, flags, 1)
-        elif n <= 4:
-            if n == 2:
-                out[16] = equal_pairs(distinct, counts, firsts, flags, 2)
-            top, place = 1, 0
-            for k in range(distinct):
-                if counts[k] > top:
-                    top, place = counts[k], firsts[k]
-            if count >= n:
-                length = characters[place + n] - characters[place] + spaces[place + n - 1] - spaces[place]
-                out[n], out[n + 9] = top * length, (top - 1) * length
-        kept = 0
-        for k in range(active):
-            if counts[ids[k]] > 1:
-                places[kept], ids[kept] = places[k], ids[k]
-                kept += 1
-        active = kept
-        if n >= 5:
-            repeated = 0
-            following = 0
-            for k in range(active):
-                i, found = places[k], ids[k]
-                if i < following:
-                    continue
-                if counts[found] < 0:
-                    repeated += characters[i + n] - characters[i]
-                    following = i + n
-                else:
-                    counts[found] = -1
-            out[n] = repeated
-            if n == 5:
-                out[14] = looped

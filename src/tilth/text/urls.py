@@ -51,13 +51,13 @@ def _host(codes: Any, kinds: Any, first: int, last: int) -> bool:
 @helper
 def is_url(codes: Any, kinds: Any, first: int, last: int) -> bool:
     """Whether codes[first:last] is a URL or an e-mail address."""
-    dot, sign = False, -1
-    for at in range(first, last):
-        dot = dot or (codes[at] == 46 and at > first)
-        if codes[at] == 64 and at > first:
-            sign = at
-    if not dot:
+    dots, sign = 0, -1
+    for at in range(first + 1, last):
+        dots += codes[at] == 46
+    if not dots:
         return False
+    for at in range(first + 1, last):
+        sign = at if codes[at] == 64 else sign
     start = first
     while start < last and (
         kinds[start] & _INNER or codes[start] == 95 or codes[start] == 43 or codes[start] == 45 or codes[start] == 46

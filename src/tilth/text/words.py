@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from tilth.text import exceptions
-from tilth.text.hashing import hash_bytes
-from tilth.text.jit import helper
+from tilth.text.hashing import hash_bytes, load
+from tilth.text.jit import helper, trailing_zeros
 from tilth.text.unicode import (
     ALPHABETIC,
     CUT,
@@ -47,9 +47,10 @@ _PUNCTUATION, _SPACE, _TERMINAL, _UNIT = np.uint16(PUNCTUATION), np.uint16(SPACE
 _CHINESE, _INNER, _SYMBOL = np.uint16(UNIT | WIDE), np.uint16(ALPHABETIC | NUMBER | MARK), np.uint16(SYMBOL)
 _NO_MARK = np.uint16(ALPHABETIC | NUMBER | MARK | SPACE | SYMBOL)
 _SIZE = np.int64(SIZE)
+_NONE, _ALL, _BLANK = np.uint16(0), np.uint16(0xFFFF), np.uint8(32)
+_X05, _X1F, _X20, _X7F, _X80 = (np.uint64(0x0101010101010101 * byte) for byte in (0x05, 0x1F, 0x20, 0x7F, 0x80))
 _SPECIAL, _UNIT_TAG, _STOP_SHIFT = exceptions.SPECIAL, exceptions.UNIT_TAG, exceptions.STOP_SHIFT
-_ENDS = np.zeros(128, np.bool_)
-_ENDS[[ord(word[-1]) for word in exceptions.special_words() if not word.isalpha() and ord(word[-1]) < 128]] = True
+_FIRST, _LAST, _MEASURE = exceptions.shapes()
 _LONGEST_SPECIAL = 16  # characters of the longest entry of the word table, at least
 
 
@@ -63,6 +64,12 @@ def look_up(table: Any, key: Any) -> Any:
             return np.int64(entries[slot])
         slot = (slot + 1) & (slots - 1)
     return 0
+
+
+@helper
+def _may_be(first: int, last: int, size: int) -> bool:
+    """Whether a special word or a stop word of `size` characters begins and ends with these two."""
+    return size <= _LONGEST_SPECIAL and (_FIRST[min(first, 128)] & _LAST[min(last, 128)]) >> size & 1 != 0
 
 
 @helper
@@ -137,17 +144,19 @@ def _suffix(text: Any, run: Any, table: Any, first: int, last: int) -> int:
         return 1
     if code == 36 and (before == 65 or before == 67) and last - first > 2 and is_digit(codes[last - 3]):
         return 2  # A$, C$
-    for start in range(max(first + 1, last - 4), last):
-        if not is_digit(codes[start - 1]) or is_digit(codes[start]):
+    sizes = _MEASURE[min(code, 128)]
+    for size in range(min(last - first - 1, 4 if sizes else 0), 0, -1):
+        start = last - size
+        if not sizes >> size & 1 or not is_digit(codes[start - 1]) or is_digit(codes[start]):
             continue
         if look_up(table, hash_bytes(text, places[start], places[last])) & _UNIT_TAG:
-            return last - start
+            return size
     return 0
 
 
 @helper
 def _infix(codes: Any, kinds: Any, first: int, at: int, last: int) -> int:
-    """Characters of the mark inside a word at `at` that cuts it in two, else 0."""
+    """Characters of the mark inside a word at `at`, no letter or digit, that cuts it in two, else 0."""
     code, kind = codes[at], kinds[at]
     if code == 46:
         end = at
@@ -157,7 +166,7 @@ def _infix(codes: Any, kinds: Any, first: int, at: int, last: int) -> int:
             return end - at
     if code == 0x2026 or _icon(code, kind):
         return 1
-    if at == first or at + 1 >= last or kind & _INNER:
+    if at == first or at + 1 >= last:
         return 0
     before, after = codes[at - 1], codes[at + 1]
     letter_before = kinds[at - 1] & _ALPHABETIC != 0
@@ -184,8 +193,8 @@ def _infix(codes: Any, kinds: Any, first: int, at: int, last: int) -> int:
 @helper
 def _special(text: Any, run: Any, table: Any, first: int, last: int) -> bool:
     """Whether the characters [first, last) are a special word; if so, its pieces are marked."""
-    _, _, places, borders = run
-    if last - first > _LONGEST_SPECIAL or last <= first:
+    codes, _, places, borders = run
+    if last <= first or not _may_be(codes[first], codes[last - 1], last - first):
         return False
     entry = look_up(table, hash_bytes(text, places[first], places[last]))
     if entry & _SPECIAL:
@@ -227,7 +236,7 @@ def _cut_latin(text: Any, run: Any, table: Any, size: int) -> None:
         if not is_url(codes, kinds, first, last):
             i = first
             while i < last:
-                mark = _infix(codes, kinds, first, i, last)
+                mark = 0 if kinds[i] & _INNER else _infix(codes, kinds, first, i, last)
                 if mark and i > first:
                     borders[i] = 1
                     borders[i + mark] = 1
@@ -236,26 +245,36 @@ def _cut_latin(text: Any, run: Any, table: Any, size: int) -> None:
 
 
 @helper
-def _join_special(text: Any, run: Any, table: Any, size: int) -> None:
-    """Neighbouring tokens that make up a special word together, the longest first, become that word's pieces.
+def _longest_joined(text: Any, run: Any, table: Any, first: int, size: int) -> Any:
+    """The entry of the longest special word that several tokens from `first` on make up together, and its end.
 
     Not so words of letters alone, which the rules that cut would leave whole.
     """
     codes, kinds, places, borders = run
+    found, last, sizes = 0, 0, _FIRST[min(codes[first], 128)]
+    for end in range(first + 2, min(size, first + _LONGEST_SPECIAL) + 1):
+        if not sizes >> (end - first) & 1 or (end < size and not borders[end]):
+            continue
+        if not _LAST[min(codes[end - 1], 128)] >> (end - first) & 1:
+            continue
+        tokens, letters = 0, True
+        for i in range(first, end):
+            tokens += i > first and borders[i] != 0
+            letters = letters and kinds[i] & _ALPHABETIC != 0
+        if tokens and not letters:
+            entry = look_up(table, hash_bytes(text, places[first], places[end]))
+            if entry & _SPECIAL:
+                found, last = entry, end
+    return found, last
+
+
+@helper
+def _join_special(text: Any, run: Any, table: Any, size: int) -> None:
+    """Neighbouring tokens that make up a special word together, the longest first, become that word's pieces."""
+    borders = run[3]
     first = 0
     while first < size:
-        entry, last, tokens, letters, seen = 0, 0, 0, True, first
-        for end in range(first + 1, min(size, first + _LONGEST_SPECIAL) + 1):
-            if end < size and not borders[end]:
-                continue
-            tokens += 1
-            while seen < end:
-                letters = letters and kinds[seen] & _ALPHABETIC != 0
-                seen += 1
-            if tokens > 1 and not letters and _may_end(codes[end - 1]):
-                found = look_up(table, hash_bytes(text, places[first], places[end]))
-                if found & _SPECIAL:
-                    entry, last = found, end
+        entry, last = _longest_joined(text, run, table, first, size)
         if last:
             for i in range(first + 1, last):
                 borders[i] = 0
@@ -268,20 +287,126 @@ def _join_special(text: Any, run: Any, table: Any, size: int) -> None:
 
 
 @helper
-def _may_end(code: int) -> bool:
-    """Whether a special word of several tokens may end with this character."""
-    return code >= 128 or _ENDS[code]
+def ascii_letters(text: Any, at: int, stop: int) -> int:
+    """How many ASCII letters stand on end from the byte `at` on, eight bytes a step."""
+    end = at
+    while end < stop:
+        value = load(text, end, stop)
+        low = value & _X7F | _X20
+        other = ~((low + _X1F) & ~(low + _X05)) & _X80 | value & _X80  # the top bit of every byte that is no letter
+        if other:
+            return end + (trailing_zeros(other) >> 3) - at
+        end += 8
+    return end - at
 
 
 @helper
-def _cut_chinese(kinds: Any, size: int, borders: Any) -> None:
-    """Mark where tokens start: each character alone, but runs of letters and digits other than Han and kana."""
-    inside = False
-    for i in range(size):
-        inner = kinds[i] & _INNER != 0 and kinds[i] & _UNIT == 0
-        if not inner or not inside:
-            borders[i] = 1
-        inside = inner
+def _write_token(text: Any, span: Any, kinds: Any, table: Any, tokens: Any, count: int) -> int:
+    """Write the token of the bytes [first, end) of `size` characters; returns how many tokens there are now.
+
+    `kinds`: the bits that some of its characters have, and those that all have.
+    """
+    hashes, starts, lengths, flags = tokens
+    first, end, size = span
+    some, every = kinds
+    flag = (0 if every & _PUNCTUATION else WORD) | (LETTERS if some & _ALPHABETIC else 0)
+    flag |= 0 if some & _NO_MARK else MARKS
+    if size == 1:
+        flag |= (ALONE if some & _UNIT else 0) | (END if some & _TERMINAL else 0)
+    key = hash_bytes(text, first, end)
+    if flag & LETTERS and not flag & ALONE and size <= 4:
+        flag |= (look_up(table, key) >> _STOP_SHIFT) << 8
+    hashes[count], starts[count], lengths[count], flags[count] = key, first, size, flag
+    return count + 1
+
+
+@helper
+def _write_plain(text: Any, at: int, size: int, classes: Any, table: Any, stop: int, tokens: Any, count: int) -> int:
+    """Write the word of `size` ASCII letters at the byte `at`, and the mark behind it if there is one, where white
+    space or the end follows and no other rule has a say; returns how many tokens there are now."""
+    data, end = text[0], at + size
+    mark = data[end] if end < stop else _BLANK
+    spaced = mark < 0x80 and classes[mark] & _SPACE
+    if not spaced:
+        behind = data[end + 1] if end + 1 < stop else _BLANK
+        usual = mark < 0x80 and (classes[mark] & _CUT or (mark == 46 and data[end - 1] & 32))
+        if not usual or behind >= 0x80 or not classes[behind] & _SPACE:
+            return count
+        whole = _may_be(data[at], mark, size + 1)
+        if whole and look_up(table, hash_bytes(text, at, end + 1)) & _SPECIAL:
+            return count
+    key = hash_bytes(text, at, end)
+    entry = look_up(table, key) if _may_be(data[at], data[end - 1], size) else 0
+    if entry & _SPECIAL:
+        return count
+    hashes, starts, lengths, flags = tokens
+    hashes[count], starts[count], lengths[count] = key, at, size
+    flags[count] = WORD | LETTERS | (entry >> _STOP_SHIFT) << 8
+    if spaced:
+        return count + 1
+    kind = classes[mark]
+    return _write_token(text, (end, end + 1, 1), (kind, kind), table, tokens, count + 1)
+
+
+@helper
+def _write_chinese(text: Any, at: int, stop: int, classes: Any, table: Any, tokens: Any, count: int) -> Any:
+    """Write the tokens of the run at the byte `at`: each character alone, but runs of letters and digits other than
+    Han and kana; returns where the run ends and how many tokens there are now."""
+    first, size, some, every = at, 0, _NONE, _ALL
+    while at < stop:
+        code, length = decode(text[0], at, stop)
+        kind = classes[code] if code < _SIZE else _NONE
+        inner = kind & _INNER != 0 and kind & _UNIT == 0
+        if size and not inner:
+            count = _write_token(text, (first, at, size), (some, every), table, tokens, count)
+            size = 0
+        if kind & _SPACE:
+            break
+        if not inner:
+            count = _write_token(text, (at, at + length, 1), (kind, kind), table, tokens, count)
+        elif size:
+            size, some, every = size + 1, some | kind, every & kind
+        else:
+            first, size, some, every = at, 1, kind, kind
+        at += length
+    if size:
+        count = _write_token(text, (first, at, size), (some, every), table, tokens, count)
+    return at, count
+
+
+@helper
+def _read_run(text: Any, at: int, stop: int, classes: Any, run: Any) -> Any:
+    """Fill `run` with the characters up to white space; returns how many they are, the bits that some of them have,
+    and those that all have. A Chinese character ends the reading."""
+    codes, kinds, places, borders = run
+    size, some, every = 0, _NONE, _ALL
+    while at < stop and not some & _CHINESE:
+        code, length = decode(text[0], at, stop)
+        kind = classes[code] if code < _SIZE else _NONE
+        if kind & _SPACE:
+            break
+        codes[size], kinds[size], places[size], borders[size] = code, kind, at, 0
+        some, every = some | kind, every & kind
+        size += 1
+        at += length
+    places[size], borders[size] = at, 0
+    return size, some, every
+
+
+@helper
+def _write_run(text: Any, run: Any, size: int, table: Any, tokens: Any, count: int) -> int:
+    """Write the tokens of the run, which start where its borders say; returns how many there are now."""
+    _, kinds, places, borders = run
+    i = 0
+    while i < size:
+        first, some, every = i, _NONE, _ALL
+        while True:
+            some, every = some | kinds[i], every & kinds[i]
+            i += 1
+            if i >= size or borders[i]:
+                break
+        count = _write_token(text, (places[first], places[i], i - first), (some, every), table, tokens, count)
+    return count
 
 
 @helper
@@ -293,56 +418,30 @@ def split_words(text: Any, start: int, stop: int, classes: Any, table: Any, run:
     and borders uint8, each of stop - start + 1 items. `tokens` are written: hashes uint64, first bytes int64,
     characters int32, flags uint16, of stop - start items.
     """
-    data = text[0]
-    codes, kinds, places, borders = run
-    hashes, starts, lengths, flags = tokens
-    at, count = start, 0
+    data, at, count = text[0], start, 0
     while at < stop:
-        size, chinese, letters = 0, False, True
-        length = 1
-        while at < stop:
-            code, length = decode(data, at, stop)
-            kind = classes[code] if code < _SIZE else np.uint16(0)
-            if kind & _SPACE:
-                break
-            codes[size], kinds[size], places[size], borders[size] = code, kind, at, 0
-            chinese = chinese or kind & _CHINESE != 0
-            letters = letters and kind & _ALPHABETIC != 0
-            size += 1
-            at += length
-        places[size], borders[size] = at, 0
-        at += length
-        if letters and not chinese and size:  # a plain word: most of the text
-            key = hash_bytes(text, places[0], places[size])
-            entry = look_up(table, key)
-            if not entry & _SPECIAL:
-                hashes[count], starts[count], lengths[count] = key, places[0], size
-                flags[count] = WORD | LETTERS | (entry >> _STOP_SHIFT) << 8
-                count += 1
+        before, letters = count, ascii_letters(text, at, stop)
+        if letters:  # most of the text: a plain word, perhaps with a mark behind it
+            count = _write_plain(text, at, letters, classes, table, stop, tokens, count)
+            if count > before:
+                at += letters + count - before
                 continue
-            _mark_pieces(entry, 0, borders)
-        elif chinese:
-            _cut_chinese(kinds, size, borders)
-        else:
+        code, length = decode(data, at, stop)
+        kind = classes[code] if code < _SIZE else _NONE
+        if kind & _SPACE:
+            at += length
+            continue
+        size, some, every = 0, kind, kind
+        if not kind & _CHINESE:
+            size, some, every = _read_run(text, at, stop, classes, run)
+        if some & _CHINESE:
+            at, count = _write_chinese(text, at, stop, classes, table, tokens, count)
+            continue
+        if not every & _ALPHABETIC:
             _cut_latin(text, run, table, size)
             _join_special(text, run, table, size)
-        i = 0
-        while i < size:
-            first, flag, clean = i, 0, True
-            kind = kinds[i]
-            while True:
-                kind = kinds[i]
-                flag |= (WORD if not kind & _PUNCTUATION else 0) | (LETTERS if kind & _ALPHABETIC else 0)
-                clean = clean and not kind & _NO_MARK
-                i += 1
-                if i >= size or borders[i]:
-                    break
-            if i - first == 1:
-                flag |= (ALONE if kind & _UNIT else 0) | (END if kind & _TERMINAL else 0)
-            key = hash_bytes(text, places[first], places[i])
-            if flag & LETTERS and not flag & ALONE and i - first <= 4:
-                flag |= (look_up(table, key) >> _STOP_SHIFT) << 8
-            hashes[count], starts[count], lengths[count] = key, places[first], i - first
-            flags[count] = flag | (MARKS if clean else 0)
-            count += 1
+        elif not _special(text, run, table, 0, size):
+            run[3][0] = 1
+        count = _write_run(text, run, size, table, tokens, count)
+        at = run[2][size]
     return count

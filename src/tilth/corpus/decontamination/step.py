@@ -216,9 +216,8 @@ def _texts(settings_json: str, benchmarks: tuple[InputFile, ...]) -> _Texts:
     """Read once a process."""
     settings = DecontaminateSettings(**json.loads(settings_json))
     items = load_items(benchmarks, settings)
-    every = list(dict.fromkeys(text for item in items for text in item.texts))
-    long_enough, _ = _testable(every, settings)
-    is_long = dict(zip(every, long_enough.tolist(), strict=True))
+    units = _units(list(dict.fromkeys(text for item in items for text in item.texts)))
+    is_long = {text: _testable(count, settings)[0] for text, count in units.items()}
     owners: dict[str, list[int]] = defaultdict(list)
     together: dict[str, list[int]] = defaultdict(list)
     too_short = []
@@ -229,21 +228,29 @@ def _texts(settings_json: str, benchmarks: tuple[InputFile, ...]) -> _Texts:
         for text in item.texts:
             owners[text].append(number)
         if len(item.texts) > 1:
-            together["\n".join(item.texts)].append(number)
+            joined = "\n".join(item.texts)  # of which no unit crosses a line
+            together[joined].append(number)
+            units[joined] = np.sum([units[text] for text in item.texts], axis=0)
     texts = [*owners, *together]
     sizes = np.array([len(text) for text in owners] + [0] * len(together), np.float64)
-    return _Texts(items, [*owners.values(), *together.values()], _testable(texts, settings)[1], sizes, texts, too_short)
+    alone = np.array([_testable(units[text], settings)[1] for text in texts], bool)
+    return _Texts(items, [*owners.values(), *together.values()], alone, sizes, texts, too_short)
 
 
-def _testable(texts: Sequence[str], settings: DecontaminateSettings) -> tuple[np.ndarray, np.ndarray]:
-    """bool [texts] twice: whether `Ngrams` looks for it, and whether it is long enough to identify an item alone."""
+def _units(texts: Sequence[str]) -> dict[str, np.ndarray]:
+    """For each text how many units it has, and how many of them are single Han or kana characters."""
     import pyarrow as pa
 
     from tilth.text import unit_counts
 
-    count, alone = unit_counts(pa.array(texts, pa.large_string())).T
-    n = np.where(2 * alone > count, settings.characters, settings.words)  # mostly single characters: Chinese
-    return (2 * count >= n) & (count > 0), count >= 2 * n - 1
+    return dict(zip(texts, unit_counts(pa.array(texts, pa.large_string())), strict=True))
+
+
+def _testable(units: np.ndarray, settings: DecontaminateSettings) -> tuple[bool, bool]:
+    """Of a text with these `_units`: whether `Ngrams` looks for it, and whether it identifies an item alone."""
+    count, alone = units.tolist()
+    n = settings.characters if 2 * alone > count else settings.words  # mostly single characters: Chinese
+    return 2 * count >= n and count > 0, count >= 2 * n - 1
 
 
 @functools.lru_cache(maxsize=1)
