@@ -112,7 +112,7 @@ def _run_pass(pass_: Pass, segment: Segment, shards: Sequence[Path], workers: Wo
         for _, result in map_units(write_shard, tasks, workers):
             results.append(result)
             bar.add(1)
-    write_json(done, results)
+    write_json(done, results, indent=None)
     remove(pass_.folder / "across")
     return results
 

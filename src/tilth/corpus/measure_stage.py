@@ -132,7 +132,7 @@ def _measure_unit(task: _Task) -> dict[str, Any]:
         if not result.steps:
             result.steps = apply_steps(_schema(task.settings, []).empty_table(), steps).tallies
     np.save(task.work / f"{task.name}.ids.npy", _id_hashes(task.out / "documents" / f"{task.name}.parquet"))
-    write_json(marker, result.to_json())
+    write_json(marker, result.to_json(), indent=None)
     return result.to_json()
 
 
