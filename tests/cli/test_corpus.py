@@ -110,3 +110,37 @@ def test_text_that_is_not_utf8_is_refused(tokenizer: Path) -> None:
         assert (done.returncode, done.stderr.decode().startswith(f"tilth: {where}: {told} (")) == (2, True)
     done = subprocess.run([*run, "--json"], input=b"a\r\n", capture_output=True)
     assert "".join(json.loads(done.stdout)["pieces"]) == "a\r\n"
+
+
+def test_a_plan_says_what_a_run_will_need_and_makes_nothing(made, tmp_path: Path) -> None:
+    base = made[0]
+    asked = ["corpus", base / "notes.jsonl", "--config", base / "c.yaml", "--plan"]
+    shown = tilth(*asked, "--nodes", "3", "--cores", "4", "--price-per-hour", "2", "--size", "10TB", cwd=tmp_path)
+    assert shown.returncode == 0, shown.stderr
+    for word in ("wall time", "cost", "memory a worker", "disk while it runs", "3 x 4 cores", "10.0 TB of such files"):
+        assert word in shown.stdout
+    found = json.loads(tilth(*asked, "--json", cwd=tmp_path).stdout)
+    assert found["exact"]
+    assert found["figures"]["documents kept"]["value"] == 12
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--plan", "--size", "ten"], "--size: expected a number such as 4096, 3.9M or 2GiB, found 'ten' (bytes"),
+        (["--plan", "--sample", "0"], "--sample: expected at least one byte, found '0'"),
+        (["--plan", "--out", "o"], "--plan makes no corpus, so --out says nothing"),
+        (["--out", "o", "--nodes", "2"], "--nodes is for a plan (add --plan"),
+        ([], "there is no --out"),
+        (["--plan", "--price-per-hour", "-1"], "Invalid value for '--price-per-hour'"),
+        (["--plan", "--config", "empty.yaml"], "there is nothing to sample: the files are empty"),
+    ],
+)
+def test_mistakes_in_a_plan(arguments: list[str], message: str, tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("" if "empty.yaml" in arguments else ENGLISH)
+    (tmp_path / "empty.yaml").write_text("steps: [measure]\n")
+    done = tilth("corpus", "a.txt", *arguments, cwd=tmp_path)
+    assert done.returncode == 2
+    assert message in " ".join(done.stderr.replace("│", " ").split())
+    assert not (tmp_path / "o").exists()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -34,8 +34,9 @@ def corpus(
     ] = None,
     *,
     out: Annotated[
-        Path, typer.Option(parser=path, help="Where the corpus goes; run again to go on or to change a setting.")
-    ],
+        Path | None,
+        typer.Option(parser=path, help="Where the corpus goes; run again to go on or to change a setting."),
+    ] = None,
     config: Annotated[
         Path | None, typer.Option(parser=path, help="A recipe's `corpus:` section as a YAML file.")
     ] = None,
@@ -47,20 +48,83 @@ def corpus(
     engine: Annotated[
         Literal["local", "ray"], typer.Option(help="Processes of this machine, or a Ray cluster (RAY_ADDRESS).")
     ] = "local",
+    plan: Annotated[
+        bool, typer.Option("--plan", help="Put a sample through the chain and say what all of it will need.")
+    ] = False,
+    size: Annotated[
+        str | None, typer.Option(help="With --plan: for so many bytes of such files (packed, as they lie): 10TB.")
+    ] = None,
+    nodes: Annotated[int | None, typer.Option(min=1, help="With --plan: machines; default 1.")] = None,
+    cores: Annotated[int | None, typer.Option(min=1, help="With --plan: cores of each; default: --workers.")] = None,
+    price_per_hour: Annotated[float | None, typer.Option(min=0, help="With --plan: of one machine.")] = None,
+    sample: Annotated[str | None, typer.Option(help="With --plan: bytes of the sample; default 32MB.")] = None,
+    seed: Annotated[int | None, typer.Option(help="With --plan: another one draws another sample; default 0.")] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Clean plain files: repair, rules, deduplication, hold-out, masking. Every removal is kept with its reason.
 
-    Example:
+    Examples:
 
         tilth corpus data/*.jsonl.zst --out corpus/ && tilth look corpus/
+
+        tilth corpus data/*.jsonl.zst --plan --size 10TB --nodes 20 --cores 64 --price-per-hour 2.5
     """
+    asked = {"size": size, "nodes": nodes, "cores": cores, "price-per-hour": price_per_hour, "sample": sample,
+             "seed": seed}  # fmt: skip
+    given = {name: value for name, value in asked.items() if value is not None}
+    if not inputs and config is None:
+        raise UserError("nothing to read", hint="give files, globs or folders, or --config with `sources`")
+    if plan:
+        if out is not None:
+            raise UserError("--plan makes no corpus, so --out says nothing", hint="leave one of them out")
+        _plan(inputs or [], config, domain, workers, given, as_json)
+        return
+    if given:
+        raise UserError(f"--{next(iter(given))} is for a plan", hint="add --plan, or leave it out")
+    if out is None:
+        raise UserError("there is no --out", hint="say where the corpus is to go, or --plan to have it forecast")
+    _make(inputs or [], out, config, domain, workers, engine, as_json)
+
+
+def _plan(
+    inputs: list[str], config: Path | None, domain: str, workers: int | None, given: dict[str, Any], as_json: bool
+) -> None:
+    from tilth.base import machine
+    from tilth.pipeline.corpus_only import plan_corpus
+    from tilth.planning.corpus_plan import Hardware
+
+    counts = {name: _count(name, given[name]) for name in ("size", "sample") if name in given}
+    cores = given.get("cores") or workers or machine.cores()
+    hardware = Hardware(given.get("nodes", 1), cores, given.get("price-per-hour"))
+    found = plan_corpus(inputs, config, domain, hardware, **counts, seed=given.get("seed", 0))
+    print(json.dumps(found.as_json(), ensure_ascii=False) if as_json else found.as_text())
+
+
+def _count(name: str, value: str) -> int:
+    from tilth.base.settings import parse_count
+
+    try:
+        count = int(parse_count(value))
+    except ValueError as error:
+        raise UserError(str(error), where=f"--{name}", hint="bytes, for example 64MB or 10TB") from None
+    if count < 1:
+        raise UserError(f"expected at least one byte, found {value!r}", where=f"--{name}")
+    return count
+
+
+def _make(
+    inputs: list[str],
+    out: Path,
+    config: Path | None,
+    domain: str,
+    workers: int | None,
+    engine: Literal["local", "ray"],
+    as_json: bool,
+) -> None:
     from tilth.corpus.look import unreadable_list
     from tilth.pipeline.corpus_only import run_corpus
 
-    if not inputs and config is None:
-        raise UserError("nothing to read", hint="give files, globs or folders, or --config with `sources`")
-    report, folder = run_corpus(inputs or [], out, config, domain, workers, engine)
+    report, folder = run_corpus(inputs, out, config, domain, workers, engine)
     unreadable = unreadable_list(folder) if report["unreadable"] else None
     if as_json:
         listed = {"unreadable_list": str(unreadable)} if unreadable else {}

@@ -16,11 +16,12 @@ from tilth.base.files import atomic_file, read_json, remove, write_json, write_t
 from tilth.base.pool import Workers, map_units
 from tilth.base.progress import Progress
 from tilth.corpus.card import data_card
-from tilth.corpus.chain import Segment, build_chain
+from tilth.corpus.chain import Chain, Segment, build_chain
 from tilth.corpus.decontamination.step import CutItemsStep, DecontaminateStep
 from tilth.corpus.privacy.canaries import plant
 from tilth.corpus.report import corpus_report, with_planted
 from tilth.corpus.running.across import look_across
+from tilth.corpus.running.clock import BOOKS, spent
 from tilth.corpus.running.shards import count_rows, shard_paths
 from tilth.corpus.running.tasks import Decisions, Pass, ShardTask
 from tilth.corpus.running.view import ShardView
@@ -64,6 +65,19 @@ def corpus_stage(
         shards = [pass_.survivors / path.name for path in shards]
         if pass_.number:
             remove(passes[pass_.number - 1].survivors)
+    with spent(BOOKS):
+        return _conclude(settings, chain, measured, results, measure_dir, out_dir)
+
+
+def _conclude(
+    settings: CorpusSettings,
+    chain: Chain,
+    measured: dict[str, Any],
+    results: list[list[dict[str, Any]]],
+    measure_dir: Path,
+    out_dir: Path,
+) -> dict[str, Any]:
+    """What stands behind the last pass: the edits of the first stage, canaries, and the reports."""
     _copy_edits(measure_dir, out_dir)
     report = corpus_report(measured, results)
     if settings.canaries.count and report["documents_kept"]:
@@ -98,7 +112,7 @@ def _run_pass(pass_: Pass, segment: Segment, shards: Sequence[Path], workers: Wo
         for _, result in map_units(write_shard, tasks, workers):
             results.append(result)
             bar.add(1)
-    write_json(done, results)
+    write_json(done, results, indent=None)
     remove(pass_.folder / "across")
     return results
 
@@ -111,9 +125,11 @@ def _decide(decisions: Sequence[ColumnDecision], tasks: Sequence[ShardTask]) -> 
     rows, steps, reasons = [np.empty(0, np.int64)], [np.empty(0, object)], [Rejections.none()]
     for number, step in enumerate(decisions, 1):
         if isinstance(step, Label):
-            view.move_to_holdout(step.label(view), number)
+            with spent(step.name):
+                view.move_to_holdout(step.label(view), number)
         else:
-            rejections = step.decide(view, scratch)
+            with spent(step.name):
+                rejections = step.decide(view, scratch)
             rows.append(view.reject(rejections.rows))
             steps.append(np.full(len(rejections), step.name, object))
             reasons.append(rejections)
@@ -121,8 +137,9 @@ def _decide(decisions: Sequence[ColumnDecision], tasks: Sequence[ShardTask]) -> 
     joined = np.concatenate(rows)
     order = np.argsort(joined)
     whole = Decisions(view.labels, joined[order], np.concatenate(steps)[order], Rejections.join(reasons).take(order))
-    for shard, task in enumerate(tasks):
-        whole.part(int(view.starts[shard]), int(view.starts[shard + 1])).save(task)
+    with spent(BOOKS):
+        for shard, task in enumerate(tasks):
+            whole.part(int(view.starts[shard]), int(view.starts[shard + 1])).save(task)
 
 
 def _write_lines(path: Path, records: Sequence[dict[str, Any]]) -> None:

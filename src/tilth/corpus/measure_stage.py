@@ -18,6 +18,7 @@ from tilth.corpus.chain import build_chain
 from tilth.corpus.document import SIGNAL, distinct_id, edit_schema, schema, text_bytes
 from tilth.corpus.report import measure_report
 from tilth.corpus.running import tally
+from tilth.corpus.running.clock import BOOKS, READ, each, spent
 from tilth.corpus.running.passes import apply_steps, with_columns
 from tilth.corpus.running.shards import ShardWriter, read_groups
 from tilth.corpus.running.tally import StepTally
@@ -64,7 +65,8 @@ def measure_stage(
         for task, result in map_units(_measure_unit, tasks, workers):
             results.append(result)
             bar.add(sum(file.size for file in task.unit.files))
-    _finish(tasks, results)
+    with spent(BOOKS):
+        _finish(tasks, results)
     report = measure_report(results)
     if lacking := _lacking(tasks, results):
         report["warnings"] = lacking
@@ -116,7 +118,7 @@ def _measure_unit(task: _Task) -> dict[str, Any]:
         atomic_file(task.work / "unreadable" / f"{task.name}.jsonl") as aside,
         aside.open("w", encoding="utf-8") as unreadable,
     ):
-        for batch in read_unit(task.unit, task.settings.sources, result.lacking):
+        for batch in each(READ, read_unit(task.unit, task.settings.sources, result.lacking)):
             for record in batch.unreadable:
                 unreadable.write(json.dumps(asdict(record)) + "\n")
                 result.refuse(record.reason, record.bytes)
@@ -130,7 +132,7 @@ def _measure_unit(task: _Task) -> dict[str, Any]:
         if not result.steps:
             result.steps = apply_steps(_schema(task.settings, []).empty_table(), steps).tallies
     np.save(task.work / f"{task.name}.ids.npy", _id_hashes(task.out / "documents" / f"{task.name}.parquet"))
-    write_json(marker, result.to_json())
+    write_json(marker, result.to_json(), indent=None)
     return result.to_json()
 
 

@@ -76,7 +76,7 @@ def _check_start(recipe: Recipe) -> None:
 def _check_training(recipe: Recipe) -> None:
     """There is a hold-out to evaluate on, and no sequence is longer than the model is meant for."""
     holdout = recipe.corpus.holdout
-    if "holdout" not in recipe.corpus.steps or (holdout.fraction == 0 and holdout.minimum == 0):
+    if "holdout" not in recipe.corpus.steps or not (holdout.fraction or holdout.minimum or holdout.where):
         raise UserError("training is evaluated on held-out text, but none is kept", hint="set corpus.holdout.fraction")
     if recipe.base is None:
         check_exportable(recipe.model.config(recipe.tokenizer.vocabulary))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from tilth.base import machine
@@ -11,11 +12,15 @@ from tilth.base.errors import UserError
 from tilth.base.files import ContentHashes, read_json
 from tilth.base.pool import Engine
 from tilth.base.settings import Lines, load_yaml, validate
+from tilth.corpus.chain import build_chain
 from tilth.corpus.settings import CorpusSettings, SourceSettings
 from tilth.corpus.sources import find_files
 from tilth.pipeline.execute import execute, lock
 from tilth.pipeline.recipe import ComputeSettings, Recipe
-from tilth.pipeline.stages.corpus import corpus_stage, measure_stage
+from tilth.pipeline.stages.corpus import benchmark_files, corpus_stage, measure_stage, source_files
+from tilth.planning.corpus_plan import CorpusPlan, Hardware, plan
+from tilth.planning.corpus_sample import draw
+from tilth.planning.corpus_trial import run_trial
 
 
 def run_corpus(
@@ -26,13 +31,9 @@ def run_corpus(
     Finished parts are kept: the same call goes on after a kill, and a changed threshold in `config` measures nothing
     again.
     """
-    settings = _settings(config)
-    sources = [SourceSettings(path=os.path.abspath(os.path.expanduser(path)), default_domain=domain) for path in inputs]
-    recipe = Recipe(name="corpus", corpus=settings.model_copy(update={"sources": [*settings.sources, *sources]}))
     base = (config.resolve() if config else out.resolve()).parent
     _check_out(inputs, out)
-    if sources:
-        find_files(sources, base, called=[f"the input {path!r}" for path in inputs], hint="check the path")
+    recipe = Recipe(name="corpus", corpus=_with_inputs(_settings(config), inputs, domain, base))
     hashes = ContentHashes(out / ".cache" / "content_hashes.json")
     measured = measure_stage(recipe, base, None, hashes)
     stages = [measured, corpus_stage(recipe, base, measured, hashes)]
@@ -40,6 +41,42 @@ def run_corpus(
         hashes.save()
         done = list(execute(stages, out, ComputeSettings(workers=workers or machine.cores(), engine=engine)))
     return dict(read_json(done[-1].folder / "report.json")), done[-1].folder
+
+
+def plan_corpus(
+    inputs: list[str],
+    config: Path | None,
+    domain: str,
+    hardware: Hardware,
+    *,
+    size: int | None = None,
+    sample: int = 32_000_000,
+    seed: int = 0,
+) -> CorpusPlan:
+    """What the same chain would need: `sample` bytes of the files are put through it, in a folder that is removed.
+
+    The forecast is for `size` bytes of such files as they lie; None: for the files themselves.
+    """
+    from tilth.corpus.rules.keywords import located
+
+    base = (config.resolve() if config else Path.cwd() / "corpus").parent
+    settings = located(_with_inputs(_settings(config), inputs, domain, base), base)
+    files = source_files(settings, base)
+    benchmarks = benchmark_files(settings, base)
+    build_chain(settings, benchmarks)
+    if not sum(file.size for file in files):
+        raise UserError("there is nothing to sample: the files are empty", hint="check the path")
+    with TemporaryDirectory(prefix="tilth-plan-") as folder:
+        drawn = draw(files, sample, seed, Path(folder) / "pieces")
+        return plan(run_trial(settings, drawn, benchmarks, Path(folder)), settings, hardware, size)
+
+
+def _with_inputs(settings: CorpusSettings, inputs: list[str], domain: str, base: Path) -> CorpusSettings:
+    """The settings with the inputs of the command line behind their own sources; refuses those that match nothing."""
+    sources = [SourceSettings(path=os.path.abspath(os.path.expanduser(path)), default_domain=domain) for path in inputs]
+    if sources:
+        find_files(sources, base, called=[f"the input {path!r}" for path in inputs], hint="check the path")
+    return settings.model_copy(update={"sources": [*settings.sources, *sources]})
 
 
 def _settings(config: Path | None) -> CorpusSettings:

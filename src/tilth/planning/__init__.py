@@ -2,4 +2,8 @@
 
 sources_size   documents and bytes of the sources, from a sample of each file
 forecast       parameters, tokens, memory and time; and what came of them
+
+corpus_sample  pieces of files, every byte with the same chance
+corpus_trial   the sample put through the real corpus chain
+corpus_plan    what the chain needs for an input of any size, every figure with its formula
 """

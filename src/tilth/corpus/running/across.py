@@ -20,6 +20,7 @@ from tilth.base.pool import Workers, map_units
 from tilth.base.progress import Progress
 from tilth.corpus.chain import build_chain
 from tilth.corpus.document import texts_of
+from tilth.corpus.running.clock import spent
 from tilth.corpus.running.shards import read_groups, text_size
 from tilth.corpus.running.tasks import Decisions, Pass, ShardTask
 from tilth.corpus.steps import CorpusEdit
@@ -27,9 +28,11 @@ from tilth.corpus.steps import CorpusEdit
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_RECORD, _HELD = 24, 128
-"""Bytes of a record in a file, and at most in memory: see `tilth.text.Seen`."""
-_MOST_PARTS = 2**15
+HELD = 128
+"""Bytes of memory that a record takes at most: see `tilth.text.Seen`."""
+MOST_PARTS = 2**15
+_RECORD = 24
+"""Bytes of a record in a file."""
 
 
 class Marks:
@@ -79,8 +82,8 @@ def look_across(step: CorpusEdit, tasks: Sequence[ShardTask], workers: Workers |
 
 def _parts(records: int, memory: int) -> int:
     """How many parts keys are divided into: a power of two, so that one part's records fit into the memory."""
-    wanted = max(1, -(-_HELD * records // memory))
-    return min(1 << (wanted - 1).bit_length(), _MOST_PARTS)
+    wanted = max(1, -(-HELD * records // memory))
+    return min(1 << (wanted - 1).bit_length(), MOST_PARTS)
 
 
 @dataclass(frozen=True)
@@ -130,8 +133,9 @@ def note_shard(look: _ShardLook) -> None:
     with atomic_file(folder / f"{look.task.shard.stem}.records") as aside, aside.open("wb") as file:
         runs = _Runs(file, look.parts, step.memory // 8)
         for table, rows, held in _remaining(look.task):
-            keys, places = step.note(look.number, texts_of(table), rows, marks.between(rows))
-            runs.add(keys, places, held[np.searchsorted(rows, places >> 32)])
+            with spent(step.name):
+                keys, places = step.note(look.number, texts_of(table), rows, marks.between(rows))
+                runs.add(keys, places, held[np.searchsorted(rows, places >> 32)])
         borders = runs.close()
     with atomic_file(index) as aside, aside.open("wb") as file:
         np.save(file, borders)
@@ -194,16 +198,18 @@ def join_part(look: _PartLook) -> int:
     out = folder / f"part-{look.part:05d}.npy"
     if out.exists():
         return len(np.load(out, mmap_mode="r"))
-    rule = _step(look.pass_).rounds()[look.number]
+    step = _step(look.pass_)
+    rule = step.rounds()[look.number]
     runs = [
         (index.with_suffix(""), start, stop)
         for part in (look.part, look.parts + look.part)
         for index in sorted(folder.glob("*.records.npy"))
         for start, stop in np.load(index)[:, part : part + 2].tolist()
     ]
-    seen = Seen(sum(stop - start for _, start, stop in runs), rule.keep, rule.apart, every=rule.every)
-    chosen = [np.empty(0, np.int64), *(seen.meet(_records(*run)) for run in runs)]
-    places = np.sort(np.concatenate(chosen))
+    with spent(step.name):
+        seen = Seen(sum(stop - start for _, start, stop in runs), rule.keep, rule.apart, every=rule.every)
+        chosen = [np.empty(0, np.int64), *(seen.meet(_records(*run)) for run in runs)]
+        places = np.sort(np.concatenate(chosen))
     with atomic_file(out) as aside, aside.open("wb") as file:
         np.save(file, places)
     return len(places)

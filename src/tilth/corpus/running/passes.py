@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tilth.corpus.document import edit_schema, rejection_fields, text_bytes
+from tilth.corpus.running.clock import spent
 from tilth.corpus.running.tally import EXAMPLES, RuleTally, StepTally
 from tilth.corpus.steps import DecideTexts, Edit, EditLog, Measure, Rejections, Step
 
@@ -34,32 +35,38 @@ def apply_steps(table: pa.Table, steps: Sequence[Step]) -> Applied:
     """Run measures, edits and decisions that read texts over the rows of `table`, in order."""
     applied = Applied(table, [], [], [], [])
     for step in steps:
-        table = applied.table
-        tally = StepTally(step.name, step.kind, len(table), int(text_bytes(table).sum()))
-        if isinstance(step, Measure):
-            applied.table = step.measure(table)
-        elif isinstance(step, Edit):
-            applied.table, log = step.edit(table)
-            applied.findings += log.findings
-            tally.born = len(applied.table) - len(table)
-            tally.edited = len(set(log.rows))
-            tally.places = dict(sorted(Counter(log.kinds).items()))
-            if len(log):
-                applied.edits.append(_edit_table(table, step, log))
-            if tally.born:
-                moved = _moved_rows(len(table), log)
-                applied.edits = [_move(edits, moved) for edits in applied.edits]
-        elif isinstance(step, DecideTexts):
-            rejections, findings = step.decide_texts(table)
-            applied.findings += findings
-            applied.table, rejected = divide(table, step, rejections, tally)
-            if len(rejected):
-                applied.rejected.append(rejected)
-        tally.documents_out = len(applied.table)
-        tally.bytes_out = int(text_bytes(applied.table).sum())
-        tally.close()
-        applied.tallies.append(tally)
+        with spent(step.name):
+            _apply(step, applied)
     return applied
+
+
+def _apply(step: Step, applied: Applied) -> None:
+    """Run one step over what the steps before it left."""
+    table = applied.table
+    tally = StepTally(step.name, step.kind, len(table), int(text_bytes(table).sum()))
+    if isinstance(step, Measure):
+        applied.table = step.measure(table)
+    elif isinstance(step, Edit):
+        applied.table, log = step.edit(table)
+        applied.findings += log.findings
+        tally.born = len(applied.table) - len(table)
+        tally.edited = len(set(log.rows))
+        tally.places = dict(sorted(Counter(log.kinds).items()))
+        if len(log):
+            applied.edits.append(_edit_table(table, step, log))
+        if tally.born:
+            moved = _moved_rows(len(table), log)
+            applied.edits = [_move(edits, moved) for edits in applied.edits]
+    elif isinstance(step, DecideTexts):
+        rejections, findings = step.decide_texts(table)
+        applied.findings += findings
+        applied.table, rejected = divide(table, step, rejections, tally)
+        if len(rejected):
+            applied.rejected.append(rejected)
+    tally.documents_out = len(applied.table)
+    tally.bytes_out = int(text_bytes(applied.table).sum())
+    tally.close()
+    applied.tallies.append(tally)
 
 
 def with_columns(empty: pa.Table, step: Step) -> pa.Table:

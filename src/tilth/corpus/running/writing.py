@@ -83,7 +83,7 @@ def write_shard(task: ShardTask) -> dict[str, Any]:
             outputs.keep(table, counts)
             counts.add_steps(steps)
     result = counts.to_json()
-    write_json(marker, result)
+    write_json(marker, result, indent=None)
     return result
 
 
@@ -160,7 +160,7 @@ class _Outputs:
             self.documents = writer(out / "documents" / name, schema(drop | {HOLDOUT}, [repeat]))
             self.holdout = writer(out / "holdout" / name, schema(drop | {HOLDOUT}))
         else:
-            self.survivors = writer(task.pass_.survivors / name, schema(set()))
+            self.survivors = stack.enter_context(ShardWriter(task.pass_.survivors / name, schema(set()), level=1))
 
     @classmethod
     @contextlib.contextmanager
@@ -194,6 +194,6 @@ class _Outputs:
             return
         held = table.column(HOLDOUT)
         for what, writer, rows in (("holdout", self.holdout, held), ("kept", self.documents, pc.invert(held))):
-            part = table.filter(rows)
+            part = table.select(writer.schema.names).filter(rows)
             counts.add(what, part)
             writer.write(part)

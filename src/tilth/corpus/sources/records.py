@@ -59,13 +59,14 @@ class Mapper:
 
     def __init__(self, settings: SourceSettings, file: str, signals: tuple[str, ...], lacking: set[str]) -> None:
         self.file, self.lacking = file, lacking
-        self.names = {column: (settings.fields.get(column), *_ALIASES[column]) for column in _ALIASES}
-        self.fixed = {
+        self.names = {c: tuple(filter(None, (settings.fields.get(c), *_ALIASES[c]))) for c in _ALIASES}
+        fixed = {
             label: _template(value, file)
             for label in ("domain", "language", "source", "license")
             if (value := getattr(settings, label))
         }
-        self.defaults = {"domain": _template(settings.default_domain, file)}
+        defaults = {"domain": _template(settings.default_domain, file)}
+        self.labels = [(self.names[label], fixed.get(label), defaults.get(label)) for label in LABELS]
         self.signals = [settings.signals.get(name, "") for name in signals]
 
     def row(self, record: Any, number: int) -> Row:
@@ -75,25 +76,26 @@ class Mapper:
         if self.lacking:
             self.lacking -= {name for name in self.lacking if lookup(record, name) is not None}
         used: set[str] = set()
-        text = self._find(record, "text", used)
+        text = _find(record, self.names["text"], used)
         if text is None:
             raise Unusable(self._without_text(record))
         if not isinstance(text, str):
             raise Unusable(f"the text is not a string but {_kind(text)}")
         if not text or text.isspace():
             raise Unusable("no text: it is empty")
-        labels = tuple(self._label(record, label, used) for label in LABELS)
-        own = _plain(self._find(record, "id", used))
+        labels = tuple([_label(record, *label, used) for label in self.labels])
+        own = _plain(_find(record, self.names["id"], used))
         numbers = tuple(_number(lookup(record, name)) if name else float("nan") for name in self.signals)
         parent = _plain(record.get("parent"))
         meta = _meta(record, used)
         size = len(encodable(text, "the text"))
-        for name, value in (("id", own), ("parent", parent), *zip(LABELS, labels, strict=True)):
-            encodable(value, name)
+        if not (own.isascii() and parent.isascii() and "".join(labels).isascii()):
+            for name, value in (("id", own), ("parent", parent), *zip(LABELS, labels, strict=True)):
+                encodable(value, name)
         return Row(own or record_id(self.file, number), text, labels, parent, meta, numbers, size)
 
     def _without_text(self, record: dict[str, Any]) -> str:
-        wanted = [name for name in self.names["text"] if name]
+        wanted = self.names["text"]
         null = next((name for name in wanted if name in record), None)
         if null:
             return f"no text: the field {null!r} is null"
@@ -101,18 +103,6 @@ class Mapper:
         more = f" and {len(there) - _LISTED} more" if len(there) > _LISTED else ""
         fields = f"the fields are {', '.join(there[:_LISTED])}{more}" if there else "the record is empty"
         return f"no text: there is no field {' or '.join(map(repr, wanted))}; {fields}"
-
-    def _find(self, record: dict[str, Any], column: str, used: set[str]) -> Any:
-        for name in self.names[column]:
-            if name and (value := lookup(record, name)) is not None:
-                used.add(name)
-                return value
-        return None
-
-    def _label(self, record: dict[str, Any], label: str, used: set[str]) -> str:
-        template, default = self.fixed.get(label), self.defaults.get(label)
-        own = template.value(record) if template else _plain(self._find(record, label, used))
-        return own or (default.value(record) if default else "")
 
 
 @dataclass(frozen=True)
@@ -122,6 +112,26 @@ class _Template:
 
     def value(self, record: dict[str, Any]) -> str:
         return _plain(lookup(record, self.field)) if self.field else self.text
+
+
+def _label(
+    record: dict[str, Any], names: tuple[str, ...], fixed: _Template | None, default: _Template | None, used: set[str]
+) -> str:
+    """What is fixed, else the record's own under the first of `names` that it has, else the default."""
+    own = _plain(_find(record, names, used)) if fixed is None else fixed.value(record)
+    return own or (default.value(record) if default else "")
+
+
+def _find(record: dict[str, Any], names: tuple[str, ...], used: set[str]) -> Any:
+    """The first of these fields that the record has; its name is added to `used`."""
+    for name in names:
+        value = record.get(name)
+        if value is None and "." in name:
+            value = lookup(record, name)
+        if value is not None:
+            used.add(name)
+            return value
+    return None
 
 
 def _template(value: str, file: str) -> _Template:
@@ -174,22 +184,28 @@ def _meta(record: dict[str, Any], used: set[str]) -> str:
         rest[name] = value
     if not rest:
         return ""
-    text = _json(rest, ensure_ascii=False)
+    text = _json(rest, _PLAIN)
+    if text.isascii():
+        return text
     try:
         text.encode()
     except UnicodeEncodeError:
-        return _json(rest, ensure_ascii=True)  # surrogates stay as \uXXXX, exactly as they came
+        return _json(rest, _ESCAPED)  # surrogates stay as \uXXXX, exactly as they came
     return text
 
 
-def _json(fields: dict[str, Any], *, ensure_ascii: bool) -> str:
+_PLAIN = json.JSONEncoder(ensure_ascii=False, default=str, allow_nan=False)
+_ESCAPED = json.JSONEncoder(ensure_ascii=True, default=str, allow_nan=False)
+
+
+def _json(fields: dict[str, Any], encoder: json.JSONEncoder) -> str:
     """Valid JSON; raises `Unusable` for a number that it has no form for."""
     try:
-        return json.dumps(fields, ensure_ascii=ensure_ascii, default=str, allow_nan=False)
+        return encoder.encode(fields)
     except ValueError:
         if len(fields) > 1:
             for name, value in fields.items():
-                _json({name: value}, ensure_ascii=ensure_ascii)
+                _json({name: value}, encoder)
         raise Unusable(f"the field {min(fields)!r} holds NaN or infinity, which JSON has no form for") from None
 
 
