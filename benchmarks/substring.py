@@ -2,11 +2,12 @@
 
     python benchmarks/substring.py DATA_FOLDER OUT_FOLDER --megabytes 1000 [--peer PYTHON]
 
-DATA_FOLDER holds `.jsonl.zst` files with a `text` a line. The input is their text as it is, again and again with other
-paragraphs joined until it is large enough, so that much of it stands twice. Timed is the corpus stage with the one
-step `substring`, reading and writing Parquet included; the same stage without the step is timed for comparison. PYTHON
-is an interpreter that has `pydivsufsort`: it sorts the suffixes of the first --peer-megabytes and computes their common
-prefixes, which finds the repeats but cuts nothing yet. Writes benchmarks/results/substring.json.
+DATA_FOLDER holds `.jsonl.zst` files with a `text` a line. The input is their text as it is and then, until it is large
+enough, the same text again in shuffled pieces too short to be a repeat, with one paragraph in twenty whole. Timed is
+the corpus stage with the one step `substring`, reading and writing Parquet included; the same stage without the step is
+timed for comparison. PYTHON is an interpreter that has `pydivsufsort`: it sorts the suffixes of the first
+--peer-megabytes and computes their common prefixes, which finds the repeats but cuts nothing yet. Writes
+benchmarks/results/substring.json.
 """
 
 from __future__ import annotations
@@ -59,10 +60,13 @@ def texts_of(file: Path) -> Iterator[str]:
 
 
 def mixed(file: Path, seed: str) -> Iterator[str]:
-    """Documents of a few paragraphs each, drawn from the file's."""
+    """Documents of twenty of the file's paragraphs in shuffled pieces of some 60 characters, and of one drawn whole."""
     parts, rng = [part for text in texts_of(file) for part in text.split("\n\n") if part.strip()], random.Random(seed)
-    for start in range(0, len(parts), 10):
-        yield "\n\n".join([*parts[start : start + 9], rng.choice(parts)])
+    for start in range(0, len(parts), 20):
+        text, size = "\n\n".join(parts[start : start + 20]), rng.randrange(40, 80)
+        pieces = [text[at : at + size] for at in range(0, len(text), size)]
+        rng.shuffle(pieces)
+        yield "".join(pieces) + "\n\n" + rng.choice(parts)
 
 
 def make_input(data: Path, folder: Path, size: int) -> int:
