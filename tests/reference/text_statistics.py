@@ -33,7 +33,7 @@ def sentences_of(line: str) -> int:
     for token in words(line):
         start = line.index(token, at)
         gap, at = line[at:start], start + len(token)
-        if ended and gap not in ("", " ") and re.search(r"[\t-\r \xa0] $|[\t-\r\xa0]$", gap):
+        if ended and gap not in ("", " "):
             count, ended = count + 1, False
         if len(token) == 1 and has(token, unicode.TERMINAL):
             ended = True

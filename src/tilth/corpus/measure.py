@@ -21,7 +21,7 @@ class MeasureStep(Measure):
     `signal.hash` is 16 bytes (two little-endian uint64), `signal.minhash` 448 bytes (112 little-endian uint32).
     """
 
-    VERSION = 2
+    VERSION = 3
 
     def __init__(self, name: str, settings: MeasureSettings) -> None:
         super().__init__(name)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from tilth.text.jit import helper
-from tilth.text.lines import next_line, strip
+from tilth.text.lines import last_class, next_line, strip
 from tilth.text.unicode import NUMBER, SIZE, SPACE
 from tilth.text.units import decode
 from tilth.text.words import END, MARKS, split_words
@@ -103,22 +103,22 @@ def _citation(data: Any, at: int, stop: int, classes: Any) -> int:
 
 
 @helper
-def _wide_gap(data: Any, at: int) -> bool:
+def _wide_gap(data: Any, at: int, classes: Any) -> bool:
     """Whether more than a single space stands before the byte `at`: tokenizers make a token of that."""
-    mark = data[at - 1]
-    if mark == 32:
-        mark = data[at - 2]
-        return mark == 32 or 9 <= mark <= 13 or (mark == 0xA0 and data[at - 3] == 0xC2)
-    return 9 <= mark <= 13 or (mark == 0xA0 and data[at - 2] == 0xC2)
+    kind, before = last_class(data, 0, at, classes)
+    if data[before] == 32:
+        kind, _ = last_class(data, 0, before, classes)
+    return kind & _SPACE != 0
 
 
 @helper
-def count_sentences(data: Any, starts: Any, flags: Any, first: int, last: int) -> int:
+def count_sentences(data: Any, tokens: Any, first: int, last: int, classes: Any) -> int:
     """Sentences of the tokens [first, last) of a line: a new one starts at the first word, or the first white space
     beyond a single space, after a terminal mark."""
+    _, starts, _, flags = tokens
     sentences, ended = 1, False
     for i in range(first, last):
-        if ended and i > first and _wide_gap(data, starts[i]):
+        if ended and i > first and _wide_gap(data, starts[i], classes):
             sentences += 1
             ended = False
         if flags[i] & END:
@@ -211,7 +211,6 @@ def measure_c4(
     and cut again into the tokens of `spare`.
     """
     data, (classes, table, run), (tokens, count), (copy, spare_tokens) = text[0], cutting, document, spare
-    starts, flags = tokens[1], tokens[3]
     lorem, curly, sentences = 0, 0, 0
     at, token = start, 0
     while at < stop:
@@ -234,9 +233,9 @@ def measure_c4(
             continue
         if cited and end < last - first:
             size = split_words(copy, 0, end, classes, table, run, spare_tokens)
-            sentences += count_sentences(copy[0], spare_tokens[1], spare_tokens[3], 0, size)
+            sentences += count_sentences(copy[0], spare_tokens, 0, size, classes)
         else:
-            begin = _first_token(starts, token, count, first)
-            token = _first_token(starts, begin, count, last)
-            sentences += count_sentences(data, starts, flags, begin, token)
+            begin = _first_token(tokens[1], token, count, first)
+            token = _first_token(tokens[1], begin, count, last)
+            sentences += count_sentences(data, tokens, begin, token, classes)
     out[0], out[1], out[2] = lorem, curly, sentences

@@ -63,7 +63,7 @@ def count_code_points(data: Any, start: int, stop: int) -> int:
 
 
 @helper
-def _last_class(data: Any, start: int, stop: int, classes: Any) -> Any:
+def last_class(data: Any, start: int, stop: int, classes: Any) -> Any:
     """The class of the last character of the bytes [start, stop), which are some, and where it starts."""
     at = stop - 1
     while at > start and data[at] & 0xC0 == 0x80:
@@ -81,7 +81,7 @@ def strip(data: Any, start: int, stop: int, classes: Any) -> Any:
             break
         start += length
     while stop > start:
-        kind, at = _last_class(data, start, stop, classes)
+        kind, at = last_class(data, start, stop, classes)
         if not kind & _SPACE:
             break
         stop = at
@@ -131,7 +131,7 @@ def measure_lines(text: Any, start: int, stop: int, classes: Any, newlines: int,
             repeated_characters += characters if seen else 0
             first, last = strip(data, at, end, classes)
             if first < last:
-                kind, _ = _last_class(data, at, end, classes)
+                kind, _ = last_class(data, at, end, classes)
                 lines += 1
                 terminal += kind & _TERMINAL != 0
                 short += characters <= _SHORT
