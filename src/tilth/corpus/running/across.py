@@ -28,9 +28,9 @@ from tilth.corpus.steps import CorpusEdit
 if TYPE_CHECKING:
     import pyarrow as pa
 
-WORST = 64
+_WORST = 64
 """Bytes of memory for each byte of text if every character had a key of its own: see `tilth.text.Seen`."""
-MOST_PARTS = 2**15
+_MOST_PARTS = 2**15
 _RECORD = 24
 
 
@@ -76,8 +76,16 @@ def look_across(step: CorpusEdit, tasks: Sequence[ShardTask], workers: Workers |
 
 def _parts(size: int, memory: int) -> int:
     """How many parts keys are divided into: a power of two, so that one part's keys fit into the memory."""
-    wanted = max(1, -(-WORST * size // memory))
-    return min(1 << (wanted - 1).bit_length(), MOST_PARTS)
+    wanted = max(1, -(-_WORST * size // memory))
+    return min(1 << (wanted - 1).bit_length(), _MOST_PARTS)
+
+
+def part_memory(size: int, memory: int) -> int:
+    """Bytes that a worker holds at most for one part of the keys of `size` bytes of text, of a step with this memory.
+
+    It is more than the step's `memory` where keys cannot be divided into more parts.
+    """
+    return max(memory, -(-_WORST * size // _MOST_PARTS))
 
 
 @dataclass(frozen=True)
