@@ -16,6 +16,7 @@ import pytest
 import zstandard
 
 from tests.corpus.helpers import CHINESE, ENGLISH, run_chain, write_jsonl
+from tilth.corpus.running.across import part_memory
 from tilth.corpus.settings import CorpusSettings, SourceSettings
 from tilth.corpus.sources import Unreadable, find_files, plan_units, read_unit
 from tilth.pipeline.corpus_only import plan_corpus
@@ -165,5 +166,5 @@ def test_memory_of_steps_that_look_across_texts_is_their_flag_until_the_parts_ru
     assert figures(near_by)["memory a worker"].value == 10**9 + 2**31
     assert near_by.warnings == ()
     far = plan(across, settings, Hardware(), 10**16)
-    assert figures(far)["memory a worker"].value == 10**9 + 64 * 4 * 10**16 // 2**15
+    assert figures(far)["memory a worker"].value == 10**9 + part_memory(4 * 10**16, 2**31) > 10**10
     assert [w.split()[0] for w in far.warnings] == ["substring", "near"]

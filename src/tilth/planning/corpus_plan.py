@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from tilth.base.progress import byte_size, duration
-from tilth.corpus.running.across import HELD, MOST_PARTS
+from tilth.corpus.running.across import part_memory
 from tilth.corpus.running.clock import BOOKS
 from tilth.corpus.settings import CorpusSettings
 from tilth.planning.corpus_trial import Trial
@@ -222,8 +222,8 @@ class _Work:
         held, how = 0, f"{byte_size(trial.memory)} at the sample's peak"
         for name in trial.across:
             flag = getattr(self.settings, name.partition(".")[0]).memory
-            held = max(held, flag, math.ceil(HELD * self.text / MOST_PARTS))
-            how += f" + {name}: the larger of its `memory` and {HELD} x text / {MOST_PARTS:,} parts"
+            held = max(held, part_memory(math.ceil(self.text), flag))
+            how += f" + {name}: the larger of its `memory` and a part of its keys"
         longest = max(source.largest_record for source in self.settings.sources)
         how += f"; a record of {byte_size(longest)} (`largest_record`) may take {byte_size(24 * longest)}"
         yield Figure("memory a worker", trial.memory + held, "B", how)

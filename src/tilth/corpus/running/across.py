@@ -28,9 +28,9 @@ from tilth.corpus.steps import CorpusEdit
 if TYPE_CHECKING:
     import pyarrow as pa
 
-HELD = 128
+_HELD = 128
 """Bytes of memory that a record takes at most: see `tilth.text.Seen`."""
-MOST_PARTS = 2**15
+_MOST_PARTS = 2**15
 _RECORD = 24
 """Bytes of a record in a file."""
 
@@ -82,8 +82,17 @@ def look_across(step: CorpusEdit, tasks: Sequence[ShardTask], workers: Workers |
 
 def _parts(records: int, memory: int) -> int:
     """How many parts keys are divided into: a power of two, so that one part's records fit into the memory."""
-    wanted = max(1, -(-HELD * records // memory))
-    return min(1 << (wanted - 1).bit_length(), MOST_PARTS)
+    wanted = max(1, -(-_HELD * records // memory))
+    return min(1 << (wanted - 1).bit_length(), _MOST_PARTS)
+
+
+def part_memory(size: int, memory: int) -> int:
+    """Bytes that a worker may come to hold for a step with this setting of `memory` in `size` bytes of text.
+
+    The setting, until there would be too many parts: from there on it grows with the text, by a record for each byte
+    at most.
+    """
+    return max(memory, -(-_HELD * size // _MOST_PARTS))
 
 
 @dataclass(frozen=True)
