@@ -63,7 +63,7 @@ def corpus(
 ) -> None:
     """Clean plain files: repair, rules, deduplication, hold-out, masking. Every removal is kept with its reason.
 
-    Examples:
+    Example:
 
         tilth corpus data/*.jsonl.zst --out corpus/ && tilth look corpus/
 
