@@ -113,7 +113,7 @@ def c4(text: str) -> dict[str, int]:
         counts["c4_lorem_ipsum"] += found[0]
         if not any(found[:2]):
             counts["c4_curly_brackets"] += "{" in line
-        if not any(found):
+        if not any(found[1:]):
             counts["c4_sentences"] += sentences_of(line)
     return counts
 

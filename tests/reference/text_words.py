@@ -52,7 +52,7 @@ def _units_of_measurement() -> set[str]:
     assert np.all([entries[int(h)] & UNIT_TAG for h in hashes]), SPECIAL
     from tilth.text import exceptions
 
-    return set(exceptions._UNITS.split())
+    return set(exceptions.UNITS)
 
 
 MEASURES = _units_of_measurement()

@@ -7,6 +7,7 @@ tokenizer, which the FineWeb and Gopher filters of datatrove use, on almost all 
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -15,7 +16,6 @@ STOP_WORDS = ("the", "be", "to", "of", "and", "that", "have", "with")  # Gopher'
 
 SPECIAL = 1 << 20  # the entry is a special word, cut into the pieces below
 UNIT_TAG = 1 << 21  # a unit of measurement: taken off a number
-STOP_SHIFT = 24  # index into STOP_WORDS, plus one
 
 _ABBREVIATIONS = (
     "Mt. Ak. Ala. Apr. Ariz. Ark. Aug. Calif. Colo. Conn. Dec. Del. Feb. Fla. Ga. Ia. Id. Ill. Ind. Jan. Jul. "
@@ -40,10 +40,10 @@ _CUT = (  # the pieces, divided by |
     "y'|all y|all not|'ve not|ve Not|'ve Not|ve can|not Can|not gon|na Gon|na got|ta Got|ta let|'s Let|'s c'm|on "
     "C'm|on I|'m I|m i|'m i|m I|'m|a I|m|a i|'m|a i|m|a how|'d|'y How|'d|'y"
 )
-_UNITS = (
+UNITS = (
     "km km² km³ m m² m³ dm dm² dm³ cm cm² cm³ mm mm² mm³ ha µm nm yd in ft kg g mg µg t lb oz m/s km/h kmh mph "
     "hPa Pa mbar mb MB kb KB gb GB tb TB T G M K %"
-)
+).split()
 _NOT_SPECIAL = "ill Ill its Its hell Hell shell Shell shed Shed were Were well Well whore Whore"
 
 
@@ -91,23 +91,30 @@ def special_words() -> dict[str, tuple[str, ...]]:
     return words | curly
 
 
-def shapes() -> np.ndarray:
-    """int64 [3, 129]: by ASCII character, and by all others together, how long words of the table are: bit n stands
-    for n characters. Of special words and stop words that begin with it, of those that end with it, and of units of
-    measurement that end with it.
+def shapes(words: Iterable[str]) -> np.ndarray:
+    """int64 [2, 129]: how long the words are that begin with a character, and those that end with it: bit n stands for
+    n characters. By ASCII characters, all others together.
     """
-    found = np.zeros((3, 129), np.int64)
-    words = (*special_words(), *STOP_WORDS)
-    ends = ([word[0] for word in words], [word[-1] for word in words], [unit[-1] for unit in _UNITS.split()])
-    for row, characters, listed in zip(found, ends, (words, words, _UNITS.split()), strict=True):
-        for character, word in zip(characters, listed, strict=True):
+    found = np.zeros((2, 129), np.int64)
+    for word in words:
+        for row, character in zip(found, (word[0], word[-1]), strict=True):
             row[min(ord(character), 128)] |= 1 << len(word)
     return found
 
 
 @functools.cache
+def stop_words() -> np.ndarray:
+    """uint64: the hashes of STOP_WORDS."""
+    import pyarrow as pa
+
+    from tilth.text.hashing import word_hashes
+
+    return word_hashes(pa.array(STOP_WORDS, pa.large_string()))
+
+
+@functools.cache
 def word_table() -> WordTable:
-    """The special words, the units of measurement and the stop words, by their hashes."""
+    """The special words and the units of measurement, by their hashes."""
     import pyarrow as pa
 
     from tilth.text.hashing import word_hashes
@@ -116,10 +123,8 @@ def word_table() -> WordTable:
     for word, pieces in special_words().items():
         lengths = sum(len(piece) << (6 * i) for i, piece in enumerate(pieces))
         entries[word] = SPECIAL | lengths
-    for unit in _UNITS.split():
+    for unit in UNITS:
         entries[unit] = entries.get(unit, 0) | UNIT_TAG
-    for index, word in enumerate(STOP_WORDS):
-        entries[word] = entries.get(word, 0) | (index + 1) << STOP_SHIFT
     slots = 1 << (2 * len(entries)).bit_length()
     table = WordTable(np.zeros(slots, np.uint64), np.zeros(slots, np.uint32))
     for key, entry in zip(word_hashes(pa.array(list(entries), pa.large_string())), entries.values(), strict=True):

@@ -11,7 +11,7 @@ from tilth.text import unicode
 from tilth.text.buffers import Strings, strings
 from tilth.text.c4 import measure_c4
 from tilth.text.characters import COUNTS, count_characters
-from tilth.text.exceptions import STOP_WORDS, word_table
+from tilth.text.exceptions import stop_words, word_table
 from tilth.text.jit import (
     BYTES,
     OFFSETS,
@@ -34,7 +34,7 @@ from tilth.text.words import LETTERS, WORD, split_words
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_WORDS = ("tokens", "words", "word_characters", "letter_tokens", "stop_words")
+_WORDS = ("tokens", "words", "word_characters", "letter_tokens")
 _REPETITION = (
     "entropy",
     "distinct",
@@ -46,6 +46,7 @@ _REPETITION = (
     "equal_pairs",
     "alone",
     "pairs",
+    "stop_words",
 )
 _GOPHER_LINES = ("split_lines", "bullet_lines", "ellipsis_lines")
 _LINES = (
@@ -67,7 +68,6 @@ _AT_GOPHER = _AT_REPETITION + len(_REPETITION)
 _AT_LINES = _AT_GOPHER + len(_GOPHER_LINES)
 _AT_PARAGRAPHS = _AT_LINES + len(_LINES)
 _AT_C4 = _AT_PARAGRAPHS + len(_PARAGRAPHS)
-_STOP_WORDS = len(STOP_WORDS)
 
 
 def _arrays(*kinds: str) -> types.Tuple:
@@ -86,24 +86,27 @@ repeats; a line without citations."""
 
 @helper
 def _count_words(count: int, tokens: Any, out: Any) -> None:
-    """out: tokens, those that are words, the words' characters, tokens with a letter, distinct stop words."""
+    """out: tokens, those that are words, the words' characters, tokens with a letter."""
     _, _, lengths, flags = tokens
-    words, characters, letters, seen, stop_words = 0, 0, 0, 0, 0
+    words, characters, letters = 0, 0, 0
     for i in range(count):
-        flag = int64(flags[i])
-        word = flag & WORD != 0
+        word = flags[i] & WORD != 0
         words += word
-        characters += lengths[i] if word else 0
-        letters += flag & LETTERS != 0
-        seen |= 1 << (flag >> 8)
-    for k in range(1, _STOP_WORDS + 1):
-        stop_words += (seen >> k) & 1
-    out[0], out[1], out[2], out[3], out[4] = count, words, characters, letters, stop_words
+        characters += lengths[i] * word
+        letters += flags[i] & LETTERS != 0
+    out[0], out[1], out[2], out[3] = count, words, characters, letters
 
 
-@jit(void(BYTES, OFFSETS, READ_U16, READ_U8, _TABLE, _SCRATCH, WRITE_F64_2D))
+@jit(void(BYTES, OFFSETS, READ_U16, READ_U8, _TABLE, READ_U64, _SCRATCH, WRITE_F64_2D))
 def _measure(
-    buffer: Any, offsets: Any, class_table: Any, trait_table: Any, word_entries: Any, scratch: Any, out: Any
+    buffer: Any,
+    offsets: Any,
+    class_table: Any,
+    trait_table: Any,
+    word_entries: Any,
+    stop_words: Any,
+    scratch: Any,
+    out: Any,
 ) -> None:
     data, classes, traits = pointer(buffer), pointer(class_table), pointer(trait_table)
     table = (pointer(word_entries[0]), pointer(word_entries[1]), len(word_entries[0]))
@@ -122,7 +125,7 @@ def _measure(
         plain = newlines == result[_BREAKS]
         count = split_words(text, start, stop, classes, table, run, tokens)
         _count_words(count, tokens, result[_AT_WORDS:])
-        measure_repetition(count, tokens, (level, slots, terms), result[_AT_REPETITION:])
+        measure_repetition(count, tokens, (level, slots, terms), stop_words, result[_AT_REPETITION:])
         measure_gopher_lines(text, start, stop, classes, plain, result[_AT_GOPHER:])
         measure_lines(text, start, stop, classes, newlines, slots, result[_AT_LINES:])
         measure_paragraphs(text, start, stop, classes, newlines, slots, result[_AT_PARAGRAPHS:])
@@ -160,7 +163,7 @@ def _raw(buffers: Strings) -> dict[str, np.ndarray]:
     def space(arrays: types.Tuple, items: int = room) -> tuple[np.ndarray, ...]:
         return tuple(np.empty(items, str(array.dtype)) for array in arrays)  # untouched pages of it cost nothing
 
-    tables = unicode.classes(), unicode.traits(), tuple(word_table())
+    tables = unicode.classes(), unicode.traits(), tuple(word_table()), stop_words()
     scratch = (
         *map(space, (_RUN, _TOKENS, _TOKENS, _LEVEL)),
         space(_SLOTS, slots),

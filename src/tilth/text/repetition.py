@@ -90,6 +90,18 @@ def _joined_characters(lengths: Any, flags: Any, first: int, last: int) -> int:
 
 
 @helper
+def _count_held(words: Any, keys: Any, size: int) -> int:
+    """How many of the hashes the table of `size` slots holds."""
+    held = 0
+    for word in words:
+        slot = np.int64(word & np.uint64(size - 1))
+        while keys[slot] != _ZERO and keys[slot] != word:
+            slot = (slot + 1) & (size - 1)
+        held += keys[slot] == word
+    return held
+
+
+@helper
 def _name_words(count: int, hashes: Any, level: Any, table: Any) -> int:
     """Number the distinct tokens; returns how many there are."""
     places, _, ids, counts, firsts = level
@@ -185,20 +197,21 @@ def _duplicates(active: int, n: int, lengths: Any, level: Any) -> int:
 
 
 @helper
-def measure_repetition(count: int, tokens: Any, scratch: Any, out: Any) -> None:
+def measure_repetition(count: int, tokens: Any, scratch: Any, stop_words: Any, out: Any) -> None:
     """Fill `out` with: entropy in nats; distinct tokens; characters of the top 2-, 3- and 4-gram, of duplicate 5- to
     10-grams, and of all occurrences of the top 2- to 4-gram but the first; characters in 5-grams that were seen within
     NEAR tokens before; ordered pairs of equal single characters (Han or kana), and of equal pairs of neighbouring
-    ones, and how many single characters and pairs of them there are.
+    ones, and how many single characters and pairs of them there are; how many of the `stop_words` (hashes) occur.
 
     `scratch`: of the n-grams of one length the places int64, names uint64 and numbers int32, and by number the counts
     int32 and first places int64 (each of count items); a table of keys uint64 and numbers int32 (`slots`); the terms
-    of the entropy float64 (TERMS). All arrays but `out` come as pointers.
+    of the entropy float64 (TERMS). All arrays but `stop_words` and `out` come as pointers.
     """
     hashes, _, lengths, flags = tokens
     level, table, terms = scratch
     counts, firsts = level[3], level[4]
     active, distinct = count, _name_words(count, hashes, level, table)
+    out[19] = _count_held(stop_words, table[0], slots(count))
     out[0], out[1] = _entropy(count, distinct, counts, terms), distinct
     out[15] = equal_pairs(distinct, counts, firsts, flags, 1)
     for n in range(2, LONGEST + 1):

@@ -35,7 +35,7 @@ from tilth.text.unicode import (
 from tilth.text.units import decode
 from tilth.text.urls import is_digit, is_url
 
-# What a token is (uint16); the index of a stop word, plus one, stands from bit 8 on.
+# What a token is (uint16).
 WORD = 1  # some character is not punctuation
 LETTERS = 2  # some character is a letter
 ALONE = 4  # one Han or kana character: no space stands between it and its neighbours
@@ -49,8 +49,10 @@ _NO_MARK = np.uint16(ALPHABETIC | NUMBER | MARK | SPACE | SYMBOL)
 _SIZE = np.int64(SIZE)
 _NONE, _ALL, _BLANK = np.uint16(0), np.uint16(0xFFFF), np.uint8(32)
 _X05, _X1F, _X20, _X7F, _X80 = (np.uint64(0x0101010101010101 * byte) for byte in (0x05, 0x1F, 0x20, 0x7F, 0x80))
-_SPECIAL, _UNIT_TAG, _STOP_SHIFT = exceptions.SPECIAL, exceptions.UNIT_TAG, exceptions.STOP_SHIFT
-_FIRST, _LAST, _MEASURE = exceptions.shapes()
+_SPECIAL, _UNIT_TAG = exceptions.SPECIAL, exceptions.UNIT_TAG
+_FIRST, _LAST = exceptions.shapes(exceptions.special_words())
+_PLAIN_FIRST, _PLAIN_LAST = exceptions.shapes(word for word in exceptions.special_words() if word.isalpha())
+_MEASURE = exceptions.shapes(exceptions.UNITS)[1]
 _LONGEST_SPECIAL = 16  # characters of the longest entry of the word table, at least
 
 
@@ -68,7 +70,7 @@ def look_up(table: Any, key: Any) -> Any:
 
 @helper
 def _may_be(first: int, last: int, size: int) -> bool:
-    """Whether a special word or a stop word of `size` characters begins and ends with these two."""
+    """Whether a special word of `size` characters begins and ends with these two."""
     return size <= _LONGEST_SPECIAL and (_FIRST[min(first, 128)] & _LAST[min(last, 128)]) >> size & 1 != 0
 
 
@@ -301,7 +303,7 @@ def ascii_letters(text: Any, at: int, stop: int) -> int:
 
 
 @helper
-def _write_token(text: Any, span: Any, kinds: Any, table: Any, tokens: Any, count: int) -> int:
+def _write_token(text: Any, span: Any, kinds: Any, tokens: Any, count: int) -> int:
     """Write the token of the bytes [first, end) of `size` characters; returns how many tokens there are now.
 
     `kinds`: the bits that some of its characters have, and those that all have.
@@ -313,10 +315,7 @@ def _write_token(text: Any, span: Any, kinds: Any, table: Any, tokens: Any, coun
     flag |= 0 if some & _NO_MARK else MARKS
     if size == 1:
         flag |= (ALONE if some & _UNIT else 0) | (END if some & _TERMINAL else 0)
-    key = hash_bytes(text, first, end)
-    if flag & LETTERS and not flag & ALONE and size <= 4:
-        flag |= (look_up(table, key) >> _STOP_SHIFT) << 8
-    hashes[count], starts[count], lengths[count], flags[count] = key, first, size, flag
+    hashes[count], starts[count], lengths[count], flags[count] = hash_bytes(text, first, end), first, size, flag
     return count + 1
 
 
@@ -336,20 +335,20 @@ def _write_plain(text: Any, at: int, size: int, classes: Any, table: Any, stop: 
         if whole and look_up(table, hash_bytes(text, at, end + 1)) & _SPECIAL:
             return count
     key = hash_bytes(text, at, end)
-    entry = look_up(table, key) if _may_be(data[at], data[end - 1], size) else 0
-    if entry & _SPECIAL:
+    may_be = size <= _LONGEST_SPECIAL and (_PLAIN_FIRST[data[at]] & _PLAIN_LAST[data[end - 1]]) >> size & 1
+    if may_be and look_up(table, key) & _SPECIAL:
         return count
     hashes, starts, lengths, flags = tokens
     hashes[count], starts[count], lengths[count] = key, at, size
-    flags[count] = WORD | LETTERS | (entry >> _STOP_SHIFT) << 8
+    flags[count] = WORD | LETTERS
     if spaced:
         return count + 1
     kind = classes[mark]
-    return _write_token(text, (end, end + 1, 1), (kind, kind), table, tokens, count + 1)
+    return _write_token(text, (end, end + 1, 1), (kind, kind), tokens, count + 1)
 
 
 @helper
-def _write_chinese(text: Any, at: int, stop: int, classes: Any, table: Any, tokens: Any, count: int) -> Any:
+def _write_chinese(text: Any, at: int, stop: int, classes: Any, tokens: Any, count: int) -> Any:
     """Write the tokens of the run at the byte `at`: each character alone, but runs of letters and digits other than
     Han and kana; returns where the run ends and how many tokens there are now."""
     first, size, some, every = at, 0, _NONE, _ALL
@@ -358,19 +357,19 @@ def _write_chinese(text: Any, at: int, stop: int, classes: Any, table: Any, toke
         kind = classes[code] if code < _SIZE else _NONE
         inner = kind & _INNER != 0 and kind & _UNIT == 0
         if size and not inner:
-            count = _write_token(text, (first, at, size), (some, every), table, tokens, count)
+            count = _write_token(text, (first, at, size), (some, every), tokens, count)
             size = 0
         if kind & _SPACE:
             break
         if not inner:
-            count = _write_token(text, (at, at + length, 1), (kind, kind), table, tokens, count)
+            count = _write_token(text, (at, at + length, 1), (kind, kind), tokens, count)
         elif size:
             size, some, every = size + 1, some | kind, every & kind
         else:
             first, size, some, every = at, 1, kind, kind
         at += length
     if size:
-        count = _write_token(text, (first, at, size), (some, every), table, tokens, count)
+        count = _write_token(text, (first, at, size), (some, every), tokens, count)
     return at, count
 
 
@@ -394,7 +393,7 @@ def _read_run(text: Any, at: int, stop: int, classes: Any, run: Any) -> Any:
 
 
 @helper
-def _write_run(text: Any, run: Any, size: int, table: Any, tokens: Any, count: int) -> int:
+def _write_run(text: Any, run: Any, size: int, tokens: Any, count: int) -> int:
     """Write the tokens of the run, which start where its borders say; returns how many there are now."""
     _, kinds, places, borders = run
     i = 0
@@ -405,7 +404,7 @@ def _write_run(text: Any, run: Any, size: int, table: Any, tokens: Any, count: i
             i += 1
             if i >= size or borders[i]:
                 break
-        count = _write_token(text, (places[first], places[i], i - first), (some, every), table, tokens, count)
+        count = _write_token(text, (places[first], places[i], i - first), (some, every), tokens, count)
     return count
 
 
@@ -435,13 +434,13 @@ def split_words(text: Any, start: int, stop: int, classes: Any, table: Any, run:
         if not kind & _CHINESE:
             size, some, every = _read_run(text, at, stop, classes, run)
         if some & _CHINESE:
-            at, count = _write_chinese(text, at, stop, classes, table, tokens, count)
+            at, count = _write_chinese(text, at, stop, classes, tokens, count)
             continue
         if not every & _ALPHABETIC:
             _cut_latin(text, run, table, size)
             _join_special(text, run, table, size)
         elif not _special(text, run, table, 0, size):
             run[3][0] = 1
-        count = _write_run(text, run, size, table, tokens, count)
+        count = _write_run(text, run, size, tokens, count)
         at = run[2][size]
     return count
