@@ -11,7 +11,7 @@ look           what `tilth look` shows of the result
 
 The steps, in their usual order:
 
-edits/            repair, boilerplate lines, emoji, splitting
+edits/            repair, markup, boilerplate lines, emoji, splitting
 measure           language, signals, signatures
 language          which language, by script and by words
 dedup/            exact and near-duplicates, repeated passages and substrings

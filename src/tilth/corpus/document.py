@@ -8,6 +8,8 @@ if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
 
+    from tilth.base.expression import Condition
+
 LABELS = ("domain", "language", "source", "url", "date", "license")
 """String columns that say where a document comes from; an empty string where unknown."""
 
@@ -82,6 +84,11 @@ def text_bytes(table: pa.Table) -> np.ndarray:
     offsets = np.frombuffer(texts.buffers()[1], dtype=np.int64, count=len(texts) + 1 + texts.offset)[texts.offset :]
     assert isinstance(texts, pa.LargeStringArray)
     return np.diff(offsets)
+
+
+def rows_where(condition: Condition, table: pa.Table) -> np.ndarray:
+    """bool [N]: the rows for which a condition over the table's columns holds."""
+    return condition({name: table.column(name).to_numpy() for name in condition.names}, len(table))
 
 
 def _empty() -> pa.LargeStringArray:

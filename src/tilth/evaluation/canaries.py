@@ -11,7 +11,6 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Iterator, Sequence
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,6 +18,7 @@ import numpy as np
 from tilth.base.keyed import stable_hash
 from tilth.base.progress import Progress
 from tilth.corpus.privacy.canaries import Canary, draw_secret
+from tilth.tokens.reader import Sequence as Packed
 from tilth.tokens.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
@@ -97,16 +97,14 @@ def _parts(documents: Sequence[list[int]]) -> Iterator[list[list[int]]]:
 def _sums(model: Decoder, documents: Sequence[list[int]]) -> np.ndarray:
     import torch
 
-    from tilth.model import Boundaries, linear_cross_entropy
+    from tilth.model.loss import token_log_probabilities
+    from tilth.training.batch import make_batch
 
-    device = model.head_weight.device
-    offsets = np.cumsum([0, *(len(document) - 1 for document in documents)])
-    tokens = torch.tensor([token for document in documents for token in document[:-1]], device=device)
-    targets = torch.tensor([token for document in documents for token in document[1:]], device=device)
-    positions = torch.cat([torch.arange(len(document) - 1) for document in documents]).to(device)
-    boundaries = Boundaries(torch.tensor(offsets, dtype=torch.int32, device=device), 1)
+    inputs = np.concatenate([document[:-1] for document in documents]).astype(np.int32)
+    targets = np.concatenate([document[1:] for document in documents]).astype(np.int32)
+    lengths = np.array([len(document) - 1 for document in documents])
+    batch = make_batch([Packed(inputs, targets, lengths, np.arange(len(documents)))]).to(model.head_weight.device)
     with torch.no_grad():
-        hidden = model(tokens, positions, boundaries)
-        _, loss = linear_cross_entropy(hidden, model.head_weight, targets)
-    nats = loss.double().cpu().numpy()
-    return -np.array([nats[first:last].sum() for first, last in pairwise(offsets.tolist())])
+        hidden_NH = model(batch.tokens, batch.positions, batch.boundaries)
+        log_N = token_log_probabilities(hidden_NH, model.head_weight, batch.targets)
+        return batch.sum_segments(log_N).cpu().numpy()

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tilth.base.expression import Condition
-from tilth.corpus.document import texts_of
+from tilth.corpus.document import rows_where, texts_of
 from tilth.corpus.settings import MarkupSettings
 from tilth.corpus.steps import Edit, EditLog, Place, edit_rows
 
@@ -46,12 +46,12 @@ _ATTRIBUTES = r"""(?=[\s/>])(?:[^<>"']++|"[^"<]*+"|'[^'<]*+')*+>"""
 _TARGET = r"\((?:https?:|ftp:|mailto:|www\.|[./#])[^()\s]*(?:\([^()\s]*\)[^()\s]*)*(?:\s+\"[^\"\n]*\")?\)"
 
 _HTML = rf"""
-    (?P<comment><!--(?:(?!-->|<!--).)*+-->|<![Dd][Oo][Cc][Tt][Yy][Pp][Ee][^<>]*>|<\?xml[^<>]*\?>)
+    (?P<comment><!--(?:(?!-->|<!--).)*+-->|<!doctype[^<>]*>|<\?xml[^<>]*\?>)
   | (?P<hidden><(?P<hides>{_any(_HIDDEN)}){_ATTRIBUTES}(?:(?!</?(?P=hides)\b).)*+</(?P=hides)\s*>)
   | (?P<block></?(?:{_any(_BLOCK)}){_ATTRIBUTES})
   | (?P<cell></?(?:{_any(_CELL)}){_ATTRIBUTES})
   | (?P<tag></?(?:{_any(_INLINE)}){_ATTRIBUTES})
-  | (?P<entity>&(?:\#\d{{1,7}}|\#[Xx][0-9A-Fa-f]{{1,6}}|[A-Za-z][A-Za-z0-9]{{1,30}});)
+  | (?P<entity>&(?:\#\d{{1,7}}|\#x[0-9a-f]{{1,6}}|[a-z][a-z0-9]{{1,30}});)
 """
 _MARKDOWN = rf"""
     (?P<code>^[ \t]*(?P<fence>```+|~~~+)[^\n]*\n(?:(?!^[ \t]*(?P=fence)).)*+^[ \t]*(?P=fence)[^\n]*
@@ -68,11 +68,7 @@ _BBCODE = r"""
 """
 # Nothing is looked for behind an opening of its own kind, so that unclosed ones cannot make the search quadratic.
 # Markdown comes first: its code is kept from the others.
-_PATTERNS = {
-    "markdown": _MARKDOWN,
-    "html": _HTML,
-    "bbcode": _BBCODE,
-}  # Markdown first: its code is kept from the others
+_PATTERNS = {"markdown": _MARKDOWN, "html": _HTML, "bbcode": _BBCODE}
 _INNER = {"link": "label", "strong": "bold"}
 """Kinds of which a part stays, which may hold markup itself."""
 _TELLING = {"markdown": r"\]\(|\*\*|(?m:^ {0,3}#)|(?m:^[ *_-]+$)", "html": r"<[A-Za-z/!?]|&[#A-Za-z]", "bbcode": r"\[/"}
@@ -99,8 +95,7 @@ class MarkupStep(Edit):
 
         asked = pc.match_substring_regex(texts_of(table), self._telling).to_numpy(zero_copy_only=False)
         if self._where is not None:
-            columns = {name: table.column(name).to_numpy() for name in self._where.names}
-            asked &= self._where(columns, len(table))
+            asked &= rows_where(self._where, table)
         return edit_rows(table, np.flatnonzero(asked), self.strip)
 
     def strip(self, text: str) -> tuple[str, list[Place]]:

@@ -18,7 +18,7 @@ import numpy as np
 from tilth.base.errors import UserError
 from tilth.base.expression import Condition
 from tilth.base.files import digest_file
-from tilth.corpus.document import HASH, MINHASH, SIGNAL, texts_of
+from tilth.corpus.document import HASH, MINHASH, SIGNAL, rows_where, texts_of
 from tilth.corpus.settings import CorpusSettings, KeywordsSettings, WordList
 from tilth.corpus.steps import DecideTexts, Edit, EditLog, Measure, Place, Rejections, Step, edit_rows
 
@@ -81,8 +81,7 @@ class _List:
         found = self.keywords.find(texts_of(table))
         if self.where is None:
             return found
-        columns = {name: table.column(name).to_numpy() for name in self.where.names}
-        return found[self.where(columns, len(table))[found[:, 0]]]
+        return found[rows_where(self.where, table)[found[:, 0]]]
 
 
 @dataclass(frozen=True)
