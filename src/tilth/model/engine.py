@@ -159,9 +159,8 @@ class Engine:
             return []
         used = max(self.cache.lengths) + 1
         self.cache.reserve(len(self.running), used, max(request.longest for request in self.running))
-        positions_B, attention = self.cache.extend()
-        tokens_B = torch.tensor([request.result.tokens[-1] for request in self.running], device=positions_B.device)
-        return [self.decoder.forward(tokens_B, positions_B, used, attention)]
+        tokens_B = torch.tensor([request.result.tokens[-1] for request in self.running], device=self.cache.store.device)
+        return [self.decoder.extend(tokens_B, self.cache)]
 
     def _admit(self) -> list[Tensor]:
         """Requests that join now, their prompts read: the last token's [R×H], or nothing.

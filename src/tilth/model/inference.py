@@ -2,15 +2,15 @@
 
 Shapes: N packed tokens, B rows (sequences in the batch), S cache slots, H hidden, A query heads, G key and value heads,
 D head width, F width of the feed-forward, V vocabulary.
-Products are grouped, and the norms' weights multiplied into the projections behind them: results agree with `Decoder`
-to rounding.
+Products of the same input are one: results agree with `Decoder` to rounding. On a CPU in fp32 a token more for every
+row is one call of a kernel (`kernels.decode`).
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, cast
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 import torch
 import torch.nn.functional as F
@@ -19,8 +19,11 @@ from torch import Tensor
 from tilth.model.adapters.low_rank import LowRankLinear
 from tilth.model.attention import Boundaries, attend
 from tilth.model.config import DecoderConfig
-from tilth.model.decoder import Block, Decoder, Linear, RMSNorm, rotary_frequencies
+from tilth.model.decoder import Block, Decoder, Linear, rotary_frequencies
 from tilth.model.products import Product
+
+if TYPE_CHECKING:
+    from tilth.model.kernels.decode import DecodeStep
 
 _LEAST = 64
 """Slots that a cache has at least."""
@@ -30,14 +33,18 @@ Attention = Callable[[int, Tensor, Tensor, Tensor], Tensor]
 
 
 class Layer(NamedTuple):
-    """One block's weights; those that read the residual stream are fused, behind their norm."""
+    """One block's weights; those that read the same are fused."""
 
+    attention_norm: Tensor
+    """H: its weight · √H"""
     qkv: Product
     """H to (A + 2G)·D"""
     qk_norm: Tensor | None
     """(A + G) × D: the norms of query and key heads, · √D"""
     output: Product
     """A·D to H"""
+    feed_forward_norm: Tensor
+    """H: its weight · √H"""
     gate_up: Product
     """H to 2F"""
     down: Product
@@ -60,19 +67,32 @@ class InferenceDecoder:
             torch.tensor(math.sqrt(width * self.config.norm_eps), dtype=exact)
             for width in (self.config.hidden, self.config.head_dim)
         )
-        self._prepare_positions(min(self.config.max_positions, 1024))
+        self.cos_P1D = self.sin_P1D = torch.empty(0, 1, self.config.head_dim)
 
     @torch.no_grad()
     def load(self, model: Decoder) -> None:
         """Take over the weights of `model`, which has the same configuration."""
-        dtype = self.dtype
-        self.embedding = model.embedding.weight.detach().to(dtype, copy=True)
-        self.head = Product(self.embedding if model.head is None else model.head.weight.detach().to(dtype, copy=True))
-        self.norm = _norm_weight(model.norm.weight, dtype)
-        self.layers = [_fuse(cast(Block, block), self.config, dtype) for block in model.blocks]
+        kept = self._kept_dtype(model)
+        self.embedding = model.embedding.weight.detach().to(kept, copy=True)
+        head = self.embedding if model.head is None else model.head.weight.detach().to(kept, copy=True)
+        self.head = Product(head, dtype=self.dtype)
+        self.norm = _norm_weight(model.norm.weight, self.dtype)
+        self.layers = [_fuse(cast(Block, block), self.config, self.dtype, kept) for block in model.blocks]
+        self._step = self._make_step()
+
+    def _kept_dtype(self, model: Decoder) -> torch.dtype:
+        """The dtype in which weights are kept: on a CPU bf16 does for products in fp32, if it holds every value."""
+        if self.dtype != torch.float32 or self.device.type != "cpu":
+            return self.dtype
+        matrices = (parameter.detach() for parameter in model.parameters() if parameter.ndim == 2)
+        held = all(torch.equal(x.to(torch.bfloat16).to(x.dtype), x) for x in matrices)
+        return torch.bfloat16 if held else torch.float32
 
     def _prepare_positions(self, count: int) -> None:
         """Rotary tables for positions below `count`; the sine of the first half is negative, as its partner's sign."""
+        if count <= len(self.cos_P1D):
+            return
+        count = max(count, min(max(2 * len(self.cos_P1D), 1024), self.config.max_positions))
         positions_P = torch.arange(count, device=self.device).float()
         angle_PK = torch.outer(positions_P, rotary_frequencies(self.config, self.device))
         cos_PK, sin_PK = angle_PK.cos(), angle_PK.sin()
@@ -86,25 +106,57 @@ class InferenceDecoder:
 
         `longest`: a bound of the positions.
         """
-        if longest > len(self.cos_P1D):
-            self._prepare_positions(max(longest, min(2 * len(self.cos_P1D), self.config.max_positions)))
+        self._prepare_positions(longest)
         rotary = self.cos_P1D.index_select(0, positions_N), self.sin_P1D.index_select(0, positions_N)
-        x_NH = F.embedding(tokens_N, self.embedding)
+        x_NH = F.embedding(tokens_N, self.embedding).to(self.dtype)
         for index, layer in enumerate(self.layers):
             q, k, v = self._heads(layer, x_NH, rotary)
             mixed = attention(index, q, k, v).reshape(len(x_NH), -1)
             if wanted is not None and index == len(self.layers) - 1:
                 x_NH, mixed = x_NH.index_select(0, wanted), mixed.index_select(0, wanted)
             x_NH = layer.output(mixed).add_(x_NH)
-            gate, up = layer.gate_up(_unit(x_NH, self._floor)).chunk(2, -1)
+            gate, up = layer.gate_up(_unit(x_NH, self._floor) * layer.feed_forward_norm).chunk(2, -1)
             x_NH = layer.down(F.silu(gate).mul_(up)).add_(x_NH)
         return x_NH
+
+    def extend(self, tokens_B: Tensor, cache: KeyValueCache) -> Tensor:
+        """The residual stream B×H behind the last layer, of one token more for every row of the cache."""
+        longest = max(cache.lengths) + 1
+        self._prepare_positions(longest)
+        if self._step is None:
+            positions_B, attention = cache.extend()
+            return self.forward(tokens_B, positions_B, longest, attention)
+        x_BH = F.embedding(tokens_B, self.embedding).to(self.dtype)
+        self._step(x_BH, cache.lengths, self.cos_P1D.flatten(1), self.sin_P1D.flatten(1), cache.store)
+        cache.lengths = [length + 1 for length in cache.lengths]
+        return x_BH
+
+    def _make_step(self) -> DecodeStep | None:
+        """The kernel of `extend`, where it takes this model."""
+        config, layers = self.config, self.layers
+        widths = config.hidden, config.intermediate, (config.heads + 2 * config.kv_heads) * config.head_dim
+        if self.layers[0].qkv.panels is None or any(width % 16 for width in widths):
+            return None
+        from tilth.model.kernels.decode import DecodeStep
+
+        products = [(layer.qkv, layer.output, layer.gate_up, layer.down) for layer in layers]
+        qk_norms = [layer.qk_norm for layer in layers if layer.qk_norm is not None]
+        biases = [layer.qkv.bias for layer in layers if layer.qkv.bias is not None]
+        return DecodeStep(
+            [[cast(Tensor, product.panels) for product in four] for four in products],
+            torch.stack([torch.stack([layer.attention_norm, layer.feed_forward_norm]) for layer in layers]),
+            torch.stack(qk_norms) if qk_norms else torch.empty(0, 0, 0),
+            torch.stack(biases) if biases else torch.empty(0, 0),
+            hidden=config.hidden,
+            head_dim=config.head_dim,
+            eps=config.norm_eps,
+        )
 
     def _heads(self, layer: Layer, x_NH: Tensor, rotary: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
         """A layer's queries, keys and values, N × heads × D, the first two rotated."""
         width, heads, both = self.config.head_dim, self.config.heads, self.config.heads + self.config.kv_heads
         cos_N1D, sin_N1D = rotary
-        qkv_NMD = layer.qkv(_unit(x_NH, self._floor)).view(len(x_NH), -1, width)
+        qkv_NMD = layer.qkv(_unit(x_NH, self._floor) * layer.attention_norm).view(len(x_NH), -1, width)
         qk = qkv_NMD[:, :both]
         if layer.qk_norm is not None:
             qk = _unit(qk, self._head_floor) * layer.qk_norm
@@ -116,7 +168,8 @@ class InferenceDecoder:
         return self.head(_unit(x_NH, self._floor) * self.norm)
 
 
-def _fuse(block: Block, config: DecoderConfig, dtype: torch.dtype) -> Layer:
+def _fuse(block: Block, config: DecoderConfig, dtype: torch.dtype, kept: torch.dtype) -> Layer:
+    """A block's weights, as `kept`, for products in `dtype`."""
     attention, feed_forward = block.attention, block.feed_forward
     projections, gate_up = (attention.query, attention.key, attention.value), (feed_forward.gate, feed_forward.up)
     bias = torch.cat([p.bias for p in projections]).to(dtype) if config.qkv_bias else None
@@ -125,12 +178,18 @@ def _fuse(block: Block, config: DecoderConfig, dtype: torch.dtype) -> Layer:
         query, key = attention.query_norm.weight, attention.key_norm.weight
         heads = torch.cat([query.expand(config.heads, -1), key.expand(config.kv_heads, -1)])
         qk_norm = _norm_weight(heads, dtype)
+
+    def product(*sources: Linear, bias: Tensor | None = None) -> Product:
+        return Product(torch.cat([_matrix(source).detach() for source in sources]).to(kept), bias, dtype=dtype)
+
     return Layer(
-        qkv=Product(_behind_norm(block.attention_norm, [_matrix(p) for p in projections], dtype), bias),
+        attention_norm=_norm_weight(block.attention_norm.weight, dtype),
+        qkv=product(*projections, bias=bias),
         qk_norm=qk_norm,
-        output=Product(_matrix(attention.output).to(dtype, copy=True)),
-        gate_up=Product(_behind_norm(block.feed_forward_norm, [_matrix(p) for p in gate_up], dtype)),
-        down=Product(_matrix(feed_forward.down).to(dtype, copy=True)),
+        output=product(attention.output),
+        feed_forward_norm=_norm_weight(block.feed_forward_norm.weight, dtype),
+        gate_up=product(*gate_up),
+        down=product(feed_forward.down),
     )
 
 
@@ -141,12 +200,6 @@ def _matrix(projection: Linear) -> Tensor:
     exact = torch.promote_types(projection.weight.dtype, torch.float32)
     change = projection.lora_B.to(exact) @ projection.lora_A.to(exact)
     return projection.weight.to(exact) + projection.scale * change
-
-
-def _behind_norm(norm: RMSNorm, weights: list[Tensor], dtype: torch.dtype) -> Tensor:
-    """The projections as one, for what `_unit` makes of the norm's input."""
-    exact = torch.promote_types(dtype, torch.float32)
-    return (torch.cat(weights).to(exact) * _norm_weight(norm.weight, exact)).to(dtype)
 
 
 def _norm_weight(weight: Tensor, dtype: torch.dtype) -> Tensor:

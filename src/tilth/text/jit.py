@@ -5,7 +5,8 @@ nothing is specialised by accident and a wrong type is an error instead of a slo
 their types say so, and writable arrays are accepted for them too.
 
 numba's cache notices a change of a kernel's own file only, not of the helpers that it was compiled with: a stale kernel
-would give wrong results without a word. So the cache lies in a folder named after the content of all files here.
+would give wrong results without a word. So the cache lies in a folder named after the content of all files beside the
+kernel, and of this one.
 
 numba promotes silently: uint64 with int64 gives float64. Kernels therefore keep hashes in uint64 arrays and
 uint64 constants (made with `np.uint64`), and never mix them with Python integers.
@@ -13,6 +14,7 @@ uint64 constants (made with `np.uint64`), and never mix them with Python integer
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
 from collections.abc import Callable
@@ -28,10 +30,11 @@ Kernel = Callable[..., Any]
 _CONFIG: Any = numba.config
 
 
-def _cache_folder() -> str:
-    """Where compiled kernels are kept: by the content of this folder's files, in a place that can be written."""
-    here = Path(__file__).parent
-    content = hashlib.sha256(b"".join(file.read_bytes() for file in sorted(here.glob("*.py")))).hexdigest()[:16]
+@functools.cache
+def _cache_folder(here: Path) -> str:
+    """Where the kernels of a folder are kept: by the content of its files and of this one, where can be written."""
+    files = sorted({*here.glob("*.py"), Path(__file__)})
+    content = hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:16]
     if _CONFIG.CACHE_DIR:
         return str(Path(_CONFIG.CACHE_DIR) / content)
     if os.access(here, os.W_OK):
@@ -39,14 +42,12 @@ def _cache_folder() -> str:
     return str(Path.home() / ".cache" / "tilth" / "kernels" / content)
 
 
-_CACHE = _cache_folder()
-
-
 def jit(signature: Any) -> Callable[[Kernel], Kernel]:
     """Compile for one signature, without the interpreter lock, and keep the result on disk."""
 
     def decorate(function: Kernel) -> Kernel:
-        before, _CONFIG.CACHE_DIR = _CONFIG.CACHE_DIR, _CACHE
+        before = _CONFIG.CACHE_DIR
+        _CONFIG.CACHE_DIR = _cache_folder(Path(function.__code__.co_filename).parent)
         try:
             compiled: Kernel = numba.njit(signature, cache=True, nogil=True, error_model="numpy")(function)
         finally:
@@ -59,6 +60,12 @@ def jit(signature: Any) -> Callable[[Kernel], Kernel]:
 def helper(function: Kernel) -> Kernel:
     """A function that kernels call, compiled into them for the types that it is called with."""
     compiled: Kernel = numba.njit(nogil=True, error_model="numpy")(function)
+    return compiled
+
+
+def summing(function: Kernel) -> Kernel:
+    """A helper whose sums may be taken in any order, which is what makes them work for vector registers."""
+    compiled: Kernel = numba.njit(nogil=True, error_model="numpy", fastmath={"reassoc", "nsz", "contract"})(function)
     return compiled
 
 
