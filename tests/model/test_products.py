@@ -27,9 +27,31 @@ def test_a_product_is_weight_times_row_plus_bias(
         assert (found.double() - expected).abs().max() < tolerance
 
 
-def test_weights_are_packed_where_pytorch_has_all_operators(monkeypatch: pytest.MonkeyPatch) -> None:
-    weight = torch.randn(8, 4)
-    if torch.backends.mkldnn.is_available():
+@pytest.mark.parametrize(("outputs", "inputs"), [(48, 36), (17, 1), (1, 5), (300, 129)])
+def test_in_fp32_neither_company_nor_threads_nor_the_keeping_of_bf16_changes_a_bit(outputs: int, inputs: int) -> None:
+    generator = torch.Generator().manual_seed(outputs)
+    weight = torch.randn(outputs, inputs, generator=generator).bfloat16()
+    x = torch.randn(45, inputs, generator=generator)
+    product, kept_whole = Product(weight, dtype=torch.float32), Product(weight.float())
+    assert product.panels is not None
+    assert product.panels.dtype == torch.bfloat16
+    together = product(x)
+    assert (together.double() - x.double() @ weight.double().T).abs().max() < 1e-4
+    assert torch.equal(together, kept_whole(x))
+    for count in range(1, 20):
+        assert torch.equal(product(x[:count]), together[:count])
+    threads = torch.get_num_threads()
+    try:
+        for number in (1, 2, 3):
+            torch.set_num_threads(number)
+            assert torch.equal(product(x.repeat(200, 1))[-45:], together)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def test_weights_in_bf16_are_packed_where_pytorch_has_all_operators(monkeypatch: pytest.MonkeyPatch) -> None:
+    weight = torch.randn(8, 4).bfloat16()
+    if torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported():
         assert Product(weight).packed is not None
     monkeypatch.setattr(products, "_OPERATORS", ("_no_such_operator",))
     assert Product(weight).packed is None

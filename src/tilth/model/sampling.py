@@ -51,7 +51,7 @@ def choose(logits_BV: Tensor, sampling: Sampling, draws: Sequence[float]) -> tup
     exact_BV = logits_BV if logits_BV.dtype == torch.float64 else logits_BV.float()
     if sampling.temperature <= 0:
         best_B, chosen_B = exact_BV.max(-1)
-        return chosen_B, best_B - exact_BV.logsumexp(-1)
+        return chosen_B, -(exact_BV - best_B[:, None]).exp_().sum(-1).log_()  # best - logsumexp
     draw_B1 = torch.tensor(draws, dtype=exact_BV.dtype, device=exact_BV.device)[:, None]
     chosen_B = _draw(exact_BV / max(sampling.temperature, _COLDEST), sampling, draw_B1)
     return chosen_B, exact_BV.gather(1, chosen_B[:, None])[:, 0] - exact_BV.logsumexp(-1)

@@ -69,7 +69,10 @@ def _power_of_two(context: Any, exponent: Any) -> Any:
     return types.float32(types.int32), generate
 
 
-arrive, arrived, give_way, power_of_two = map(intrinsic, (_arrive, _arrived, _give_way, _power_of_two))
+arrive: Any = intrinsic(_arrive)
+arrived: Any = intrinsic(_arrived)
+give_way: Any = intrinsic(_give_way)
+power_of_two: Any = intrinsic(_power_of_two)
 
 
 @helper

@@ -148,7 +148,7 @@ def _spread(builder: ir.IRBuilder, number: ir.Value) -> ir.Value:
     return builder.shuffle_vector(one, nothing, ir.Constant(_LANES_I32, [0] * LANES))
 
 
-tile = intrinsic(_tile)
+tile: Any = intrinsic(_tile)
 
 
 @helper
