@@ -13,7 +13,7 @@ from numba import njit
 from tests.model.test_engine import CASES, PROMPTS, decoder
 from tilth.model import Decoder, Engine
 from tilth.model.inference import InferenceDecoder
-from tilth.model.kernels import decode
+from tilth.model.kernels import rows as row_kernels
 
 WIDE = {"hidden": 64, "head_dim": 20, "kv_heads": 2, "intermediate": 96}
 """A width of heads that no vector register divides."""
@@ -52,7 +52,7 @@ def test_neither_threads_nor_company_change_a_bit(case: str, threads: None) -> N
     torch.set_num_threads(1)
     expected = logits_of(model, 12)
     alone = logits_of(model, 12, rows=1)
-    for found, whole in zip(alone[1:], expected[1:], strict=True):  # the prompt itself is read by PyTorch
+    for found, whole in zip(alone[1:], expected[1:], strict=True):
         assert (found - whole[:1]).abs().max() < 1e-5
     for number in (2, 3, 5):
         torch.set_num_threads(number)
@@ -66,7 +66,7 @@ def test_a_step_is_the_same_to_the_bit_for_any_number_of_threads_and_rows(thread
     generator = torch.Generator().manual_seed(3)
     inference = InferenceDecoder(model)
     inference._prepare_positions(64)
-    step, cos, sin = inference._step, inference.cos_P1D.flatten(1), inference.sin_P1D.flatten(1)
+    step, cos, sin = inference._step, inference.cos_PD, inference.sin_PD
     assert step is not None
     cache = torch.randn(3, 2, 9, 2, 40, 8, generator=generator)
     x = torch.randn(9, 32, generator=generator)
@@ -111,7 +111,7 @@ def test_the_exponential_is_exact_to_an_unit_in_the_last_place_or_two() -> None:
 
     @njit
     def all_of(x):  # type: ignore[no-untyped-def]
-        return np.array([decode._exp(value) for value in x], np.float32)
+        return np.array([row_kernels.exp(value) for value in x], np.float32)
 
     found, expected = all_of(x).astype(np.float64), np.exp(np.maximum(x.astype(np.float64), -87))
     assert np.abs(found / expected - 1).max() < 2.5e-7

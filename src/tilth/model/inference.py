@@ -67,7 +67,7 @@ class InferenceDecoder:
             torch.tensor(math.sqrt(width * self.config.norm_eps), dtype=exact)
             for width in (self.config.hidden, self.config.head_dim)
         )
-        self.cos_P1D = self.sin_P1D = torch.empty(0, 1, self.config.head_dim)
+        self.cos_PD = self.sin_PD = torch.empty(0, self.config.head_dim)
 
     @torch.no_grad()
     def load(self, model: Decoder) -> None:
@@ -90,14 +90,14 @@ class InferenceDecoder:
 
     def _prepare_positions(self, count: int) -> None:
         """Rotary tables for positions below `count`; the sine of the first half is negative, as its partner's sign."""
-        if count <= len(self.cos_P1D):
+        if count <= len(self.cos_PD):
             return
-        count = max(count, min(max(2 * len(self.cos_P1D), 1024), self.config.max_positions))
+        count = max(count, min(max(2 * len(self.cos_PD), 1024), self.config.max_positions))
         positions_P = torch.arange(count, device=self.device).float()
         angle_PK = torch.outer(positions_P, rotary_frequencies(self.config, self.device))
         cos_PK, sin_PK = angle_PK.cos(), angle_PK.sin()
-        self.cos_P1D = torch.cat([cos_PK, cos_PK], -1)[:, None].to(self.dtype)
-        self.sin_P1D = torch.cat([-sin_PK, sin_PK], -1)[:, None].to(self.dtype)
+        self.cos_PD = torch.cat([cos_PK, cos_PK], -1).to(self.dtype)
+        self.sin_PD = torch.cat([-sin_PK, sin_PK], -1).to(self.dtype)
 
     def forward(
         self, tokens_N: Tensor, positions_N: Tensor, longest: int, attention: Attention, wanted: Tensor | None = None
@@ -107,16 +107,14 @@ class InferenceDecoder:
         `longest`: a bound of the positions.
         """
         self._prepare_positions(longest)
-        rotary = self.cos_P1D.index_select(0, positions_N), self.sin_P1D.index_select(0, positions_N)
         x_NH = F.embedding(tokens_N, self.embedding).to(self.dtype)
         for index, layer in enumerate(self.layers):
-            q, k, v = self._heads(layer, x_NH, rotary)
+            q, k, v = self._heads(layer, x_NH, (self.cos_PD, self.sin_PD), positions_N)
             mixed = attention(index, q, k, v).reshape(len(x_NH), -1)
             if wanted is not None and index == len(self.layers) - 1:
                 x_NH, mixed = x_NH.index_select(0, wanted), mixed.index_select(0, wanted)
             x_NH = layer.output(mixed).add_(x_NH)
-            gate, up = layer.gate_up(_unit(x_NH, self._floor) * layer.feed_forward_norm).chunk(2, -1)
-            x_NH = layer.down(F.silu(gate).mul_(up)).add_(x_NH)
+            x_NH = layer.down(self._swiglu(layer.gate_up(self._norm(x_NH, layer.feed_forward_norm)))).add_(x_NH)
         return x_NH
 
     def extend(self, tokens_B: Tensor, cache: KeyValueCache) -> Tensor:
@@ -127,7 +125,7 @@ class InferenceDecoder:
             positions_B, attention = cache.extend()
             return self.forward(tokens_B, positions_B, longest, attention)
         x_BH = F.embedding(tokens_B, self.embedding).to(self.dtype)
-        self._step(x_BH, cache.lengths, self.cos_P1D.flatten(1), self.sin_P1D.flatten(1), cache.store)
+        self._step(x_BH, cache.lengths, self.cos_PD, self.sin_PD, cache.store)
         cache.lengths = [length + 1 for length in cache.lengths]
         return x_BH
 
@@ -152,20 +150,39 @@ class InferenceDecoder:
             eps=config.norm_eps,
         )
 
-    def _heads(self, layer: Layer, x_NH: Tensor, rotary: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+    def _heads(
+        self, layer: Layer, x_NH: Tensor, rotary: tuple[Tensor, Tensor], positions_N: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """A layer's queries, keys and values, N × heads × D, the first two rotated."""
         width, heads, both = self.config.head_dim, self.config.heads, self.config.heads + self.config.kv_heads
-        cos_N1D, sin_N1D = rotary
-        qkv_NMD = layer.qkv(_unit(x_NH, self._floor) * layer.attention_norm).view(len(x_NH), -1, width)
-        qk = qkv_NMD[:, :both]
-        if layer.qk_norm is not None:
-            qk = _unit(qk, self._head_floor) * layer.qk_norm
-        qk = qk.roll(width // 2, -1).mul_(sin_N1D).addcmul_(qk, cos_N1D)
-        return qk[:, :heads], qk[:, heads:], qkv_NMD[:, both:]
+        qkv_NW = layer.qkv(self._norm(x_NH, layer.attention_norm))
+        qkv_NMD = qkv_NW.view(len(x_NH), -1, width)
+        if self._step is None:
+            qk = qkv_NMD[:, :both]
+            if layer.qk_norm is not None:
+                qk = _unit(qk, self._head_floor) * layer.qk_norm
+            cos_N1D, sin_N1D = (table_PD.index_select(0, positions_N)[:, None] for table_PD in rotary)
+            qk = qk.roll(width // 2, -1).mul_(sin_N1D).addcmul_(qk, cos_N1D)
+        else:
+            floor = width * self.config.norm_eps
+            self._step.rows.turn_rows(qkv_NW, layer.qk_norm, floor, positions_N, rotary, both)
+            qk = qkv_NMD
+        return qk[:, :heads], qk[:, heads:both], qkv_NMD[:, both:]
+
+    def _norm(self, x_NH: Tensor, weight_H: Tensor) -> Tensor:
+        if self._step is None:
+            return _unit(x_NH, self._floor) * weight_H
+        return self._step.rows.normalise_rows(x_NH, weight_H, self.config.hidden * self.config.norm_eps)
+
+    def _swiglu(self, gate_up_N2F: Tensor) -> Tensor:
+        if self._step is None:
+            gate, up = gate_up_N2F.chunk(2, -1)
+            return F.silu(gate).mul_(up)
+        return self._step.rows.swiglu_rows(gate_up_N2F)
 
     def logits(self, x_NH: Tensor) -> Tensor:
         """N×V of rows of the residual stream behind the last layer."""
-        return self.head(_unit(x_NH, self._floor) * self.norm)
+        return self.head(self._norm(x_NH, self.norm))
 
 
 def _fuse(block: Block, config: DecoderConfig, dtype: torch.dtype, kept: torch.dtype) -> Layer:

@@ -19,8 +19,10 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 from torch import Tensor
 
+from tilth.model.kernels import rows
 from tilth.model.kernels.panels import LANES, product
-from tilth.text.jit import helper, jit, pointer, summing
+from tilth.model.kernels.rows import ONE, ZERO, dot, exp, head, normalise, swiglu, total
+from tilth.text.jit import helper, jit, pointer
 
 _SPINS = 1000
 """Looks at the others before the processor is given away for a moment."""
@@ -58,21 +60,9 @@ def _give_way(context: Any) -> Any:
     return types.void(), generate
 
 
-def _power_of_two(context: Any, exponent: Any) -> Any:
-    """power_of_two(n): 2ⁿ as fp32, for an int32 n between -126 and 127."""
-
-    def generate(context: Any, builder: ir.IRBuilder, signature: Any, values: Any) -> Any:
-        i32 = ir.IntType(32)
-        bits = builder.shl(builder.add(values[0], i32(127)), i32(23))
-        return builder.bitcast(bits, ir.FloatType())
-
-    return types.float32(types.int32), generate
-
-
 arrive: Any = intrinsic(_arrive)
 arrived: Any = intrinsic(_arrived)
 give_way: Any = intrinsic(_give_way)
-power_of_two: Any = intrinsic(_power_of_two)
 
 
 @helper
@@ -94,97 +84,22 @@ def _share(count, thread, threads):  # type: ignore[no-untyped-def]
     return count * thread // threads, count * (thread + 1) // threads
 
 
-_LOG2_E, _LN2_HIGH, _LN2_LOW, _LEAST = map(np.float32, (1.44269504, 0.693359375, -2.12194440e-4, -87.0))
-_HALF, _ONE, _ZERO = map(np.float32, (0.5, 1.0, 0.0))
-_P0, _P1, _P2, _P3, _P4 = map(np.float32, (1.9875691e-4, 1.3981999e-3, 8.3334519e-3, 4.1665796e-2, 1.6666665e-1))
-
-
-@helper
-def _exp(x):  # type: ignore[no-untyped-def]
-    """eˣ for x ≤ 0, to about an unit in the last place: the polynomial of Cephes' expf (Moshier), without branches."""
-    x = max(x, _LEAST)
-    n = np.int32(x * _LOG2_E - _HALF)
-    whole = np.float32(n)
-    x = x - whole * _LN2_HIGH - whole * _LN2_LOW
-    p = ((((_P0 * x + _P1) * x + _P2) * x + _P3) * x + _P4) * x + _HALF
-    return (p * x * x + x + _ONE) * power_of_two(n)
-
-
-# Helpers take pointers and places, not arrays: numba would count references to each at every call.
-
-
-@summing
-def _dot(a, at, b, bt, width):  # type: ignore[no-untyped-def]
-    total = _ZERO
-    for i in range(width):
-        total += a[at + i] * b[bt + i]
-    return total
-
-
-@summing
-def _total(x, count):  # type: ignore[no-untyped-def]
-    total = _ZERO
-    for i in range(count):
-        total += x[i]
-    return total
-
-
-@helper
-def _normalise(x, at, weight, wt, floor, out, ot, width):  # type: ignore[no-untyped-def]
-    """RMSNorm without its √width, which stands in the weight: x / √(Σx² + floor) · weight."""
-    scale = _ONE / np.sqrt(_dot(x, at, x, at, width) + floor)
-    for i in range(width):
-        out[ot + i] = x[at + i] * scale * weight[wt + i]
-
-
-@helper
-def _rotate(head, cos, sin, table, factor, out, ot, width):  # type: ignore[no-untyped-def]
-    """Rotary positions, half-split, times `factor`; the sine of the first half is negative."""
-    half = width // 2
-    for i in range(half):
-        low, high = head[i] * factor, head[i + half] * factor
-        out[ot + i] = low * cos[table + i] + high * sin[table + i]
-        out[ot + i + half] = high * cos[table + i + half] + low * sin[table + i + half]
-
-
 @helper
 def _attend(q, memory, keys, values, count, scores, out, ot, width):  # type: ignore[no-untyped-def]
     """One head's attention of q [D], scaled already, to the first `count` slots of its keys and values."""
     top = np.float32(-np.inf)
     for s in range(count):
-        scores[s] = _dot(q, 0, memory, keys + s * width, width)
+        scores[s] = dot(q, 0, memory, keys + s * width, width)
         top = max(top, scores[s])
     for s in range(count):
-        scores[s] = _exp(scores[s] - top)
-    scale = _ONE / _total(scores, count)
+        scores[s] = exp(scores[s] - top)
+    scale = ONE / total(scores, count)
     for d in range(width):
-        out[ot + d] = _ZERO
+        out[ot + d] = ZERO
     for s in range(count):
         p, row = scores[s] * scale, values + s * width
         for d in range(width):
             out[ot + d] += p * memory[row + d]
-
-
-@helper
-def _swiglu(gate_up, rows, width, first, last, out):  # type: ignore[no-untyped-def]
-    """silu(gate) · up for the columns from `first` to `last`."""
-    for r in range(rows):
-        gate, up = 2 * r * width, (2 * r + 1) * width
-        for i in range(first, last):
-            x = gate_up[gate + i]
-            e = _exp(-abs(x))
-            out[r * width + i] = x * ((_ONE if x > _ZERO else e) / (_ONE + e)) * gate_up[up + i]
-
-
-@helper
-def _head(qkv, at, norms, wt, floor, cos, sin, table, factor, scratch, out, ot, width):  # type: ignore[no-untyped-def]
-    """A query or key head as attention wants it: behind its norm where there is one (wt ≥ 0), rotated, scaled."""
-    if wt >= 0:
-        _normalise(qkv, at, norms, wt, floor, scratch, 0, width)
-    else:
-        for i in range(width):
-            scratch[i] = qkv[at + i]
-    _rotate(scratch, cos, sin, table, factor, out, ot, width)
 
 
 _F1, _F2, _F3, _F6 = (types.Array(types.float32, dimensions, "C") for dimensions in (1, 2, 3, 6))
@@ -225,10 +140,10 @@ def _step(  # type: ignore[no-untyped-def]
     gate_up, act = pointer(gate_up_B2F), pointer(act_BF)
     normed, memory, cos, sin = pointer(normed_TBH[thread]), pointer(cache), pointer(cos_PD), pointer(sin_PD)
     norms, qk_norms, biases = pointer(norms_L2H), pointer(qk_norms_LMD), pointer(biases_LW)
-    here, factor, phase = normed_TBH[thread].ctypes.data, _ONE / np.sqrt(np.float32(width)), 0
+    here, factor, phase = normed_TBH[thread].ctypes.data, ONE / np.sqrt(np.float32(width)), 0
     for layer in range(len(weights_L4)):
         for r in range(B):
-            _normalise(x, r * H, norms, 2 * layer * H, floors[0], normed, r * H, H)
+            normalise(x, r * H, norms, 2 * layer * H, floors[0], normed, r * H, H)
         first, last = _share(W // LANES, thread, threads)
         product(weights_L4[layer, 0], here, qkv_BW.ctypes.data, B, H, W, first, last, 0, half)
         if len(biases_LW):
@@ -241,20 +156,20 @@ def _step(  # type: ignore[no-untyped-def]
         first, last = _share(B * groups, thread, threads)
         for item in range(first, last):
             r, g = item // groups, item % groups
-            at, head = positions_B[r], r * W
+            at, start = positions_B[r], r * W
             table = at * width
             keys = (((2 * layer) * rows + r) * groups + g) * slots * width
             values = (((2 * layer + 1) * rows + r) * groups + g) * slots * width
             norm = (layer * (queries + groups) + queries + g) * width if len(qk_norms_LMD) else -1
-            place = head + (queries + g) * width
-            _head(qkv, place, qk_norms, norm, floors[1], cos, sin, table, _ONE, scratch, memory, keys + table, width)
+            place = start + (queries + g) * width
+            head(qkv, place, qk_norms, norm, floors[1], cos, sin, table, ONE, scratch, memory, keys + table, width)
             place += groups * width
             for d in range(width):
                 memory[values + table + d] = qkv[place + d]
             for a in range(g * (queries // groups), (g + 1) * (queries // groups)):
                 norm = (layer * (queries + groups) + a) * width if len(qk_norms_LMD) else -1
-                place = head + a * width
-                _head(qkv, place, qk_norms, norm, floors[1], cos, sin, table, factor, scratch, query, 0, width)
+                place = start + a * width
+                head(qkv, place, qk_norms, norm, floors[1], cos, sin, table, factor, scratch, query, 0, width)
                 _attend(query, memory, keys, values, at + 1, scores, mixed, r * Q + a * width, width)
         phase += 1
         _wait(barrier, phase, threads)
@@ -265,13 +180,13 @@ def _step(  # type: ignore[no-untyped-def]
         _wait(barrier, phase, threads)
 
         for r in range(B):
-            _normalise(x, r * H, norms, (2 * layer + 1) * H, floors[0], normed, r * H, H)
+            normalise(x, r * H, norms, (2 * layer + 1) * H, floors[0], normed, r * H, H)
         first, last = _share(F // LANES, thread, threads)
         for part in range(2):
-            start = part * (F // LANES)
+            begin = part * (F // LANES)
             to = gate_up_B2F.ctypes.data
-            product(weights_L4[layer, 2], here, to, B, H, 2 * F, start + first, start + last, 0, half)
-        _swiglu(gate_up, B, F, first * LANES, last * LANES, act)
+            product(weights_L4[layer, 2], here, to, B, H, 2 * F, begin + first, begin + last, 0, half)
+        swiglu(gate_up, 0, B, F, first * LANES, last * LANES, act)
         phase += 1
         _wait(barrier, phase, threads)
 
@@ -287,6 +202,9 @@ class DecodeStep:
     `norms_L2H`: the norms' weights times √H; `qk_norms_LMD` those of query and key heads times √D, `biases_LW` of
     queries, keys and values; both may be empty. `eps` of the norms.
     """
+
+    rows = rows
+    """What does the same between the products of many tokens."""
 
     def __init__(
         self,

@@ -12,6 +12,7 @@ inputs pass by.
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -165,26 +166,35 @@ _I = types.int64
 
 
 @jit(types.void(_I, _I, _I, _I, _I, _I, _I, _I, _I))
-def _multiply(w, x, y, rows, inner, out, first, last, half):  # type: ignore[no-untyped-def]
+def _multiply(w, x, y, rows, inner, out, half, first, last):  # type: ignore[no-untyped-def]
     product(w, x, y, rows, inner, out, first, last, 0, half)
 
 
 @functools.cache
 def _pool() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(machine.cores(), thread_name_prefix="panels")
+    return ThreadPoolExecutor(machine.cores(), thread_name_prefix="kernels")
+
+
+def in_shares(kernel: Callable[..., None], arguments: tuple[Any, ...], count: int, work: int) -> None:
+    """kernel(*arguments, first, last) for `count` things, on as many threads as PyTorch has where `work` is worth it.
+
+    `work` is in numbers that are worked on; in a product each counts once for every row.
+    """
+    threads = torch.get_num_threads() if work >= _WORTH_SHARING else 1
+    shares = [(count * thread // threads, count * (thread + 1) // threads) for thread in range(threads)]
+    others = [_pool().submit(kernel, *arguments, *share) for share in shares[1:]]
+    kernel(*arguments, *shares[0])
+    for other in others:
+        other.result()
 
 
 def multiply(x_NI: Tensor, panels: Tensor, outputs: int) -> Tensor:
-    """x @ weightᵀ, fp32 [N, O], of fp32 x and a packed weight, on as many threads as PyTorch has."""
+    """x @ weightᵀ, fp32 [N, O], of fp32 x and a packed weight."""
     x_NI = x_NI.contiguous()
     rows, inner = x_NI.shape
-    count, half = len(panels), int(panels.dtype == torch.bfloat16)
-    y = torch.empty(rows, count * LANES)
+    wide = len(panels) * LANES
+    y = torch.empty(rows, wide)
     addresses = panels.data_ptr(), x_NI.data_ptr(), y.data_ptr()
-    threads = torch.get_num_threads() if rows * panels.numel() >= _WORTH_SHARING else 1
-    shares = [(count * thread // threads, count * (thread + 1) // threads) for thread in range(threads)]
-    others = [_pool().submit(_multiply, *addresses, rows, inner, count * LANES, *share, half) for share in shares[1:]]
-    _multiply(*addresses, rows, inner, count * LANES, *shares[0], half)
-    for other in others:
-        other.result()
+    arguments = (*addresses, rows, inner, wide, int(panels.dtype == torch.bfloat16))
+    in_shares(_multiply, arguments, len(panels), rows * panels.numel())
     return y[:, :outputs]
