@@ -220,10 +220,14 @@ class Ngrams:
         self.lengths = lengths
         self.too_short = np.flatnonzero(lengths == 0)
         owners = np.repeat(np.arange(len(lengths)), grams)
-        pairs = np.unique(np.stack([keys, owners.astype(np.uint64)], axis=1), axis=0)
-        self._owners = pairs[:, 1].astype(np.int64)
-        unique, self._first = np.unique(pairs[:, 0], return_index=True)
-        self._owner_counts = np.diff(np.append(self._first, len(pairs)))
+        order = np.argsort(keys, kind="stable")  # owners rise already: pairs of key and owner are in order
+        keys, owners = keys[order], owners[order]
+        fresh, first = np.ones(len(keys), bool), np.ones(len(keys), bool)
+        first[1:] = keys[1:] != keys[:-1]
+        fresh[1:] = first[1:] | (owners[1:] != owners[:-1])
+        self._owners, first = owners[fresh], first[fresh]
+        unique, self._first = keys[fresh][first], np.flatnonzero(first)
+        self._owner_counts = np.diff(np.append(self._first, len(self._owners)))
         sizes = np.unique(lengths[lengths > 0])
         powers = np.array([pow(int(_PRIME), n, 2**64) for n in range(int(lengths.max(initial=0)) + 1)], np.uint64)
         slots = 1 << max(3, (2 * len(unique)).bit_length())
