@@ -12,25 +12,29 @@ from tests.corpus.helpers import CHINESE, ENGLISH, rows, write_jsonl
 from tests.pipeline.conftest import tilth
 
 WORDS = " ".join(f"word{i * i % 977}" for i in range(200))
-QUESTION = "A gardener plants nine rows of tomatoes with seven plants in each row; how many plants does she have in all?"
+MORE = " ".join(f"more{i}" for i in range(30))
+QUESTION = (
+    "A gardener plants nine rows of tomatoes with seven plants in each row; how many plants does she have in all?"
+)
 
 
 def made(*arguments: Any, cwd: Path) -> dict[str, Any]:
     done = tilth(*arguments, "--out", "out", "--workers", "1", "--json", cwd=cwd)
     assert done.returncode == 0, done.stderr
     report: dict[str, Any] = json.loads(done.stdout)
+    report["folder"] = cwd / report["folder"]
     out = report["documents_kept"] + report["documents_holdout"] + report["documents_rejected"]
     assert out == report["documents_in"]
     return report
 
 
 def kept(report: dict[str, Any]) -> dict[str, str]:
-    return {row["id"]: row["text"] for row in rows(Path(report["folder"]) / "documents")}
+    return {row["id"]: row["text"] for row in rows(report["folder"] / "documents")}
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    texts = {"a": f"{WORDS} end", "b": f"{WORDS} end", "c": f"{WORDS} finis and more", "d": CHINESE, "e": ENGLISH * 3}
+    texts = {"a": f"{WORDS} end", "b": f"{WORDS} end", "c": f"{WORDS} {MORE}", "d": CHINESE, "e": ENGLISH * 3}
     write_jsonl(tmp_path / "in.jsonl", [{"id": name, "text": text} for name, text in texts.items()])
     write_jsonl(tmp_path / "other.jsonl", [{"id": "o", "text": CHINESE}])
     return tmp_path
@@ -49,7 +53,7 @@ def folder(tmp_path: Path) -> Path:
 def test_whole_documents(folder: Path, arguments: list[str], left: set[str]) -> None:
     report = made("dedup", "in.jsonl", *arguments, cwd=folder)
     assert set(kept(report)) == left
-    for row in rows(Path(report["folder"]) / "rejected"):
+    for row in rows(report["folder"] / "rejected"):
         assert row["partner"] in left | {"o"}
     assert report["documents_holdout"] == ("--against" in arguments)
 
@@ -74,7 +78,7 @@ def test_benchmark_items(tmp_path: Path) -> None:
     asked = ["decontaminate", "in.jsonl", "--against", "exam.jsonl"]
     report = made(*asked, cwd=tmp_path)
     assert set(kept(report)) == {"clean"}
-    assert json.loads((Path(report["folder"]) / "contamination.jsonl").read_text())["document"] == "leak"
+    assert json.loads((report["folder"] / "contamination.jsonl").read_text())["document"] == "leak"
     cut = kept(made(*asked, "--action", "cut", cwd=tmp_path))
     assert "gardener" not in cut["leak"]
     assert WORDS in cut["leak"]

@@ -19,7 +19,7 @@ from tilth.corpus.dedup.exact import ExactStep
 from tilth.corpus.dedup.minhash import NearStep, band_keys
 from tilth.corpus.holdout import HoldoutStep
 from tilth.corpus.running.work import Scratch
-from tilth.corpus.settings import CorpusSettings, HoldoutSettings, NearSettings
+from tilth.corpus.settings import CorpusSettings, HoldoutSettings, NearSettings, SurvivorSettings
 
 
 class Columns:

@@ -18,13 +18,12 @@ NUMBERS = st.one_of(
 LEAVES = st.one_of(st.none(), st.booleans(), NUMBERS, st.text())
 VALUES = st.recursive(
     LEAVES,
-    lambda inner: st.one_of(
-        st.lists(inner, max_size=4), st.dictionaries(st.text(max_size=4), inner, max_size=4)
-    ),
+    lambda inner: st.one_of(st.lists(inner, max_size=4), st.dictionaries(st.text(max_size=4), inner, max_size=4)),
     max_leaves=12,
 )
-FRAGMENTS = r"""{ } [ ] " : , - 0 1 . e E + \ u d800 \ud83d \ude00 null true NaN Infinity -0 -0.0 1e400 é a "a": "b" \n
-99999999999999999999 /*""".split() + [" ", "\t", "\r", "\n", "\x00", "\x0b", "\ufeff"]
+PIECES = r"""{ } [ ] " : , - 0 1 . e E + \ u d800 \ud83d \ude00 null true NaN Infinity -0 -0.0 1e400 é a "a": "b" \n
+99999999999999999999 /*""".split()
+FRAGMENTS = [*PIECES, " ", "\t", "\r", "\n", "\x00", "\x0b", "\ufeff"]
 
 
 def outcome(parse: Callable[[bytes], Any], data: bytes) -> str:

@@ -73,7 +73,9 @@ def dedup(
             raise UserError(f"--{name} is for --method {its_method}", where="--method", hint="leave one of them out")
     if survivor != "first" and method not in ("exact", "minhash"):
         raise UserError(
-            "--survivor is for whole documents", where="--method", hint="give --method exact or minhash, or leave it out"
+            "--survivor is for whole documents",
+            where="--method",
+            hint="give --method exact or minhash, or leave it out",
         )
     job = single_steps.Job(inputs, out, domain, workers, engine)
     asked = {name: value for name, (value, _) in belongs.items()}
@@ -91,7 +93,8 @@ def decontaminate(
         Literal["remove", "cut"], typer.Option(help="Remove the documents, or cut the items out of them.")
     ] = "remove",
     coverage: Annotated[
-        float | None, typer.Option(min=0.01, max=1, help="Share of an item from which it counts as leaked; default 0.7.")
+        float | None,
+        typer.Option(min=0.01, max=1, help="Share of an item from which it counts as leaked; default 0.7."),
     ] = None,
     words: Annotated[int | None, typer.Option(min=2, help="Words of an n-gram; default 8.")] = None,
     characters: Annotated[int | None, typer.Option(min=4, help="Chinese characters of an n-gram; default 12.")] = None,
@@ -119,9 +122,10 @@ def mask(
     out: Out,
     kind: Annotated[
         list[str] | None,
-        typer.Option(help="email, ip, phone, resident_id, …: what to mask; may be given several times. "
-                     "Default: all but address."),
-    ] = None,  # fmt: skip
+        typer.Option(
+            help="email, ip, phone, resident_id, …: what to mask; may be given several times. Default: all but address."
+        ),
+    ] = None,
     private_ip: Annotated[bool, typer.Option("--private-ip", help="Mask private IP addresses too.")] = False,
     domain: Domain = "{stem}",
     workers: Workers = None,

@@ -182,7 +182,11 @@ class SurvivorSettings(Settings):
     @model_validator(mode="before")
     @classmethod
     def _by_name(cls, value: object) -> object:
-        return {"first": {}, "longest": {"highest": "signal.characters"}}.get(value, value) if isinstance(value, str) else value
+        return (
+            {"first": {}, "longest": {"highest": "signal.characters"}}.get(value, value)
+            if isinstance(value, str)
+            else value
+        )
 
     @model_validator(mode="after")
     def _one_of_them(self) -> SurvivorSettings:

@@ -44,15 +44,17 @@ def dedup(job: Job, method: Method, against: list[str], survivor: str, **asked: 
     `asked`: settings of the method's step, those that are not None.
     """
     steps = list(_STEPS[method])
-    settings: dict[str, Any] = {"measure": {"language": "never"}, "sources": _sources(against)}
+    settings: dict[str, Any] = {"sources": _sources(against)}
     if method in ("exact", "minhash"):
         settings["survivor"] = survivor
-    else:
-        steps.remove("measure")
     if against:
         settings["holdout"] = {"fraction": 0, "where": f"source == '{_AGAINST}'"}
     else:
         steps.remove("holdout")
+    if against or method in ("exact", "minhash"):
+        settings["measure"] = {"language": "never"}
+    else:
+        steps.remove("measure")
     if given := {name: value for name, value in asked.items() if value is not None}:
         settings[steps[-1]] = given
     return job.run({**settings, "steps": steps})

@@ -324,9 +324,7 @@ def _ranges(sizes: np.ndarray, whole: tuple[int, ...]) -> list[tuple[int, int]]:
 
 
 @jit(void(READ_U64, READ_I64, READ_I64, int64, int64, int64, WRITE_U8))
-def _mark_blocks(
-    units: Any, begins: Any, lengths: Any, head: int, block: int, shift: int, bitmap: Any
-) -> None:
+def _mark_blocks(units: Any, begins: Any, lengths: Any, head: int, block: int, shift: int, bitmap: Any) -> None:
     """Set the bits of the blocks in the heads of the n-grams of every item whose length is not 0."""
     for item in range(len(lengths)):
         if not lengths[item]:

@@ -1,4 +1,4 @@
-"""Which of two duplicates stays: the hold-out's, else the one that the recipe prefers, else the first in the sources."""
+"""Which of two duplicates stays: the hold-out's, else whom the recipe prefers, else the first in the sources."""
 
 from __future__ import annotations
 

@@ -163,9 +163,7 @@ class _Template:
         return _plain(lookup(record, self.field)) if self.field else self.text
 
 
-def _label(
-    record: dict[str, Any], field: str | None, fixed: _Template | None, default: _Template | None
-) -> str:
+def _label(record: dict[str, Any], field: str | None, fixed: _Template | None, default: _Template | None) -> str:
     """What is fixed, else the record's own in this field, else the default."""
     own = "" if field is None else _plain(lookup(record, field))
     own = own if fixed is None else fixed.value(record)
