@@ -358,9 +358,9 @@ def _spread(keys: Any, grams: Any, last: Any, shift: int, ends: Any, ordered: An
     at = 0
     for item in range(len(grams)):
         for key in keys[at : at + grams[item]]:
-            part = np.int64((key & last) >> np.uint64(shift))
-            ordered[ends[part]], owners[ends[part]] = key, item
-            ends[part] += 1
+            place = np.int64((key & last) >> np.uint64(shift))
+            ordered[ends[place]], owners[ends[place]] = key, item
+            ends[place] += 1
         at += grams[item]
 
 
