@@ -19,7 +19,7 @@ from tilth.corpus.dedup.exact import ExactStep
 from tilth.corpus.dedup.minhash import NearStep, band_keys
 from tilth.corpus.holdout import HoldoutStep
 from tilth.corpus.running.work import Scratch
-from tilth.corpus.settings import CorpusSettings, HoldoutSettings, NearSettings
+from tilth.corpus.settings import CorpusSettings, HoldoutSettings, NearSettings, SurvivorSettings
 
 
 class Columns:
@@ -82,7 +82,7 @@ def test_leader_clustering_is_what_it_says(
     holdout = random.random(count) < 0.2
     near = NearSettings(bands=parameters[0], rows=parameters[1], threshold=parameters[2])
     view = Columns(holdout.tolist(), signal_minhash=signatures.view(np.uint8).reshape(count, 448))
-    found = NearStep("near", near).decide(view, Scratch(tmp_path_factory.mktemp("near")))
+    found = NearStep("near", near, SurvivorSettings()).decide(view, Scratch(tmp_path_factory.mktemp("near")))
     expected = leaders(signatures, holdout.tolist(), near)
     assert found.rows.tolist() == sorted(expected)
     assert found.partners.tolist() == [f"d{expected[row][0]}" for row in sorted(expected)]
@@ -92,7 +92,7 @@ def test_leader_clustering_is_what_it_says(
 def test_exact_keeps_the_first_and_the_holdouts(tmp_path: Path) -> None:
     hashes = np.zeros((6, 16), np.uint8)
     hashes[:, 0] = [1, 2, 1, 2, 3, 1]
-    found = ExactStep("exact").decide(
+    found = ExactStep("exact", SurvivorSettings()).decide(
         Columns([False, False, False, True, False, False], signal_hash=hashes), Scratch(tmp_path)
     )
     pairs = zip(found.rows.tolist(), found.partners.tolist(), strict=True)

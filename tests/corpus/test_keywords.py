@@ -8,6 +8,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from pydantic import ValidationError
 
 from tests.corpus.helpers import CHINESE, ENGLISH, assert_conserved, rows, run_chain, table_of, write_jsonl
 from tilth.base.errors import UserError
@@ -111,13 +112,13 @@ def test_our_own_spam_list(source: Path) -> None:
         ({"steps": ["keywords"]}, "there are no words"),
         (
             {"steps": ["measure"], "keywords": {"lists": [{"name": "a", "words": ["b"]}]}},
-            "add `keywords` to corpus.steps",
+            "the chain has no step 'keywords'; add it to `steps`",
         ),
         ({"steps": ["measure", "rules"], "rules": [{"set": "refinedweb"}]}, r"set `lines: \{web: true\}`"),
     ],
 )
 def test_mistakes(data: dict[str, Any], message: str) -> None:
-    with pytest.raises(UserError, match=message):
+    with pytest.raises((UserError, ValidationError), match=message):
         build_chain(CorpusSettings.model_validate({"sources": ["a"]} | data))
 
 

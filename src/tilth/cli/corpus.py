@@ -18,7 +18,8 @@ def register(app: typer.Typer) -> None:
     app.command("corpus")(corpus)
 
 
-def _template(value: str) -> str:
+def as_template(value: str) -> str:
+    """A label's template; what is none is a wrong command line."""
     from tilth.corpus.settings import check_template
 
     try:
@@ -42,7 +43,7 @@ def corpus(
     ] = None,
     domain: Annotated[
         str,
-        typer.Option(help="Domain of documents that name none: a name, {stem} or {field:NAME}.", callback=_template),
+        typer.Option(help="Domain of documents that name none: a name, {stem} or {field:NAME}.", callback=as_template),
     ] = "{stem}",
     workers: Annotated[int | None, typer.Option(min=1, help="Processes; default: all cores.")] = None,
     engine: Annotated[
@@ -121,10 +122,15 @@ def _make(
     engine: Literal["local", "ray"],
     as_json: bool,
 ) -> None:
-    from tilth.corpus.look import unreadable_list
     from tilth.pipeline.corpus_only import run_corpus
 
-    report, folder = run_corpus(inputs, out, config, domain, workers, engine)
+    show(*run_corpus(inputs, out, config, domain, workers, engine), out, as_json)
+
+
+def show(report: dict[str, Any], folder: Path, out: Path, as_json: bool) -> None:
+    """Print the counts of a finished corpus, and where it lies."""
+    from tilth.corpus.look import unreadable_list
+
     unreadable = unreadable_list(folder) if report["unreadable"] else None
     if as_json:
         listed = {"unreadable_list": str(unreadable)} if unreadable else {}
@@ -135,6 +141,9 @@ def _make(
         print(f"{name:<20} {report[name]:>14,}")
     for rule, row in sorted(report["by_rule"].items(), key=lambda item: -item[1]["documents"]):
         print(f"  rejected by {rule:<40} {row['documents']:>10,}")
+    for row in report["funnel"]:
+        for kind, places in row.get("edits", {}).items():
+            print(f"  changed by {row['step'] + '/' + kind:<41} {places:>10,}")
     print(folder)
     if unreadable:
         print(f"{report['unreadable']:,} records could not be read; each is named in {unreadable}")

@@ -11,7 +11,7 @@ import typer
 
 import tilth
 from tilth.base.errors import UserError
-from tilth.cli import chat, corpus, doctor, evaluate, look, mask, plan, run, serve, tokens
+from tilth.cli import chat, corpus, doctor, evaluate, look, mask, plan, run, serve, single_steps, tokens
 
 app = typer.Typer(
     name="tilth",
@@ -34,6 +34,7 @@ STOPPED = 130
 """Exit status of a command that Ctrl-C stopped; newer versions of typer return it instead of raising."""
 run.register(app)
 corpus.register(app)
+single_steps.register(app)
 look.register(app)
 tokens.register(app)
 plan.register(app)

@@ -90,7 +90,7 @@ def _make(kind: str, name: str, settings: CorpusSettings, benchmarks: Sequence[I
         case "exact":
             from tilth.corpus.dedup.exact import ExactStep
 
-            return ExactStep(name)
+            return ExactStep(name, settings.survivor)
         case "rules":
             from tilth.corpus.rules.step import RulesStep
 
@@ -103,7 +103,7 @@ def _make(kind: str, name: str, settings: CorpusSettings, benchmarks: Sequence[I
         case "near":
             from tilth.corpus.dedup.minhash import NearStep
 
-            return NearStep(name, settings.near)
+            return NearStep(name, settings.near, settings.survivor)
         case "passages":
             from tilth.corpus.dedup.passages import PassagesStep
 
@@ -137,10 +137,6 @@ def _make(kind: str, name: str, settings: CorpusSettings, benchmarks: Sequence[I
 
 def _check_names(settings: CorpusSettings, steps: Sequence[Step]) -> None:
     """Conditions name columns that can be there at all."""
-    if settings.keywords.lists and "keywords" not in settings.steps:
-        raise UserError(
-            "corpus.keywords has lists, but the chain has no such step", hint="add `keywords` to corpus.steps"
-        )
     if "keywords" in settings.steps and not settings.keywords.lists:
         raise UserError("corpus.steps has `keywords`, but there are no words", hint="add `keywords: {lists: [...]}`")
     conditions = [(f"corpus.rules.{i}.where", rules.where) for i, rules in enumerate(settings.rules)]

@@ -31,7 +31,7 @@ from tilth.corpus.settings import CorpusSettings
 from tilth.corpus.sources import InputFile
 from tilth.corpus.steps import ColumnDecision, Label, Rejections
 
-VERSION = 2
+VERSION = 3
 
 
 def corpus_stage(

@@ -30,7 +30,7 @@ from tilth.corpus.sources.batches import source_signals
 if TYPE_CHECKING:
     import pyarrow as pa
 
-VERSION = 4
+VERSION = 5
 
 
 @dataclass(frozen=True)
@@ -113,8 +113,8 @@ def _measure_unit(task: _Task) -> dict[str, Any]:
     result = _Result()
     identity = edit_schema().append(_row_field())
     with (
-        ShardWriter(task.out / "documents" / f"{task.name}.parquet", _schema(task.settings, steps)) as documents,
-        ShardWriter(task.work / "edits" / f"{task.name}.parquet", identity) as edits,
+        _writer(task, _schema(task.settings, steps)) as documents,
+        ShardWriter(task.work / "edits" / f"{task.name}.parquet", identity, passing=True) as edits,
         atomic_file(task.work / "unreadable" / f"{task.name}.jsonl") as aside,
         aside.open("w", encoding="utf-8") as unreadable,
     ):
@@ -134,6 +134,10 @@ def _measure_unit(task: _Task) -> dict[str, Any]:
     np.save(task.work / f"{task.name}.ids.npy", _id_hashes(task.out / "documents" / f"{task.name}.parquet"))
     write_json(marker, result.to_json(), indent=None)
     return result.to_json()
+
+
+def _writer(task: _Task, fields: pa.Schema) -> ShardWriter:
+    return ShardWriter(task.out / "documents" / f"{task.name}.parquet", fields, passing=True)
 
 
 class _Result:
@@ -258,7 +262,7 @@ def _rename(path: Path, unit: int, rows: np.ndarray) -> None:
     import pyarrow.parquet as pq
 
     wanted, first = set(rows.tolist()), 0
-    with ShardWriter(path, pq.read_schema(path)) as writer:
+    with ShardWriter(path, pq.read_schema(path), passing=True) as writer:
         for group in read_groups(path):
             ids = group.column("id").to_pylist()
             for row in range(first, first + len(ids)):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
 from tilth.base.expression import Where
 from tilth.base.settings import Count, Settings
@@ -169,6 +169,35 @@ class NearSettings(Settings):
 
 
 _Memory = Annotated[Count, Field(ge=2**16)]
+
+
+class SurvivorSettings(Settings):
+    """Which of several duplicates stays (steps `exact` and `near`). Among equals: the first in the sources' order."""
+
+    highest: str = ""
+    """A column, for example `signal.votes`, or `date` for the newest: who has most of it stays ..."""
+    lowest: str = ""
+    """... or least. A document without a number comes last either way."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _by_name(cls, value: object) -> object:
+        return (
+            {"first": {}, "longest": {"highest": "signal.characters"}}.get(value, value)
+            if isinstance(value, str)
+            else value
+        )
+
+    @model_validator(mode="after")
+    def _one_of_them(self) -> SurvivorSettings:
+        if self.highest and self.lowest:
+            raise ValueError("give highest or lowest, not both")
+        return self
+
+    @property
+    def column(self) -> str:
+        """What is compared; empty: nothing but the order of the sources."""
+        return self.highest or self.lowest
 
 
 class PassagesSettings(Settings):
@@ -373,6 +402,8 @@ class CorpusSettings(Settings):
     split: SplitSettings = SplitSettings()
     measure: MeasureSettings = MeasureSettings()
     rules: list[RuleSet] = []
+    survivor: SurvivorSettings = SurvivorSettings()
+    """`first`, `longest`, `{highest: COLUMN}` or `{lowest: COLUMN}`; the hold-out's stays whatever this says."""
     holdout: HoldoutSettings = HoldoutSettings()
     near: NearSettings = NearSettings()
     passages: PassagesSettings = PassagesSettings()
@@ -385,3 +416,14 @@ class CorpusSettings(Settings):
     repeat: list[RepeatSettings] = []
     """The first entry whose condition holds counts; documents that none names are seen once."""
     canaries: CanarySettings = CanarySettings()
+
+    @field_validator(
+        "repair", "lines", "split", "measure", "rules", "near", "passages", "substring", "mask", "decontaminate",
+        "keywords", "symbols", "markup",
+    )  # fmt: skip
+    @classmethod
+    def _has_its_step(cls, value: object, info: ValidationInfo) -> object:
+        name = str(info.field_name)
+        if name not in info.data.get("steps", [name]) and value != cls.model_fields[name].default:
+            raise ValueError(f"the chain has no step {name!r}; add it to `steps`, or leave this out")
+        return value

@@ -32,8 +32,21 @@ def run_corpus(
     again.
     """
     base = (config.resolve() if config else out.resolve()).parent
+    return run_chain(_settings(config), inputs, out, base, domain, workers, engine)
+
+
+def run_chain(
+    settings: CorpusSettings,
+    inputs: list[str],
+    out: Path,
+    base: Path,
+    domain: str,
+    workers: int | None,
+    engine: Engine = "local",
+) -> tuple[dict[str, Any], Path]:
+    """The same for the chain that `settings` say, whose paths are seen from `base`."""
     _check_out(inputs, out)
-    recipe = Recipe(name="corpus", corpus=_with_inputs(_settings(config), inputs, domain, base))
+    recipe = Recipe(name="corpus", corpus=_with_inputs(settings, inputs, domain, base))
     hashes = ContentHashes(out / ".cache" / "content_hashes.json")
     measured = measure_stage(recipe, base, None, hashes)
     stages = [measured, corpus_stage(recipe, base, measured, hashes)]

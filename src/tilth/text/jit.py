@@ -142,8 +142,8 @@ READ_U8, READ_U16, READ_U32, READ_U64, READ_I64 = map(
 READ_I32_2D, READ_U32_2D, READ_I64_2D, READ_U64_2D = (
     _read(dtype, 2) for dtype in (types.int32, types.uint32, types.int64, types.uint64)
 )
-WRITE_BOOL, WRITE_U32, WRITE_U64, WRITE_I64, WRITE_F64 = map(
-    _write, (types.boolean, types.uint32, types.uint64, types.int64, types.float64)
+WRITE_BOOL, WRITE_U8, WRITE_U32, WRITE_U64, WRITE_I64, WRITE_F64 = map(
+    _write, (types.boolean, types.uint8, types.uint32, types.uint64, types.int64, types.float64)
 )
 WRITE_U32_2D, WRITE_U64_2D, WRITE_I64_2D, WRITE_F64_2D = (
     _write(dtype, 2) for dtype in (types.uint32, types.uint64, types.int64, types.float64)

@@ -21,12 +21,14 @@ from tilth.text.jit import (
     READ_U64,
     WRITE_I64,
     WRITE_I64_2D,
+    WRITE_U8,
     WRITE_U64,
     helper,
     int64,
     jit,
     pointer,
     pointers,
+    uint64,
     void,
 )
 from tilth.text.lines import count_code_points
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
 
 _PRIME, _ZERO, _ONE = np.uint64(0x9E3779B97F4A7C15), np.uint64(0), np.uint64(1)
 _LEAST_BLOCK = 3
+_PARTS = 256
 _THREE, _SEVEN = np.uint64(3), np.uint64(7)
 _UNIT, _SIZE = np.uint16(unicode.UNIT), np.int64(unicode.SIZE)
 _INDEX = types.Tuple((READ_U64, READ_U8, READ_U64, READ_I64, READ_I64))
@@ -219,16 +222,17 @@ class Ngrams:
     ) -> None:
         self.lengths = lengths
         self.too_short = np.flatnonzero(lengths == 0)
-        owners = np.repeat(np.arange(len(lengths)), grams)
-        pairs = np.unique(np.stack([keys, owners.astype(np.uint64)], axis=1), axis=0)
-        self._owners = pairs[:, 1].astype(np.int64)
-        unique, self._first = np.unique(pairs[:, 0], return_index=True)
-        self._owner_counts = np.diff(np.append(self._first, len(pairs)))
+        slots = 1 << max(3, (3 * len(keys) // 2).bit_length())
+        slot_keys, ids = np.zeros(slots, np.uint64), np.zeros(slots, np.int64)
+        keys, owners = _by_slot(keys, grams, slots)
+        of_keys, counts = np.empty(len(keys), np.int64), np.zeros(len(keys), np.int64)
+        unique = _number(keys, owners, slot_keys, ids, of_keys, counts, np.full(len(keys), -1))
+        self._owner_counts = counts[:unique].copy()
+        self._first = np.cumsum(self._owner_counts) - self._owner_counts
+        self._owners = np.empty(int(self._owner_counts.sum()), np.int64)
+        _list_owners(owners, of_keys, self._first, np.zeros(unique, np.int64), self._owners)
         sizes = np.unique(lengths[lengths > 0])
         powers = np.array([pow(int(_PRIME), n, 2**64) for n in range(int(lengths.max(initial=0)) + 1)], np.uint64)
-        slots = 1 << max(3, (2 * len(unique)).bit_length())
-        slot_keys, ids = np.zeros(slots, np.uint64), np.zeros(slots, np.int64)
-        _fill(unique, slot_keys, ids)
         seen, self._rules = _blocks(_ranges(sizes, whole), sizes, lengths, *units)
         self._index = (powers, seen, slot_keys, ids, sizes)
         self._items = (*units, lengths)
@@ -300,16 +304,11 @@ def _blocks(
     for first, last in ranges:
         head = int(sizes[first])
         block = min(head, max(_LEAST_BLOCK, head // 2))
-        items = np.flatnonzero((lengths >= head) & (lengths <= sizes[last - 1]))
-        counts = np.diff(begins)[items] - lengths[items] + 1 + head - block
-        places = np.repeat(begins[items] - np.cumsum(counts) + counts, counts) + np.arange(counts.sum())
-        hashes = np.zeros(len(places), np.uint64)
-        for i in range(block):
-            hashes = hashes * _PRIME + units[places + i]
-        power = max(6, (16 * len(places) - 1).bit_length())
-        bits = hashes >> np.uint64(64 - power)
+        items = (lengths >= head) & (lengths <= sizes[last - 1])
+        count = int((np.diff(begins)[items] - lengths[items] + 1 + head - block).sum())
+        power = max(6, (16 * count - 1).bit_length())
         bitmap = np.zeros(1 << (power - 3), np.uint8)
-        np.bitwise_or.at(bitmap, (bits >> _THREE).astype(np.int64), (_ONE << (bits & _SEVEN)).astype(np.uint8))
+        _mark_blocks(units, begins, np.where(items, lengths, 0), head, block, 64 - power, bitmap)
         rules.append((head, block, sum(map(len, maps)), 64 - power, first, last))
         maps.append(bitmap)
     return np.concatenate(maps), np.array(rules, np.int64).reshape(-1, 6)
@@ -324,11 +323,74 @@ def _ranges(sizes: np.ndarray, whole: tuple[int, ...]) -> list[tuple[int, int]]:
     return list(itertools.pairwise(borders))
 
 
-@jit(void(READ_U64, WRITE_U64, WRITE_I64))
-def _fill(unique: Any, keys: Any, ids: Any) -> None:
-    for i in range(len(unique)):
-        slot = slot_of(keys, unique[i], np.uint64(len(keys) - 1))
-        keys[slot], ids[slot] = unique[i], i
+@jit(void(READ_U64, READ_I64, READ_I64, int64, int64, int64, WRITE_U8))
+def _mark_blocks(units: Any, begins: Any, lengths: Any, head: int, block: int, shift: int, bitmap: Any) -> None:
+    """Set the bits of the blocks in the heads of the n-grams of every item whose length is not 0."""
+    for item in range(len(lengths)):
+        if not lengths[item]:
+            continue
+        for first in range(begins[item], begins[item + 1] - lengths[item] + 1 + head - block):
+            value = _ZERO
+            for i in range(first, first + block):
+                value = value * _PRIME + units[i]
+            bit = value >> np.uint64(shift)
+            bitmap[np.int64(bit >> _THREE)] |= np.uint8(1) << np.uint8(bit & _SEVEN)
+
+
+def _by_slot(keys: np.ndarray, grams: np.ndarray, slots: int) -> tuple[np.ndarray, np.ndarray]:
+    """The keys and the items that have them, brought together by the part of the table that they belong to.
+
+    Within a part they stay in order. So whoever fills the table looks at little memory at a time.
+    """
+    parts = min(slots, _PARTS)
+    ends, ordered, owners = np.zeros(parts, np.int64), np.empty_like(keys), np.empty(len(keys), np.int64)
+    _spread(keys, grams, np.uint64(slots - 1), (slots // parts).bit_length() - 1, ends, ordered, owners)
+    return ordered, owners
+
+
+@jit(void(READ_U64, READ_I64, uint64, int64, WRITE_I64, WRITE_U64, WRITE_I64))
+def _spread(keys: Any, grams: Any, last: Any, shift: int, ends: Any, ordered: Any, owners: Any) -> None:
+    for key in keys:
+        ends[np.int64((key & last) >> np.uint64(shift))] += 1
+    total = 0
+    for part in range(len(ends)):
+        total, ends[part] = total + ends[part], total
+    at = 0
+    for item in range(len(grams)):
+        for key in keys[at : at + grams[item]]:
+            place = np.int64((key & last) >> np.uint64(shift))
+            ordered[ends[place]], owners[ends[place]] = key, item
+            ends[place] += 1
+        at += grams[item]
+
+
+@jit(int64(READ_U64, READ_I64, WRITE_U64, WRITE_I64, WRITE_I64, WRITE_I64, WRITE_I64))
+def _number(keys: Any, owners: Any, slot_keys: Any, ids: Any, of_keys: Any, counts: Any, last: Any) -> int:
+    """Number the distinct keys (slots, `ids`; `of_keys` of each key) and count the items that have each; returns how
+    many there are. `owners` int64: the item of each key, rising among equal ones; `last` is -1.
+    """
+    top, distinct = np.uint64(len(slot_keys) - 1), 0
+    for at in range(len(keys)):
+        slot = slot_of(slot_keys, keys[at], top)
+        if slot_keys[slot] == _ZERO:
+            slot_keys[slot], ids[slot] = keys[at], distinct
+            distinct += 1
+        found = ids[slot]
+        of_keys[at] = found
+        counts[found] += last[found] != owners[at]
+        last[found] = owners[at]
+    return distinct
+
+
+@jit(void(READ_I64, READ_I64, READ_I64, WRITE_I64, WRITE_I64))
+def _list_owners(owners: Any, of_keys: Any, first: Any, filled: Any, out: Any) -> None:
+    """The items that have each key, key after key: those of key k stand from `first[k]` on. `filled` is 0."""
+    for at in range(len(of_keys)):
+        found = of_keys[at]
+        place = first[found] + filled[found]
+        if not filled[found] or out[place - 1] != owners[at]:
+            out[place] = owners[at]
+            filled[found] += 1
 
 
 def _scratch(room: int) -> tuple[tuple[np.ndarray, ...], tuple[np.ndarray, ...]]:

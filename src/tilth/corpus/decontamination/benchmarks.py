@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import codecs
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -13,6 +13,7 @@ from tilth.base.errors import UserError, nearest
 from tilth.corpus.settings import DecontaminateSettings
 from tilth.corpus.sources import InputFile
 from tilth.corpus.sources.formats import ONE_ARRAY, is_one_array, records, too_long
+from tilth.corpus.sources.json_lines import parse_json
 from tilth.corpus.sources.records import lookup
 from tilth.corpus.sources.streams import Stream
 
@@ -55,7 +56,7 @@ def _items_of(file: InputFile, fields: Sequence[str]) -> Iterator[Item]:
             reason = stream.torn.reason if stream.torn else too_long(_LONGEST)
             raise UserError(f"the benchmark cannot be read to its end: {reason}", where=where)
         try:
-            record = json.loads(line.data.decode("utf-8-sig"))
+            record = parse_json(line.data.removeprefix(codecs.BOM_UTF8))
         except ValueError as error:
             raise UserError(f"not a benchmark item: {error}", where=where) from None
         if fields and isinstance(record, dict):

@@ -230,7 +230,7 @@ def _texts(settings_json: str, benchmarks: tuple[InputFile, ...]) -> _Texts:
         if len(item.texts) > 1:
             joined = "\n".join(item.texts)  # of which no unit crosses a line
             together[joined].append(number)
-            units[joined] = np.sum([units[text] for text in item.texts], axis=0)
+            units[joined] = sum(units[text] for text in item.texts)  # type: ignore[assignment]
     texts = [*owners, *together]
     sizes = np.array([len(text) for text in owners] + [0] * len(together), np.float64)
     alone = np.array([_testable(units[text], settings)[1] for text in texts], bool)

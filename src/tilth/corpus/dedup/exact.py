@@ -8,21 +8,26 @@ import numpy as np
 
 from tilth.corpus.dedup.priority import priority
 from tilth.corpus.document import HASH
+from tilth.corpus.settings import SurvivorSettings
 from tilth.corpus.steps import DecideColumns, Rejections, View, WorkFolder
 
 
 class ExactStep(DecideColumns):
-    """Keeps the first of each set of documents whose 128-bit content hashes are equal."""
+    """Keeps one of each set of documents whose 128-bit content hashes are equal."""
+
+    def __init__(self, name: str, survivor: SurvivorSettings) -> None:
+        super().__init__(name)
+        self.survivor = survivor
 
     def needs(self) -> Sequence[str]:
-        """The content hash."""
-        return [HASH]
+        """The content hash, and the column by which the survivor is chosen."""
+        return [HASH, *filter(None, [self.survivor.column])]
 
     def decide(self, view: View, work: WorkFolder) -> Rejections:
         """O(N log N) by sorting; 40 bytes of memory a document."""
         if not len(view):
             return Rejections.none()
-        order = priority(view)
+        order = priority(view, self.survivor)
         hashes = view.column(HASH).view("<u8")[order]
         by_hash = np.lexsort((hashes[:, 0], hashes[:, 1]))  # stable: equal hashes stay in priority order
         ordered = hashes[by_hash]

@@ -18,20 +18,20 @@ import numpy as np
 
 from tilth.corpus.dedup.priority import priority
 from tilth.corpus.document import MINHASH, SIGNATURE
-from tilth.corpus.settings import NearSettings
+from tilth.corpus.settings import NearSettings, SurvivorSettings
 from tilth.corpus.steps import DecideColumns, Rejections, View, WorkFolder
 
 
 class NearStep(DecideColumns):
     """Removes near-duplicates, the hold-out's copies staying."""
 
-    def __init__(self, name: str, settings: NearSettings) -> None:
+    def __init__(self, name: str, settings: NearSettings, survivor: SurvivorSettings) -> None:
         super().__init__(name)
-        self.settings = settings
+        self.settings, self.survivor = settings, survivor
 
     def needs(self) -> Sequence[str]:
-        """The MinHash signature."""
-        return [MINHASH]
+        """The MinHash signature, and the column by which the survivor is chosen."""
+        return [MINHASH, *filter(None, [self.survivor.column])]
 
     def decide(self, view: View, work: WorkFolder) -> Rejections:
         """Sort-based. Memory: about 70 bytes a document, and 200 for each that shares a band with another one.
@@ -46,7 +46,7 @@ class NearStep(DecideColumns):
         groups, total = _groups(candidates, len(view), work, self.settings.bands)
         signatures = _signatures_of(candidates, view, work)
         rank = np.empty(len(view), np.int64)
-        rank[priority(view)] = np.arange(len(view))
+        rank[priority(view, self.survivor)] = np.arange(len(view))
         order = np.argsort(rank[candidates])
         needed = int(np.ceil(self.settings.threshold * SIGNATURE - 1e-9))
         leader, equal = cluster(signatures, groups, order, total, needed)

@@ -160,7 +160,7 @@ class _Outputs:
             self.documents = writer(out / "documents" / name, schema(drop | {HOLDOUT}, [repeat]))
             self.holdout = writer(out / "holdout" / name, schema(drop | {HOLDOUT}))
         else:
-            self.survivors = stack.enter_context(ShardWriter(task.pass_.survivors / name, schema(set()), level=1))
+            self.survivors = stack.enter_context(ShardWriter(task.pass_.survivors / name, schema(set()), passing=True))
 
     @classmethod
     @contextlib.contextmanager

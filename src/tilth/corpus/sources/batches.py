@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from tilth.corpus.document import LABELS, SIGNAL, schema
 from tilth.corpus.settings import SourceSettings
 from tilth.corpus.sources import formats
@@ -99,14 +101,27 @@ def _table(rows: list[Row], signals: tuple[str, ...]) -> pa.Table:
 
     columns = {
         "id": [row.id for row in rows],
-        "text": [row.text for row in rows],
+        "text": _texts(rows),
         **{label: [row.labels[i] for row in rows] for i, label in enumerate(LABELS)},
         "parent": [row.parent for row in rows],
         "meta": [row.meta for row in rows],
     }
     fields = schema()
-    arrays = [pa.array(values, fields.field(name).type) for name, values in columns.items()]
+    arrays = [
+        values if isinstance(values, pa.Array) else pa.array(values, fields.field(name).type)
+        for name, values in columns.items()
+    ]
     for i, name in enumerate(signals):
         arrays.append(pa.array([row.signals[i] for row in rows], pa.float32()))
         fields = fields.append(pa.field(SIGNAL + name, pa.float32()))
     return pa.Table.from_arrays(arrays, schema=fields)
+
+
+def _texts(rows: list[Row]) -> pa.LargeStringArray:
+    """The texts, which are valid UTF-8, joined as they are."""
+    import pyarrow as pa
+
+    offsets = np.zeros(len(rows) + 1, np.int64)
+    np.cumsum([len(row.text) for row in rows], out=offsets[1:])
+    data = b"".join([row.text for row in rows])
+    return pa.LargeStringArray.from_buffers(len(rows), pa.py_buffer(offsets), pa.py_buffer(data))

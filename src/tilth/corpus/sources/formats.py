@@ -12,6 +12,7 @@ from itertools import chain, islice, zip_longest
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
+from tilth.corpus.sources.json_lines import parse_json
 from tilth.corpus.sources.records import Mapper, Row, Unusable
 from tilth.corpus.sources.streams import Line, Stream, lines
 
@@ -109,7 +110,7 @@ def _json_record(line: Line, mapper: RecordMapper[Made], limit: int) -> Made | U
         data = line.data
         if line.number == 1 and data.startswith(codecs.BOM_UTF8):
             data = data[3:]
-        return mapper.row(json.loads(data.decode("utf-8")), line.number)
+        return mapper.row(parse_json(data), line.number)
     except Unusable as error:
         reason = str(error)
     except UnicodeDecodeError as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import Any
+from typing import Any, NamedTuple
 
 from tilth.corpus.document import LABELS, record_id
 from tilth.corpus.settings import SourceSettings, template_field
@@ -26,6 +26,8 @@ _ALIASES: dict[str, tuple[str, ...]] = {
 
 
 _LISTED = 8
+_KNOWN = 4096
+"""Sets of field names that a mapper remembers."""
 
 
 class Unusable(ValueError):
@@ -37,18 +39,33 @@ class Row:
     """One document as read: the values of the columns of `document.COLUMNS` and the source's own numbers."""
 
     id: str
-    text: str
+    text: bytes
+    """In UTF-8."""
     labels: tuple[str, ...]
     parent: str
     meta: str
     signals: tuple[float, ...]
-    bytes: int
+
+    @property
+    def bytes(self) -> int:
+        """Of the text."""
+        return len(self.text)
 
 
 def named_fields(settings: SourceSettings) -> set[str]:
     """The fields of records that a source's settings name."""
     labels = (settings.domain, settings.default_domain, settings.language, settings.source, settings.license)
     return {*settings.fields.values(), *settings.signals.values(), *filter(None, map(template_field, labels))}
+
+
+class _Taken(NamedTuple):
+    """Fields of a record: those of the text and the id, or None; of each label the field, what is fixed, the default;
+    and those that no column takes."""
+
+    text: str | None
+    id: str | None
+    labels: list[tuple[str | None, _Template | None, _Template | None]]
+    rest: list[str]
 
 
 class Mapper:
@@ -68,6 +85,8 @@ class Mapper:
         defaults = {"domain": _template(settings.default_domain, file)}
         self.labels = [(self.names[label], fixed.get(label), defaults.get(label)) for label in LABELS]
         self.signals = [settings.signals.get(name, "") for name in signals]
+        self.dotted = any("." in name for names in self.names.values() for name in names)
+        self._known: dict[tuple[str, ...], _Taken] = {}
 
     def row(self, record: Any, number: int) -> Row:
         """The document of record `number` (from 1); raises `Unusable` with the reason."""
@@ -75,24 +94,54 @@ class Mapper:
             raise Unusable(f"not an object but {_kind(record)}")
         if self.lacking:
             self.lacking -= {name for name in self.lacking if lookup(record, name) is not None}
-        used: set[str] = set()
-        text = _find(record, self.names["text"], used)
+        taken = self._taken(record)
+        text = None if taken.text is None else lookup(record, taken.text)
         if text is None:
             raise Unusable(self._without_text(record))
         if not isinstance(text, str):
             raise Unusable(f"the text is not a string but {_kind(text)}")
         if not text or text.isspace():
             raise Unusable("no text: it is empty")
-        labels = tuple([_label(record, *label, used) for label in self.labels])
-        own = _plain(_find(record, self.names["id"], used))
-        numbers = tuple(_number(lookup(record, name)) if name else float("nan") for name in self.signals)
+        labels = tuple([_label(record, *label) for label in taken.labels])
+        own = _plain(lookup(record, taken.id)) if taken.id is not None else ""
+        numbers = tuple([_number(lookup(record, name)) if name else float("nan") for name in self.signals])
         parent = _plain(record.get("parent"))
-        meta = _meta(record, used)
-        size = len(encodable(text, "the text"))
+        meta = _meta(record, taken.rest)
+        utf8 = encodable(text, "the text")
         if not (own.isascii() and parent.isascii() and "".join(labels).isascii()):
             for name, value in (("id", own), ("parent", parent), *zip(LABELS, labels, strict=True)):
                 encodable(value, name)
-        return Row(own or record_id(self.file, number), text, labels, parent, meta, numbers, size)
+        return Row(own or record_id(self.file, number), utf8, labels, parent, meta, numbers)
+
+    def _taken(self, record: dict[str, Any]) -> _Taken:
+        """Which field serves which column: most records of a file have the same ones, so that is found once.
+
+        Not so where a field is null, or may be a dotted one: there the next name counts.
+        """
+        if self.dotted or None in record.values():
+            return self._choose(record)
+        names = tuple(record)
+        taken = self._known.get(names)
+        if taken is None:
+            if len(self._known) >= _KNOWN:
+                self._known.clear()
+            taken = self._known[names] = self._choose(record)
+        return taken
+
+    def _choose(self, record: dict[str, Any]) -> _Taken:
+        used: set[str] = set()
+        text = _find(record, self.names["text"], used)
+        labels = [
+            (_find(record, names, used) if fixed is None else None, fixed, default)
+            for names, fixed, default in self.labels
+        ]
+        own = _find(record, self.names["id"], used)
+        rest = [
+            name
+            for name in record
+            if name not in used and name not in ("parent", "repeat") and not name.startswith("signal.")
+        ]
+        return _Taken(text, own, labels, rest)
 
     def _without_text(self, record: dict[str, Any]) -> str:
         wanted = self.names["text"]
@@ -114,23 +163,19 @@ class _Template:
         return _plain(lookup(record, self.field)) if self.field else self.text
 
 
-def _label(
-    record: dict[str, Any], names: tuple[str, ...], fixed: _Template | None, default: _Template | None, used: set[str]
-) -> str:
-    """What is fixed, else the record's own under the first of `names` that it has, else the default."""
-    own = _plain(_find(record, names, used)) if fixed is None else fixed.value(record)
+def _label(record: dict[str, Any], field: str | None, fixed: _Template | None, default: _Template | None) -> str:
+    """What is fixed, else the record's own in this field, else the default."""
+    own = "" if field is None else _plain(lookup(record, field))
+    own = own if fixed is None else fixed.value(record)
     return own or (default.value(record) if default else "")
 
 
-def _find(record: dict[str, Any], names: tuple[str, ...], used: set[str]) -> Any:
-    """The first of these fields that the record has; its name is added to `used`."""
+def _find(record: dict[str, Any], names: tuple[str, ...], used: set[str]) -> str | None:
+    """The first of these fields that the record has; it is added to `used`."""
     for name in names:
-        value = record.get(name)
-        if value is None and "." in name:
-            value = lookup(record, name)
-        if value is not None:
+        if record.get(name) is not None or ("." in name and lookup(record, name) is not None):
             used.add(name)
-            return value
+            return name
     return None
 
 
@@ -167,11 +212,12 @@ def encodable(value: str, name: str) -> bytes:
         raise Unusable(f"{name} holds a lone surrogate U+{code:04X} at character {error.start}") from None
 
 
-def _meta(record: dict[str, Any], used: set[str]) -> str:
+def _meta(record: dict[str, Any], names: list[str]) -> str:
     """JSON of the fields that no column took; a `meta` object is spread into it, so a corpus can be read again."""
     rest: dict[str, Any] = {}
-    for name, value in record.items():
-        if value is None or name in used or name in ("parent", "repeat") or name.startswith("signal."):
+    for name in names:
+        value = record[name]
+        if value is None:
             continue
         if name == "meta":
             if isinstance(value, str):

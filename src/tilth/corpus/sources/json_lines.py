@@ -1,0 +1,36 @@
+"""What one line of JSON says: as the standard library reads it, by a parser three times as fast where both agree."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+_BEYOND = 2.0**63
+"""From here on the fast parser reads whole numbers as floating-point ones."""
+
+
+def parse_json(data: bytes) -> Any:
+    """What `json.loads` makes of UTF-8; raises `UnicodeDecodeError` and `ValueError` just as it and `decode` do.
+
+    orjson refuses whatever the standard library refuses, and more: NaN, lone surrogates, deep nesting. What it refuses
+    is read again. What it reads differs in numbers alone: whole ones beyond 64 bits, and -0.
+    """
+    import orjson
+
+    try:
+        value = orjson.loads(data)
+    except orjson.JSONDecodeError:
+        return json.loads(data.decode("utf-8"))
+    return json.loads(data) if _may_differ(value) else value
+
+
+def _may_differ(value: Any) -> bool:
+    """Whether a number in it may have been written as a whole one that floating point does not hold."""
+    kind = type(value)
+    if kind is float:
+        return bool(value == 0 or abs(value) >= _BEYOND)
+    if kind is list:
+        return any(type(item) is not str and _may_differ(item) for item in value)
+    if kind is dict:
+        return any(type(item) is not str and _may_differ(item) for item in value.values())
+    return False
