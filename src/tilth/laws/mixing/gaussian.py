@@ -31,6 +31,8 @@ class Process:
     coefficients: Array
     left_out: Array
     """Closed-form leave-one-out predictions (n, T) at the hyper-parameters found from all runs."""
+    objective: float
+    """Minus the log evidence of all targets with the prior, at the optimum: floors are compared by it."""
 
     def predict(self, mixtures: Array) -> Array:
         """Means (n, T) for mixtures (n, M)."""
@@ -64,7 +66,7 @@ def fit_process(
     inverse = cho_solve((factor, True), np.eye(len(x)))
     weights = inverse @ y
     left_out = y - weights / np.diag(inverse)[:, None]
-    return Process(floor, centre, scale, x, hyper, mean, spread, weights, mean + spread * left_out)
+    return Process(floor, centre, scale, x, hyper, mean, spread, weights, mean + spread * left_out, float(found.fun))
 
 
 def _kernels(x: Array, other: Array, hyper: Array) -> tuple[Array, Array]:
