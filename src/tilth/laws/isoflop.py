@@ -211,9 +211,7 @@ def _frontier(
         low, high = np.percentile(resamples[:, 1], [2.5, 97.5])
         interval = (float(low), float(high))
     r_squared = 1.0 - float((left**2).sum() / spread) if spread > 0 else 0.0
-    return Frontier(
-        how, float(slope), interval, float(cut), tuple(profiles), r_squared, counting, warnings, resamples
-    )
+    return Frontier(how, float(slope), interval, float(cut), tuple(profiles), r_squared, counting, warnings, resamples)
 
 
 def _resampled(log_c: Array, clouds: list[Array], random: np.random.Generator) -> Array:

@@ -22,5 +22,10 @@ if TYPE_CHECKING:
 __all__ = ["Fit", "HeldOut", "Law", "Points", "Prediction", "Settings", "compared", "fit", "joined", "points"]
 __getattr__ = lazy(
     __name__,
-    {"estimate": "Settings fit", "law": "Law", "data": "Points joined points", "result": "Fit HeldOut Prediction compared"},
+    {
+        "estimate": "Settings fit",
+        "law": "Law",
+        "data": "Points joined points",
+        "result": "Fit HeldOut Prediction compared",
+    },
 )

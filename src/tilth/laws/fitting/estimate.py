@@ -75,9 +75,7 @@ def _screen(law: Law, points: Points, delta: float) -> Array:
     step = max(1, SCREENED_AT_ONCE // (len(points) * (starts.shape[1] + 4)))
     blocks = (starts[at : at + step] for at in range(0, len(starts), step))
     target = np.log(points.loss)
-    value = np.concatenate(
-        [huber(law.log_loss(block, points.columns)[0] - target, delta).sum(-1) for block in blocks]
-    )
+    value = np.concatenate([huber(law.log_loss(block, points.columns)[0] - target, delta).sum(-1) for block in blocks])
     return starts[np.argsort(np.where(np.isfinite(value), value, np.inf), kind="stable")[:POLISHED]]
 
 

@@ -87,9 +87,7 @@ class Fit:
         self._same(counting)
         arrays = {name: np.array([float(value)]) for name, value in columns.items()}
         self.law.check(arrays)
-        return self.quantity(
-            lambda theta: np.exp(self.law.log_loss(theta, arrays)[0][:, 0]), self.outside({**columns})
-        )
+        return self.quantity(lambda theta: np.exp(self.law.log_loss(theta, arrays)[0][:, 0]), self.outside({**columns}))
 
     def quantity(self, of: Callable[[Array], Array], warnings: tuple[str, ...] = ()) -> Prediction:
         """A number made of theta (P, k) -> (P,), with the interval that the resamples give it."""
@@ -108,7 +106,9 @@ class Fit:
                 continue
             times = value / seen.max() if value > seen.max() else seen.min() / value if value > 0 else np.inf
             far = f"{times:.3g} times beyond" if np.isfinite(times) else "beyond"
-            said.append(f"{name} = {value:.4g} is {far} the points ({seen.min():.4g} to {seen.max():.4g}): extrapolated")
+            said.append(
+                f"{name} = {value:.4g} is {far} the points ({seen.min():.4g} to {seen.max():.4g}): extrapolated"
+            )
         return tuple(said)
 
     def _same(self, counting: Counting | None) -> None:

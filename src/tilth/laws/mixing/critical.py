@@ -79,7 +79,9 @@ def critical_ratio(shares: Array, losses: Array, base: float, settings: Settings
     said = list(ratio.warnings)
     low, high = float(np.min(shares)), float(np.max(shares))
     if not 0 <= ratio.value <= 1:
-        said.append(f"{ratio.value:.3g} is no share: every mixture of the runs {'keeps' if ratio.value < 0 else 'loses'} it")
+        said.append(
+            f"{ratio.value:.3g} is no share: every mixture of the runs {'keeps' if ratio.value < 0 else 'loses'} it"
+        )
     elif not low <= ratio.value <= high:
         said.append(f"r* = {ratio.value:.4g} lies outside the shares measured ({low:g} to {high:g}): extrapolated")
     return Critical(found, base, Prediction(ratio.value, ratio.low, ratio.high, tuple(said)))

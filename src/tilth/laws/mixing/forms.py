@@ -42,7 +42,11 @@ class Form:
     def losses(self, theta: Array, shares: Array, member: Array) -> tuple[Array, Array]:
         """Losses (P, n) and Jacobian (P, n, 2 G + shape) of theta = c (G), log k (G), shape."""
         groups = member.shape[1]
-        floor, scale, shape = theta[:, :groups] @ member.T, theta[:, groups : 2 * groups] @ member.T, theta[:, 2 * groups :]
+        floor, scale, shape = (
+            theta[:, :groups] @ member.T,
+            theta[:, groups : 2 * groups] @ member.T,
+            theta[:, 2 * groups :],
+        )
         with np.errstate(over="ignore"):
             value, by_shape = getattr(self, f"_{self.name}")(shape, shares)
             above = np.exp(np.minimum(scale, 50.0)) * value

@@ -51,7 +51,9 @@ def best_mixture(
     each = -(-draws // len(STRENGTHS))
     drawn = np.concatenate([random.dirichlet(np.maximum(s * size * prior, 1e-3), each) for s in STRENGTHS])
     drawn = np.concatenate([drawn[(drawn <= caps + 1e-12).all(axis=1)], _under(prior, caps)[None]])
-    losses = np.concatenate([model.predict(part, group) @ weights for part in np.array_split(drawn, -(-len(drawn) // 4096))])
+    losses = np.concatenate(
+        [model.predict(part, group) @ weights for part in np.array_split(drawn, -(-len(drawn) // 4096))]
+    )
     chosen = drawn[np.argsort(losses, kind="stable")[: min(keep, max(len(drawn) // 50, 1))]].mean(0)
     best = drawn[int(losses.argmin())]
     at_mean, at_best = ((model.predict(x[None], group) @ weights)[0] for x in (chosen, best))
