@@ -1,4 +1,4 @@
-"""The D-CPT law: loss of one corpus as model size, tokens and its share of the mixture change (Que et al. 2024, arXiv 2406.01375).
+"""The D-CPT law: loss of one corpus by model size, tokens and share (Que et al. 2024, arXiv 2406.01375).
 
 L(N, D, r) = E + A / N^alpha + B r^eta / D^beta + C / (r + epsilon)^gamma, r the share of the corpus *whose loss is
 predicted*: the domain's loss is fitted with its share r_d, the general loss with 1 - r_d. Two fits, three questions:

@@ -98,7 +98,7 @@ def isoflop(
     bootstrap: int = 200,
     seed: int = 0,
 ) -> Frontier:
-    """Approach 2: runs (n,) grouped by equal `flops`; `method` akima or parabola (through the points near the lowest)."""
+    """Approach 2: runs (n,) grouped by equal `flops`; `method` akima or parabola (near the lowest)."""
     if method not in ("akima", "parabola"):
         raise UserError(f"{method!r} is no way to find a profile's minimum", hint="akima or parabola")
     random = np.random.default_rng(seed)
@@ -191,7 +191,7 @@ def _frontier(
     if len(used) < 3:
         reasons = "; ".join(sorted({one.reason for one in profiles if one.reason}))
         raise UserError(
-            f"{len(used)} of {len(profiles)} budgets have a minimum inside the sizes measured, 3 are needed ({reasons})",
+            f"{len(used)} of {len(profiles)} budgets have a minimum inside their sizes, 3 are needed ({reasons})",
             hint="add smaller and larger models at each budget",
         )
     log_c = np.log([one.flops for one in used])

@@ -140,7 +140,7 @@ def published_allocation(flops: float) -> Allocation:
 
 
 def allocation(parameters: Mapping[str, float], flops: float, counting: Counting = COUNTING) -> Allocation:
-    """The minimum of L(N, D) over 6 N D = C, in closed form: N^(1 + rho) = rho Nc^rho C / (6 Dc), rho = alpha_N / alpha_D."""
+    """The minimum of L(N, D) at 6 N D = C: N^(1 + rho) = rho Nc^rho C / (6 Dc), rho = alpha_N / alpha_D."""
     rho = parameters["alpha_N"] / parameters["alpha_D"]
     log_n = (np.log(rho) + rho * np.log(parameters["Nc"]) + np.log(flops / 6.0) - np.log(parameters["Dc"])) / (1 + rho)
     size = float(np.exp(log_n))

@@ -1,4 +1,4 @@
-"""`fit(law, points)`: screened starts, a robust solution, bootstrap intervals, held-out error, and plain words on what went wrong.
+"""`fit(law, points)`: screened starts, a robust solution, intervals, held-out error, and what went wrong.
 
 The loss is Huber's on the residuals of log loss, summed over the points (Hoffmann et al. 2022, appendix D.3; Besiroglu
 et al. 2024 show what a mean in place of the sum does to a solver that stops early).
@@ -7,12 +7,13 @@ et al. 2024 show what a mean in place of the sum does to a solver that stops ear
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from tilth.base.errors import UserError
-from tilth.laws.fitting.law import Array, Law
 from tilth.laws.fitting.data import Points
+from tilth.laws.fitting.law import Array, Law
 from tilth.laws.fitting.result import Fit, HeldOut
 from tilth.laws.fitting.solver import Solution, huber, solve
 
@@ -82,7 +83,7 @@ def _screen(law: Law, points: Points, delta: float) -> Array:
 def _solve(law: Law, points: Points, starts: Array, delta: float, weights: Array | None = None) -> Solution:
     target = np.log(points.loss)
 
-    def residuals(theta: Array, _: Array) -> tuple[Array, Array]:
+    def residuals(theta: Array, _: np.ndarray[Any, Any]) -> tuple[Array, Array]:
         predicted, jacobian = law.log_loss(theta, points.columns)
         return predicted - target, jacobian
 

@@ -10,8 +10,8 @@ import numpy as np
 
 from tilth.base.errors import UserError
 from tilth.laws.counting import Counting, same_counting
-from tilth.laws.fitting.law import Array, Law
 from tilth.laws.fitting.data import Points
+from tilth.laws.fitting.law import Array, Law
 
 INTERVAL = (2.5, 97.5)
 

@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
-Residuals = Callable[[Array, Array], tuple[Array, Array]]
+Places = np.ndarray[Any, np.dtype[np.int64]]
+Residuals = Callable[[Array, Places], tuple[Array, Array]]
 """(theta (P, k), which problems (P,)) -> residuals (P, n) and their Jacobian (P, n, k)."""
 DAMPING_FLOOR, DAMPING_CEILING = 1e-9, 1e10
 IMPROVEMENT = 1e-11
@@ -62,7 +63,7 @@ def solve(
     precision, mean = (np.broadcast_to(part, theta.shape) for part in (precision, mean))
     theta = np.clip(theta, low, high)
 
-    def objective(at: Array, rows: Array, which: Array) -> Array:
+    def objective(at: Array, rows: Array, which: Places) -> Array:
         loss = huber(rows, delta)
         data = loss.sum(-1) if weights is None else (weights[which] * loss).sum(-1)
         total = data + 0.5 * (precision[which] * (at - mean[which]) ** 2).sum(-1)
@@ -72,10 +73,9 @@ def solve(
     rows, jacobian = residuals(theta, everyone)
     value = objective(theta, rows, everyone)
     damping, converged, active = np.full(count, 1.0), np.zeros(count, bool), everyone[np.isfinite(value)]
-    step_number = 0
-    for step_number in range(1, max_steps + 1):
-        if not len(active):
-            break
+    steps = 0
+    while steps < max_steps and len(active):
+        steps += 1
         row_weights = None if weights is None else weights[active]
         gradient, newton, safe = _curvature(rows[active], jacobian[active], delta, row_weights)
         gradient += precision[active] * (theta[active] - mean[active])
@@ -101,7 +101,7 @@ def solve(
         damping[active] = np.where(better, damping[active] / 4.0, damping[active] * 8.0)
         damping = np.clip(damping, DAMPING_FLOOR, DAMPING_CEILING * 10)
         active = active[~done]
-    return Solution(theta, value, converged, step_number)
+    return Solution(theta, value, converged, steps)
 
 
 def _curvature(rows: Array, jacobian: Array, delta: float, weights: Array | None) -> tuple[Array, Array, Array]:
@@ -120,7 +120,7 @@ def _curvature(rows: Array, jacobian: Array, delta: float, weights: Array | None
     return gradient, newton, safe
 
 
-def _step(matrix: Array, gradient: Array, blocked: Array) -> Array:
+def _step(matrix: Array, gradient: Array, blocked: np.ndarray[Any, np.dtype[np.bool_]]) -> Array:
     """Solve for every problem's step, with the parameters that stand at a bound held."""
     free = (~blocked).astype(float)
     matrix = matrix * free[:, :, None] * free[:, None, :]

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from tilth.base.errors import UserError
+from tilth.laws.fitting.data import points
 from tilth.laws.fitting.estimate import Settings, fit
 from tilth.laws.fitting.law import Array, Columns, Law, grid, log_sum
-from tilth.laws.fitting.data import points
 from tilth.laws.fitting.result import Fit, Prediction
 
 

@@ -1,7 +1,7 @@
 """Mixing laws: the loss of a target as a function of the shares of the domains.
 
 exponential  L = c + k exp(sum_j t_j r_j)                      (Ye et al. 2024, arXiv 2403.16952, equation 6)
-implicit     L = c + sum_k exp(sum_j t_kj r_j)                 (the same, equation 8: K hidden domains in a validation set)
+implicit     L = c + sum_k exp(sum_j t_kj r_j)                 (equation 8: K hidden domains)
 shares       L = c + k (sum_j a_j r_j)^-gamma,  a_j >= 0       a power law in the data that is of use to the target
 
 In the last a token of domain j is worth a_j of the target's own, and the loss falls as a power of what is gathered so:
@@ -132,7 +132,7 @@ def _best(form: Form, data: Mixtures, member: Array, losses: Array, weights: Arr
     """The best solution over the form's starts, of problems (Q, n)."""
     target = np.log(losses)
 
-    def residuals(theta: Array, which: Array) -> tuple[Array, Array]:
+    def residuals(theta: Array, which: np.ndarray[Any, Any]) -> tuple[Array, Array]:
         predicted, jacobian = form.losses(theta, data.shares, member)
         predicted = np.maximum(predicted, 1e-6)
         return np.log(predicted) - target[which], jacobian / predicted[..., None]

@@ -1,7 +1,7 @@
 """Gaussian-process regression of many losses on mixtures: smooth surprises on top of a straight line in log shares.
 
-k(x, y) = s^2 exp(-sum_j (x_j - y_j)^2 / (2 l_j^2)) + b^2 (1 + x.y / M) + noise, in standardised log(share + floor): what
-a domain's first per cent buys is seen as well as its last. The lengths are the most probable ones (marginal likelihood
+k(x, y) = s^2 exp(-sum_j (x_j - y_j)^2 / (2 l_j^2)) + b^2 (1 + x.y / M) + noise, in standardised log(share + floor):
+what a domain's first per cent buys is seen as well as its last. The lengths are the most probable ones (likelihood
 times a log-normal prior; Rasmussen and Williams 2006, section 5.4), by analytic gradient.
 """
 

@@ -1,4 +1,4 @@
-"""Models of losses over mixtures with one face: fit on runs, predict unseen mixtures, predict each fold from the others."""
+"""Models of losses over mixtures with one face: fit on runs, predict unseen ones, predict each fold from the others."""
 
 from __future__ import annotations
 

@@ -76,7 +76,7 @@ def _over(exponents: Array, x: Array, losses: Array, measured: np.ndarray[Any, A
     every = np.repeat(np.arange(len(exponents)), count)
     target = np.tile(filled, (len(exponents), 1))
 
-    def residuals(theta: Array, which: Array) -> tuple[Array, Array]:
+    def residuals(theta: Array, which: np.ndarray[Any, Any]) -> tuple[Array, Array]:
         power = powers[every[which]]
         value = theta[:, :1] + theta[:, 1:] * power
         return value - target[which], np.stack([np.ones_like(power), power], -1)
