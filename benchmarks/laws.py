@@ -1,10 +1,10 @@
 """Laws beside published measurements: what is found, how far it is from what others found, and the CPU-seconds.
 
-    python benchmarks/laws.py [EVIDENCE] [--slow]
+    OMP_NUM_THREADS=1 python benchmarks/laws.py [EVIDENCE] [--slow]
 
 EVIDENCE is a folder with the tables that docs/reproductions.md names (default ../shared/evidence). `--slow` adds RegMix
 and the mixing laws left out one mixture at a time (about 20 minutes); without it their figures stay as they were.
-One thread. Writes results/laws.json.
+The figures of `mixing` and `regmix` name the CPU-seconds of their own. Writes results/laws.json.
 """
 
 from __future__ import annotations
@@ -15,12 +15,9 @@ import os
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
-
-for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ.setdefault(name, "1")
 
 import numpy as np
 
@@ -144,10 +141,11 @@ def mixing_data(evidence: Path, experiment: str, sizes: tuple[str, ...] = SIZES)
     return data, np.array(list(weights.values()))
 
 
-def mixing(evidence: Path) -> list[dict[str, Any]]:
+def mixing(evidence: Path, experiments: Iterable[str] = PLAIN) -> list[dict[str, Any]]:
     """Errors of the weighted loss, each mixture left out at every size, everything chosen inside the others."""
     found = []
-    for experiment, plain in PLAIN.items():
+    for experiment in experiments:
+        plain = PLAIN[experiment]
         data, weights = mixing_data(evidence, experiment)
         pooled, spent = timed(lambda data=data: leave_one_out(data))
         error = np.abs((pooled - data.losses) @ weights)
