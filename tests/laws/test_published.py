@@ -10,14 +10,13 @@ import pytest
 
 from tilth.laws.chinchilla import BESIROGLU, HOFFMANN, Chinchilla, fitted_optimum
 from tilth.laws.fitting import Settings, fit
-from tilth.laws.fitting.estimate import _solve
 from tilth.laws.fitting.solver import huber
 from tilth.laws.mixing import fit_ensemble, leave_one_out
 from tilth.laws.mixing.forms import form_named
 from tilth.laws.mixing.models import LawModel
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "benchmarks"))
-import laws as published  # noqa: E402  benchmarks/laws.py reads the same tables
+import laws as published
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +52,6 @@ def test_chinchilla(evidence):
 
 def test_chinchilla_from_a_hundred_random_starts(evidence):
     assert published.random_start_failures(published.chinchilla_points(evidence)) == 0
-    assert _solve(Chinchilla(), published.chinchilla_points(evidence), np.zeros((1, 5)), 1e-3).objective[0] > 0
 
 
 def test_porian(evidence):

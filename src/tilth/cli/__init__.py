@@ -6,6 +6,7 @@ corpus  tilth corpus
 look    tilth look
 tokens  tilth tokenizer
 plan    tilth plan
+fit     tilth fit
 mask    tilth show-mask
 evaluate tilth evaluate
 chat    tilth chat

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from tilth.base.errors import UserError
+from tilth.base.progress import Progress
 from tilth.laws.mixing.mixtures import Mixtures
 from tilth.laws.mixing.models import Folds, Model, Predictor, model_named
 
@@ -69,13 +70,20 @@ def fit_ensemble(data: Mixtures, members: Sequence[str] | None = None, *, folds:
     models: list[Model] = [model_named(name) for name in names]
     folds = min(folds, count)
     fold = (np.random.default_rng(seed).permutation(count) % folds)[kinds]
-    crossed = np.stack([model.cross(data, fold) for model in models])
+    crossed_by_model, predictors = [], []
+    with Progress("mixing", total=2 * len(models), unit="fit") as bar:
+        for model in models:
+            crossed_by_model.append(model.cross(data, fold))
+            bar.add(1, f"{model.name}, in folds")
+            predictors.append(model.fit(data))
+            bar.add(1, model.name)
+    crossed = np.stack(crossed_by_model)
     weights = choose_weights(crossed, data.losses)
     return Ensemble(
         data,
         names,
         weights,
-        tuple(model.fit(data) for model in models),
+        tuple(predictors),
         tuple(float(np.abs(one - data.losses).mean()) for one in crossed),
         float(np.abs(_mean(crossed, weights) - data.losses).mean()),
         folds,
