@@ -12,5 +12,6 @@ evaluate tilth evaluate
 chat    tilth chat
 serve   tilth serve
 doctor  tilth doctor
+table   CSV files of measured runs
 options arguments that several commands share
 """

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tilth.base.errors import UserError, nearest
+from tilth.base.errors import UserError
 from tilth.cli.options import JsonOption, path
+from tilth.cli.table import assignments, header_of, read_rows
 
 if TYPE_CHECKING:
     from tilth.laws.fitting import Fit, Law, Points, Settings
@@ -292,7 +292,7 @@ def mixing(
     from tilth.laws.mixing.mixtures import mixtures
 
     inputs, outputs = domains.split(","), targets.split(",")
-    rows = _read(points, [*inputs, *outputs], [group] if group else [])
+    rows = read_rows(points, [*inputs, *outputs], [group] if group else [])
     data = mixtures(
         inputs,
         [[row[name] for name in inputs] for row in rows],
@@ -314,7 +314,7 @@ def mixing(
     }
     last = len(data.group_names) - 1
     if predict:
-        shares = _assignments(predict, inputs)
+        shares = assignments(predict, inputs)
         asked = [shares[name] for name in inputs]
         losses = model.predict([asked], last)[0]
         facts["prediction"] = dict(zip(outputs, map(float, losses), strict=True)) | {
@@ -360,14 +360,14 @@ def _columns(file: Path, names: tuple[str, ...], column: list[str] | None, loss:
         if not sign or name not in called:
             raise UserError(f"--column {one}: expected NAME=COLUMN", hint=f"names: {', '.join(called)}")
         called[name] = there
-    header = _header(file)
+    header = header_of(file)
     derived = {"D": ("C", "N"), "C": ("N", "D")}
     wanted = dict.fromkeys((*names, "loss"))
     for name in names:
         if called[name] not in header and name in derived and all(called[part] in header for part in derived[name]):
             wanted |= dict.fromkeys(derived[name])
             del wanted[name]
-    rows = _read(file, [called[name] for name in wanted], [])
+    rows = read_rows(file, [called[name] for name in wanted], [])
     table = {name: np.array([row[called[name]] for row in rows]) for name in wanted}
     if "D" in names and "D" not in table:
         table["D"] = table["C"] / 6.0 / table["N"]
@@ -376,62 +376,12 @@ def _columns(file: Path, names: tuple[str, ...], column: list[str] | None, loss:
     return table
 
 
-def _header(file: Path) -> list[str]:
-    try:
-        with file.open(encoding="utf-8-sig", newline="") as lines:
-            return next(csv.reader(lines), [])
-    except FileNotFoundError:
-        raise UserError("there is no such file", where=str(file)) from None
-    except UnicodeDecodeError:
-        raise UserError("is not UTF-8 text: a CSV with a header line is expected", where=str(file)) from None
-
-
-def _read(file: Path, numbers: list[str], words: list[str]) -> list[dict[str, Any]]:
-    """Rows of a CSV; a mistake is told by file, line and column."""
-    header = _header(file)
-    for name in [*numbers, *words]:
-        if name not in header:
-            raise UserError(f"has no column {name!r}", where=f"{file}:1", hint=nearest(name, header))
-    rows = []
-    with file.open(encoding="utf-8-sig", newline="") as lines:
-        reader = csv.DictReader(lines)
-        for row in reader:
-            where = f"{file}:{reader.line_num}"
-            found: dict[str, Any] = {name: row[name] for name in words}
-            for name in numbers:
-                try:
-                    found[name] = float(row[name] or "")
-                except ValueError:
-                    raise UserError(f"column {name!r}: expected a number, found {row[name]!r}", where=where) from None
-            rows.append(found)
-    if not rows:
-        raise UserError("holds no rows", where=str(file), hint="one line a run below the header")
-    return rows
-
-
-def _assignments(text: str, names: list[str]) -> dict[str, float]:
-    """NAME=VALUE, … as numbers; every name must be given."""
-    found = {}
-    for part in text.split(","):
-        name, _, value = part.partition("=")
-        if name not in names:
-            raise UserError(f"--predict: {name!r} is unknown", hint=nearest(name, names))
-        try:
-            found[name] = float(value)
-        except ValueError:
-            raise UserError(f"--predict {part}: expected NAME=NUMBER") from None
-    missing = [name for name in names if name not in found]
-    if missing:
-        raise UserError(f"--predict: {', '.join(missing)} is missing")
-    return found
-
-
 def _tell(
     fitted: Fit, predict: str | None, more: dict[str, Any], out: Path | None, plot: Path | None, as_json: bool
 ) -> None:
     facts = fitted.as_dict()
     if predict:
-        place = _assignments(predict, list(fitted.law.columns))
+        place = assignments(predict, list(fitted.law.columns))
         facts["prediction"] = fitted.predict(place, fitted.counting).as_dict() | {"at": place}
     facts |= more
     if plot:
