@@ -221,6 +221,7 @@ def main(evidence: Path, slow: bool) -> None:
         "continual": continual(evidence),
         "mixing": kept.get("mixing"),
         "regmix": kept.get("regmix"),
+        "note": "load_before and CPU-seconds count for the first three; mixing and regmix ran on a busy machine",
     }
     if slow:
         found |= {"regmix": regmix(evidence), "mixing": mixing(evidence)}
