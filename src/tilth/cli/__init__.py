@@ -6,10 +6,12 @@ corpus  tilth corpus
 look    tilth look
 tokens  tilth tokenizer
 plan    tilth plan
+fit     tilth fit
 mask    tilth show-mask
 evaluate tilth evaluate
 chat    tilth chat
 serve   tilth serve
 doctor  tilth doctor
+table   CSV files of measured runs
 options arguments that several commands share
 """

@@ -11,7 +11,7 @@ import typer
 
 import tilth
 from tilth.base.errors import UserError
-from tilth.cli import chat, corpus, doctor, evaluate, look, mask, plan, run, serve, single_steps, tokens
+from tilth.cli import chat, corpus, doctor, evaluate, fit, look, mask, plan, run, serve, single_steps, tokens
 
 app = typer.Typer(
     name="tilth",
@@ -38,6 +38,7 @@ single_steps.register(app)
 look.register(app)
 tokens.register(app)
 plan.register(app)
+fit.register(app)
 mask.register(app)
 evaluate.register(app)
 chat.register(app)

@@ -1,0 +1,74 @@
+"""The runs that a law is fitted on: named columns of numbers, one of them the loss."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from tilth.base.errors import UserError
+from tilth.laws.counting import Counting, same_counting
+
+Array = np.ndarray[Any, np.dtype[np.float64]]
+
+
+@dataclass(frozen=True)
+class Points:
+    """`columns` of equal length n (parameters N, tokens D, FLOP C, a share r, ...) and `loss` (n,) in nats a token."""
+
+    columns: Mapping[str, Array]
+    loss: Array
+    counting: Counting | None = None
+    notes: tuple[str, ...] = field(default=())
+
+    def __len__(self) -> int:
+        return len(self.loss)
+
+    def rows(self, chosen: Array | np.ndarray[Any, Any], note: str | None = None) -> Points:
+        """The points at these places (numbers or a mask)."""
+        kept = {name: values[chosen] for name, values in self.columns.items()}
+        return Points(kept, self.loss[chosen], self.counting, (*self.notes, note) if note else self.notes)
+
+    def without_highest(self, count: int) -> Points:
+        """Leave out the `count` highest losses: diverged or hardly trained runs, that no scaling law speaks of."""
+        if not count:
+            return self
+        keep = np.sort(np.argsort(self.loss, kind="stable")[: max(len(self) - count, 0)])
+        return self.rows(keep, f"the {count} highest losses were left out")
+
+    def fingerprint(self) -> str:
+        """16 hex digits of the data, whatever the order of the rows or columns."""
+        names = sorted(self.columns)
+        table = np.column_stack([*(self.columns[name] for name in names), self.loss])
+        table = table[np.lexsort(table.T)]
+        text = f"{names} {self.counting} ".encode() + np.ascontiguousarray(table, dtype="<f8").tobytes()
+        return hashlib.sha256(text).hexdigest()[:16]
+
+
+def points(columns: Mapping[str, Any], loss: Any, counting: Counting | None = None) -> Points:
+    """Checked points: equal lengths, everything finite, losses above 0."""
+    arrays = {name: np.asarray(values, dtype=float) for name, values in columns.items()}
+    losses = np.asarray(loss, dtype=float)
+    for name, values in [*arrays.items(), ("loss", losses)]:
+        if values.shape != losses.shape or values.ndim != 1:
+            raise UserError(f"column {name!r} has shape {values.shape}, the losses {losses.shape}: they must be equal")
+        if not np.isfinite(values).all():
+            at = int(np.flatnonzero(~np.isfinite(values))[0])
+            raise UserError(f"row {at + 1} of {name!r} is {values[at]}: every value must be a finite number")
+    if (losses <= 0).any():
+        raise UserError(f"row {int(np.flatnonzero(losses <= 0)[0]) + 1}: a loss must be above 0")
+    return Points(arrays, losses, counting)
+
+
+def joined(parts: Sequence[Points]) -> Points:
+    """Points of several studies in one; refused where they count parameters differently."""
+    first = parts[0]
+    for other in parts[1:]:
+        same_counting(first.counting, other.counting, "points of several studies cannot be joined")
+        if other.columns.keys() != first.columns.keys():
+            raise UserError(f"points have the columns {sorted(first.columns)} and {sorted(other.columns)}")
+    columns = {name: np.concatenate([part.columns[name] for part in parts]) for name in first.columns}
+    return Points(columns, np.concatenate([part.loss for part in parts]), first.counting)

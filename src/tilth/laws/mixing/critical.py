@@ -1,0 +1,93 @@
+"""The critical mixture ratio of continual pre-training: how much of the old corpus keeps what was known.
+
+L(r) = c + k exp(t r) over the share r of the old corpus (Ye et al. 2024, section 5; Gu et al. 2024, arXiv 2407.17467,
+define the ratio), and the r at which the old corpus's loss is what it was before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from tilth.base.errors import UserError
+from tilth.laws.fitting.data import points
+from tilth.laws.fitting.estimate import Settings, fit
+from tilth.laws.fitting.law import Array, Columns, Law, grid, log_sum
+from tilth.laws.fitting.result import Fit, Prediction
+
+
+class Exponential(Law):
+    """L(r) = c + k exp(t r), c and k above 0, t of either sign."""
+
+    name = "exponential in a share"
+    formula = "L = c + k exp(t r)"
+    source = "Ye et al. 2024, equation 1"
+    columns = ("r",)
+    names = ("c", "k", "t")
+    inner_names = ("log c", "log k", "t")
+
+    def check_column(self, name: str, values: Array) -> None:
+        """Shares are between 0 and 1."""
+        if (values < 0).any() or (values > 1).any():
+            at = int(np.flatnonzero((values < 0) | (values > 1))[0])
+            raise UserError(f"row {at + 1} of {name!r} is {values[at]:g}: a share is between 0 and 1")
+
+    def log_loss(self, theta: Array, columns: Columns) -> tuple[Array, Array]:
+        """log of the sum of both terms."""
+        r = columns["r"]
+        value, share = log_sum(np.stack([theta[:, :1] + 0 * r, theta[:, 1:2] + theta[:, 2:] * r]))
+        return value, np.stack([share[0], share[1], share[1] * r], -1)
+
+    def starts(self, columns: Columns, loss: Array) -> Array:
+        """c below the lowest loss, k what is left, falling or rising at several paces."""
+        every = grid([0.3, 0.6, 0.9, 0.97, 0.99], [-20, -10, -5, -2, -1, -0.3, 0.3, 1, 2, 5])
+        floor = every[:, 0] * loss.min()
+        k = np.log(loss.mean() - floor) - every[:, 1] * columns["r"].mean()
+        return np.stack([np.log(floor), k, every[:, 1]], -1)
+
+    def bounds(self, columns: Columns, loss: Array) -> tuple[Array, Array]:
+        """c between next to nothing and the highest loss."""
+        return np.array([-7.0, -30.0, -100.0]), np.array([np.log(loss.max()), 30.0, 100.0])
+
+    def outer(self, theta: Array) -> Array:
+        """c, k, t."""
+        return np.stack([np.exp(theta[:, 0]), np.exp(theta[:, 1]), theta[:, 2]], -1)
+
+    def inner(self, parameters: Mapping[str, float]) -> Array:
+        """theta of c, k, t."""
+        return np.array([np.log(parameters["c"]), np.log(parameters["k"]), parameters["t"]])
+
+
+@dataclass(frozen=True)
+class Critical:
+    """The fit, the loss to be kept, and the share of the old corpus that keeps it."""
+
+    fit: Fit
+    base: float
+    ratio: Prediction
+
+
+def critical_ratio(shares: Array, losses: Array, base: float, settings: Settings | None = None) -> Critical:
+    """The share r* of the old corpus with L(r*) = `base`; `shares`, `losses` (n,) of at least three runs."""
+    found = fit(Exponential(), points({"r": shares}, losses), settings or Settings(folds=0))
+    ratio = found.quantity(lambda theta: _crossing(theta, base))
+    if not np.isfinite(ratio.value):
+        c = found.parameters["c"]
+        raise UserError(f"no share gives a loss of {base:g}: the curve only comes near {c:.4g}")
+    said = list(ratio.warnings)
+    low, high = float(np.min(shares)), float(np.max(shares))
+    if not 0 <= ratio.value <= 1:
+        said.append(
+            f"{ratio.value:.3g} is no share: every mixture of the runs {'keeps' if ratio.value < 0 else 'loses'} it"
+        )
+    elif not low <= ratio.value <= high:
+        said.append(f"r* = {ratio.value:.4g} lies outside the shares measured ({low:g} to {high:g}): extrapolated")
+    return Critical(found, base, Prediction(ratio.value, ratio.low, ratio.high, tuple(said)))
+
+
+def _crossing(theta: Array, base: float) -> Array:
+    """(log(base - c) - log k) / t."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return (np.log(base - np.exp(theta[:, 0])) - theta[:, 1]) / theta[:, 2]

@@ -1,0 +1,80 @@
+"""Runs of one model on different mixtures: domain shares in, losses of several targets out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tilth.base.errors import UserError
+
+Array = np.ndarray[Any, np.dtype[np.float64]]
+SUM_TOLERANCE = 0.03
+"""Published shares are rounded: rows that sum to 1 within this are brought to 1, others are refused."""
+
+
+@dataclass(frozen=True)
+class Mixtures:
+    """shares (n, M) that sum to 1, losses (n, T), and the group of each run (n,), a model size or step, from 0."""
+
+    domains: tuple[str, ...]
+    shares: Array
+    targets: tuple[str, ...]
+    losses: Array
+    groups: np.ndarray[Any, np.dtype[np.int64]]
+    group_names: tuple[str, ...] = ("",)
+
+    def __len__(self) -> int:
+        return len(self.shares)
+
+    def rows(self, chosen: np.ndarray[Any, Any]) -> Mixtures:
+        """These runs; the groups keep their numbers."""
+        return Mixtures(
+            self.domains,
+            self.shares[chosen],
+            self.targets,
+            self.losses[chosen],
+            self.groups[chosen],
+            self.group_names,
+        )
+
+    @property
+    def kinds(self) -> np.ndarray[Any, np.dtype[np.int64]]:
+        """A number for each run that is the same for runs of the same mixture: what a fold must not tear apart."""
+        return np.unique(np.round(self.shares, 6), axis=0, return_inverse=True)[1].reshape(-1)
+
+    def member(self) -> Array:
+        """Which group a run belongs to, as ones and zeros (n, G)."""
+        return np.eye(len(self.group_names))[self.groups]
+
+
+def mixtures(
+    domains: Sequence[str],
+    shares: Any,
+    targets: Sequence[str],
+    losses: Any,
+    groups: Sequence[str] | None = None,
+) -> Mixtures:
+    """Checked runs: shares at least 0 and summing to 1 (brought there when rounded), losses finite and above 0."""
+    x, y = np.asarray(shares, dtype=float), np.asarray(losses, dtype=float)
+    if x.ndim != 2 or y.ndim != 2 or len(x) != len(y) or x.shape[1] != len(domains) or y.shape[1] != len(targets):
+        raise UserError(
+            f"shares {x.shape} and losses {y.shape} do not belong to {len(domains)} domains and {len(targets)} targets"
+        )
+    for name, bad in (
+        ("a share is below 0 or not a number", ~(x >= 0).all(axis=1)),
+        ("a loss is not above 0 or not a number", ~((y > 0) & np.isfinite(y)).all(axis=1)),
+    ):
+        if bad.any():
+            raise UserError(f"row {int(np.flatnonzero(bad)[0]) + 1}: {name}")
+    total = x.sum(1)
+    off = np.abs(total - 1) > SUM_TOLERANCE
+    if off.any():
+        at = int(np.flatnonzero(off)[0])
+        raise UserError(f"row {at + 1}: the shares sum to {total[at]:.4g}, they must sum to 1")
+    names = tuple(dict.fromkeys(groups)) if groups is not None else ("",)
+    place = {name: at for at, name in enumerate(names)}
+    numbers = np.array([place[name] for name in groups]) if groups is not None else np.zeros(len(x), int)
+    return Mixtures(tuple(domains), x / total[:, None], tuple(targets), y, numbers, names)

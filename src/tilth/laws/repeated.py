@@ -1,0 +1,133 @@
+"""What repeated epochs are worth: the data-constrained law of Muennighoff et al. 2023 (arXiv 2305.16264).
+
+L = E + A / N'^alpha + B / D'^beta with effective data D' = U + U R (1 - exp(-(epochs - 1) / R)), U unique tokens, and
+effective parameters N' alike about the size that U tokens call for. R_D about 15: forty epochs are worth about as many
+tokens as sixteen times the data could ever be.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from tilth.base.errors import UserError
+from tilth.laws.fitting.law import Array, Columns, Law, grid
+
+MUENNIGHOFF = {"E": 1.87, "A": 521.0, "B": 1488.0, "alpha": 0.353, "beta": 0.353, "R_D": 15.4, "R_N": 5.31}
+"""The paper's fit on C4 (section 6 and appendix A: a = 6.255, b = 7.305, e = 0.625 as logarithms)."""
+
+
+class Repeated(Law):
+    """L(N, D, U): N parameters, D tokens trained on, U of them unique."""
+
+    name = "repeated"
+    formula = "L = E + A / N'^alpha + B / D'^beta; D' = U + U R_D (1 - exp(-(D/U - 1) / R_D)), N' alike with R_N"
+    source = "Muennighoff et al. 2023, equations 5 and 6"
+    columns = ("N", "D", "U")
+    names = ("E", "A", "B", "alpha", "beta", "R_D", "R_N")
+    inner_names = ("log E", "log A", "log B", "alpha", "beta", "log R_D", "log R_N")
+    counts_parameters = True
+    scale_column = "N"
+
+    def scale(self, columns: Columns) -> Array:
+        """Compute, 6 N D."""
+        return 6.0 * columns["N"] * columns["D"]
+
+    def check(self, columns: Columns) -> None:
+        """U is at most D."""
+        super().check(columns)
+        if (columns["U"] > columns["D"] * (1 + 1e-9)).any():
+            at = int(np.flatnonzero(columns["U"] > columns["D"] * (1 + 1e-9))[0])
+            raise UserError(f"row {at + 1}: {columns['U'][at]:g} unique tokens of {columns['D'][at]:g} trained on")
+
+    def log_loss(self, theta: Array, columns: Columns) -> tuple[Array, Array]:
+        """Chinchilla's form in the effective N' and D'; the size that U calls for moves with theta too."""
+        e, a, b, alpha, beta, log_rd, log_rn = (theta[:, at, None] for at in range(7))
+        unique = np.log(columns["U"])
+        log_d, by_d, _ = _worth(columns["D"][None] / columns["U"] - 1.0, log_rd)
+        log_d = unique + log_d
+        # N_U: the size for which U tokens are compute-optimal, N = (alpha A / (beta B))^(1/alpha) U^(beta/alpha)
+        safe = np.maximum(alpha, 1e-6)
+        total = np.log(np.maximum(alpha, 1e-9)) - np.log(np.maximum(beta, 1e-9)) + a - b + beta * unique
+        log_nu = total / safe
+        log_n = np.log(columns["N"])
+        small = log_n <= log_nu
+        base = np.where(small, log_n, log_nu)
+        excess = np.exp(np.minimum(np.where(small, 0.0, log_n - log_nu), 50.0)) - 1.0
+        grow, by_n, by_excess = _worth(excess, log_rn)
+        log_size = base + grow
+        terms = np.stack([e + 0 * log_n, a - alpha * log_size, b - beta * log_d])
+        top = terms.max(0)
+        share = np.exp(terms - top)
+        value = top + np.log(share.sum(0))
+        share = share / share.sum(0)
+        # d log_size / d log_nu, where N is above N_U: 1 - (excess + 1) d grow / d excess
+        follow = np.where(small, 0.0, 1.0 - (excess + 1.0) * by_excess)
+        size_by = {
+            "a": follow / safe,
+            "b": -follow / safe,
+            "alpha": follow * (1.0 / np.maximum(alpha, 1e-9) / safe - total / safe**2),
+            "beta": follow * (unique - 1.0 / np.maximum(beta, 1e-9)) / safe,
+        }
+        slope = -alpha * share[1]
+        columns_of = [
+            share[0],
+            share[1] + slope * size_by["a"],
+            share[2] + slope * size_by["b"],
+            -share[1] * log_size + slope * size_by["alpha"],
+            -share[2] * log_d + slope * size_by["beta"],
+            -beta * share[2] * by_d,
+            slope * np.where(small, 0.0, by_n),
+        ]
+        return value, np.stack(columns_of, -1)
+
+    def starts(self, columns: Columns, loss: Array) -> Array:
+        """Chinchilla's starts with three values each of R_D and R_N."""
+        n, d = np.log(columns["N"]).mean(), np.log(columns["D"]).mean()
+        every = grid([0.5, 0.7, 0.9], [0.2, 0.5, 0.8], [0.2, 0.35, 0.6], [0.2, 0.35, 0.6], [3, 15, 60], [2, 8, 40])
+        part, share, alpha, beta, rd, rn = every.T
+        floor = part * loss.min()
+        above = np.median(loss) - floor
+        a, b = np.log(above * share) + alpha * n, np.log(above * (1 - share)) + beta * d
+        return np.stack([np.log(floor), a, b, alpha, beta, np.log(rd), np.log(rn)], -1)
+
+    def bounds(self, columns: Columns, loss: Array) -> tuple[Array, Array]:
+        """R between 0.01 and 100,000 epochs."""
+        low, high = np.log(0.01), np.log(1e5)
+        return (
+            np.array([-7.0, -np.inf, -np.inf, 0.01, 0.01, low, low]),
+            np.array([np.log(loss.min() * 1.1), np.inf, np.inf, 3.0, 3.0, high, high]),
+        )
+
+    def outer(self, theta: Array) -> Array:
+        """E, A, B, alpha, beta, R_D, R_N."""
+        return np.concatenate([np.exp(theta[:, :3]), theta[:, 3:5], np.exp(theta[:, 5:])], axis=1)
+
+    def inner(self, parameters: Mapping[str, float]) -> Array:
+        """theta of the printed parameters."""
+        logs = {name: np.log(parameters[name]) for name in ("E", "A", "B", "R_D", "R_N")}
+        return np.array(
+            [logs["E"], logs["A"], logs["B"], parameters["alpha"], parameters["beta"], logs["R_D"], logs["R_N"]]
+        )
+
+
+def _worth(repeats: Array, log_r: Array) -> tuple[Array, Array, Array]:
+    """log(1 + R (1 - exp(-repeats / R))), and its derivatives by log R and by repeats."""
+    r = np.exp(log_r)
+    ratio = repeats / r
+    gain = -np.expm1(-ratio)
+    worth = 1.0 + r * gain
+    return np.log(worth), (r * gain - repeats * np.exp(-ratio)) / worth, np.exp(-ratio) / worth
+
+
+def effective_tokens(unique: float, epochs: float, r: float = MUENNIGHOFF["R_D"]) -> float:
+    """Fresh tokens that `epochs` passes over `unique` tokens are worth; below one epoch, what is read."""
+    if epochs <= 1.0:
+        return unique * epochs
+    return float(unique * (1.0 + r * -np.expm1(-(epochs - 1.0) / r)))
+
+
+def epoch_value(epochs: float, r: float = MUENNIGHOFF["R_D"]) -> float:
+    """What the next token is worth behind so many epochs, a fresh one being 1."""
+    return float(np.exp(-max(epochs - 1.0, 0.0) / r))
