@@ -112,8 +112,8 @@ def test_counts_of_other_model_cards(name: str) -> None:
 def test_three_countings_of_gpt2() -> None:
     shape = PUBLISHED["gpt2"]
     tokens, positions = 50257 * 768, 1024 * 768
-    assert parameters(shape, "without_embeddings") == 124_439_808 - tokens - positions
-    assert parameters(shape, "with_head") == 124_439_808 - positions
+    assert parameters(shape, "without-embeddings") == 124_439_808 - tokens - positions
+    assert parameters(shape, "with-head") == 124_439_808 - positions
     assert parameter_parts(shape).embedding == tokens + positions
 
 

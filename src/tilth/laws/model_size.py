@@ -13,9 +13,9 @@ Norm = Literal["rms", "layer", "plain"]
 NORM_NUMBERS: Mapping[Norm, int] = {"rms": 1, "layer": 2, "plain": 0}
 """Trained numbers a channel: RMSNorm a weight, LayerNorm a weight and a bias, OLMo's LayerNorm none."""
 
-Counting = Literal["all", "with_head", "without_embeddings"]
-"""How N is counted. `all`: every trained number, a tied matrix once. `without_embeddings`: no token or position
-embeddings and no head (Kaplan et al. 2020). `with_head`: those and the head's matrix, tied or not: what multiplies
+Counting = Literal["all", "with-head", "without-embeddings"]
+"""How N is counted. `all`: every trained number, a tied matrix once. `without-embeddings`: no token or position
+embeddings and no head (Kaplan et al. 2020). `with-head`: those and the head's matrix, tied or not: what multiplies
 every token (Porian et al. 2024, "standard"). Chinchilla's N is `all`."""
 
 
@@ -115,7 +115,7 @@ def parameters(shape: Shape, counting: Counting = "all") -> int:
     if counting == "all":
         return parts.total
     inner = parts.attention + parts.feed_forward + parts.norms
-    return inner if counting == "without_embeddings" else inner + shape.vocabulary * shape.hidden
+    return inner if counting == "without-embeddings" else inner + shape.vocabulary * shape.hidden
 
 
 def active_parameters(shape: Shape) -> int:

@@ -7,8 +7,9 @@ a micro-batch, T tokens of a document, s bytes of a number in a product, C token
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 from tilth.laws.model_size import Shape, parameter_parts, parameters
@@ -154,8 +155,8 @@ class _Kept:
         queries, keys, wide = shape.query_width, shape.kv_width, shape.intermediate
         norm = _norm_bytes(hidden, training) * n
         attention = size * n * (2 * queries + 2 * keys) + EXACT * n * shape.heads  # q, k, v, out, log-denominators
-        if shape.qk_norm and not training.compiled:
-            attention += n * (queries + keys) * _head_norm_bytes(training) + 2 * EXACT * n * (shape.heads + shape.kv_heads)
+        if shape.qk_norm:
+            attention += n * (queries + keys) * _head_norm_bytes(training) + EXACT * n * (shape.heads + shape.kv_heads)
         feed_forward = size * n * wide * (3 if training.compiled else 4)  # gate, up, their product; eager: silu too
         copies = _weight_copies(shape, training)
         low_rank = size * n * training.rank * len(training.targets)
@@ -164,8 +165,11 @@ class _Kept:
         self.layers = self.throughout + shape.layers * layer
         if training.rank and not training.compiled:
             self.layers -= EXACT * n * hidden  # nothing is differentiated before the first adapter
-        inside = norm + attention + sum(copies[name] for name in ("query", "key", "value"))
-        self.to_attention = self.layers - layer + inside
+        self.to_attention = self.layers - layer + norm + attention
+        self.to_attention += sum(copies[name] for name in ("query", "key", "value"))
+        if training.compiled:  # one graph a layer: what its backward pass made of the feed-forward waits for its end
+            made = ("output", "gate", "up", "down")
+            self.to_attention += norm + sum(EXACT * math.prod(_matrices(shape)[name]) for name in made)
         last = _norm_bytes(hidden, training) * n
         if training.compiled:
             last = 2 * size * n * hidden  # the stream and what the norm makes of it
@@ -182,6 +186,8 @@ def _norm_bytes(width: int, training: Training) -> int:
 
 def _head_norm_bytes(training: Training) -> int:
     """The same of a query or key, whose output the rotation does not keep."""
+    if training.compiled:
+        return training.size
     return EXACT if training.rank else 2 * EXACT
 
 
