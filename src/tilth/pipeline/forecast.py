@@ -95,7 +95,7 @@ def keep_forecast(path: Path, told: Forecast, *, anew: bool) -> None:
 def forecast(recipe: Recipe, base: Path, run_folder: Path, graph: Graph) -> Forecast:
     """Counted where stages are there, else estimated."""
     documents, size, tokens, counted = _text(recipe, base, run_folder, graph)
-    shape = _shape(recipe)
+    shape = shape_of_recipe(recipe)
     sequences = {step.name: _sequences(step, recipe, base, run_folder, graph) for step in recipe.posttrain}
     planned = {f"pretrain-{phase.name}": phase for phase in recipe.pretrain}
     planned |= {step_name(step): phase_of(step, sequences[step.name]) for step in recipe.posttrain}
@@ -185,7 +185,8 @@ def _compiled(phase: PhaseSettings) -> bool:
     return phase.compile == "on"
 
 
-def _shape(recipe: Recipe) -> Shape:
+def shape_of_recipe(recipe: Recipe) -> Shape:
+    """Of the recipe's model, or of the one that it continues."""
     return _config(recipe).shape
 
 
@@ -208,7 +209,7 @@ def _vocabulary(recipe: Recipe) -> int:
 
 def size_of(recipe: Recipe) -> dict[str, float]:
     """Parameters, FLOPs a token and bytes of memory of a recipe's model, phase by phase."""
-    shape = _shape(recipe)
+    shape = shape_of_recipe(recipe)
     facts: dict[str, float] = {"parameters": parameters(shape)}
     for phase in (_phase(phase.name, phase, shape, None) for phase in recipe.pretrain):
         facts[f"{phase.name}: FLOP"] = phase.flops

@@ -60,7 +60,7 @@ class Cluster(Settings):
     hours_between_failures: float = Field(default=LLAMA3_HOURS, gt=0, description="of one device")
     storage: float = Field(default=2e9, gt=0, description="bytes a second that a node writes to checkpoints")
     restart_seconds: float = Field(default=300.0, ge=0, description="from a failure until training goes on")
-    efficiency: float = Field(default=0.7, gt=0, le=1, description="share of `flops` that large matrix products reach")
+    efficiency: float = Field(default=0.72, gt=0, le=1, description="share of `flops` that large matrix products reach")
 
     @model_validator(mode="after")
     def _known(self) -> Cluster:
