@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 ModelArgument = Annotated[
     str, typer.Argument(metavar="MODEL", help="A recipe (YAML), a published name (Llama-3-8B) or a config.json.")
 ]
-Explain = Annotated[bool, typer.Option("--explain", help="Below each figure its formula, with the numbers, and source.")]
+Explain = Annotated[
+    bool, typer.Option("--explain", help="Below each figure its formula, with the numbers, and source.")
+]
 Plot = Annotated[Path | None, typer.Option(parser=path, metavar="FILE.svg", help="Draw it as well.")]
 Length = Annotated[int, typer.Option(min=1, help="Tokens of a sequence.")]
 ClusterOption = Annotated[Path | None, typer.Option(parser=path, help="The cluster as a YAML file.")]
@@ -28,7 +30,8 @@ DeviceName = Annotated[str | None, typer.Option(help="Which, for example A100-80
 Price = Annotated[float | None, typer.Option(min=0, help="Of a device.")]
 Law = Annotated[Literal["chinchilla", "hoffmann", "muennighoff"], typer.Option(help="Constants of the scaling law.")]
 States = Annotated[
-    str, typer.Option(help="Bytes a parameter: mixed 2/2/12, autocast 4/4/8, fp32_gradients 2/4/12, muon 4/4/4; or P/G/O.")
+    str,
+    typer.Option(help="Bytes a parameter: mixed 2/2/12, autocast 4/4/8, fp32_gradients 2/4/12, muon 4/4/4; or P/G/O."),
 ]
 
 
@@ -95,7 +98,7 @@ def layout(
     model: ModelArgument, assignments: Assignments = None, *, cluster: ClusterOption = None, devices: Devices = None,
     device: DeviceName = None, price_per_hour: Price = None,
     tokens: Annotated[str, typer.Option(help="To train on in all.")] = "100B",
-    batch: Annotated[str, typer.Option(help="Tokens of a step.")] = "4M",
+    batch: Annotated[str, typer.Option(help="Tokens of a step.")] = "4Mi",
     length: Length = 4096, states: States = "mixed",
     logits: Annotated[float, typer.Option(min=0, help="k of k B T V: 4, 12, or 0 with a chunked head.")] = 4.0,
     every: Annotated[bool, typer.Option("--all", help="List every layout with its verdict.")] = False,

@@ -39,15 +39,28 @@ def size_report(name: str, shape: Shape, length: int) -> Report:
     width, layers = shape.query_width, shape.layers
     count = parameters(shape)
     figures = [
-        Figure("parameters", count, "parameters", " + ".join(f"{v:,} {k}" for k, v in vars(parts).items()),
-               "every trained number, a tied matrix once (Chinchilla's N)"),
-        Figure("without embeddings", parameters(shape, "without-embeddings"), "parameters",
-               "attention + feed-forward + norms", "Kaplan et al. 2020"),
+        Figure(
+            "parameters",
+            count,
+            "parameters",
+            " + ".join(f"{v:,} {k}" for k, v in vars(parts).items()),
+            "every trained number, a tied matrix once (Chinchilla's N)",
+        ),
+        Figure(
+            "without embeddings",
+            parameters(shape, "without-embeddings"),
+            "parameters",
+            "attention + feed-forward + norms",
+            "Kaplan et al. 2020",
+        ),
         Figure("with head", parameters(shape, "with-head"), "parameters", "the same + V H", "Porian et al. 2024"),
-    ]  # fmt: skip
+    ]
     if shape.experts:
-        figures.append(Figure("active", active_parameters(shape), "parameters",
-                              f"{shape.active_experts} of {shape.experts} experts"))  # fmt: skip
+        figures.append(
+            Figure(
+                "active", active_parameters(shape), "parameters", f"{shape.active_experts} of {shape.experts} experts"
+            )
+        )
     for title, convention, times, source in (
         ("FLOP a token, causal", "causal", 6, "6 x matmul parameters with head + 6 L d T"),
         ("FLOP a token, full attention", "full", 12, "Chowdhery et al. 2022 (PaLM), appendix B"),
@@ -60,34 +73,66 @@ def size_report(name: str, shape: Shape, length: int) -> Report:
 
 
 def memory_report(
-    name: str, shape: Shape, *, micro_batch: int, length: int, ranks: int, states: str = "mixed", k: float = 4.0,
+    name: str,
+    shape: Shape,
+    *,
+    micro_batch: int,
+    length: int,
+    ranks: int,
+    states: str = "mixed",
+    k: float = 4.0,
     own: StateBytes | None = None,
-) -> Report:  # fmt: skip
+) -> Report:
     """Model states under each ZeRO stage, activations by recomputation, logits; the short form beside."""
     each = own or STATE_BYTES[states]
     count, tokens = parameters(shape), micro_batch * length
     bytes_each = f"{each.parameter:g}/{each.gradient:g}/{each.optimizer:g} bytes"
-    figures = [Figure("model states", count * each.total, "B", f"{count:,} x {each.total:g} ({bytes_each})",
-                      "Rajbhandari et al. 2020 (ZeRO), section 3.1")]  # fmt: skip
+    figures = [
+        Figure(
+            "model states",
+            count * each.total,
+            "B",
+            f"{count:,} x {each.total:g} ({bytes_each})",
+            "Rajbhandari et al. 2020 (ZeRO), section 3.1",
+        )
+    ]
     kept = {}
     for how in ("none", "selective", "full"):
-        layer = gated_layer_activations(shape, tokens, recompute=how)  # type: ignore[arg-type]
+        layer = gated_layer_activations(shape, tokens, recompute=how)
         kept[how] = shape.layers * layer
-        figures.append(Figure(f"activations, recomputation {how}", kept[how], "B",
-                              f"{shape.layers} layers x {bytes_shown(layer)} of {tokens:,} tokens",
-                              "own sum: RMSNorm, SwiGLU, flash attention, bf16"))  # fmt: skip
+        figures.append(
+            Figure(
+                f"activations, recomputation {how}",
+                kept[how],
+                "B",
+                f"{shape.layers} layers x {bytes_shown(layer)} of {tokens:,} tokens",
+                "own sum: RMSNorm, SwiGLU, flash attention, bf16",
+            )
+        )
     logits = logit_bytes(tokens, shape.vocabulary, k)
     figures.append(Figure("logits", logits, "B", f"{k:g} x {tokens:,} x {shape.vocabulary:,}", "k B T V"))
     residual, head = short_activations(shape.layers, shape.hidden, shape.vocabulary, tokens)
-    figures.append(Figure("short form, activations", residual + head, "B",
-                          f"2 L B T H + 12 B T V = {joined([('layers', residual), ('logits', head)])}",
-                          "full recomputation, one micro-batch"))  # fmt: skip
+    figures.append(
+        Figure(
+            "short form, activations",
+            residual + head,
+            "B",
+            f"2 L B T H + 12 B T V = {joined([('layers', residual), ('logits', head)])}",
+            "full recomputation, one micro-batch",
+        )
+    )
     figures.append(Figure("short form, states", 16.0 * count, "B", f"16 x {count:,}"))
     rows = []
     for stage in (0, 1, 2, 3):
-        held = model_states(count, each, stage, ranks)  # type: ignore[arg-type]
-        rows.append((f"ZeRO-{stage}", *(f"{x / 1e9:,.2f}" for x in (held.parameters, held.gradients, held.optimizer)),
-                     f"{held.total / 1e9:,.2f}", *(f"{(held.total + a + logits) / 1e9:,.2f}" for a in kept.values())))  # fmt: skip
+        held = model_states(count, each, stage, ranks)
+        rows.append(
+            (
+                f"ZeRO-{stage}",
+                *(f"{x / 1e9:,.2f}" for x in (held.parameters, held.gradients, held.optimizer)),
+                f"{held.total / 1e9:,.2f}",
+                *(f"{(held.total + a + logits) / 1e9:,.2f}" for a in kept.values()),
+            )
+        )
     columns = ("stage", "parameters", "gradients", "optimizer", "states", "+ activations", "+ selective", "+ full")
     table = Table(f"GB on each of {ranks} devices (logits included from `+ activations` on)", columns, tuple(rows))
     return Report(f"{name}: {micro_batch} x {length:,} tokens a device, {bytes_each}", tuple(figures), (table,))
@@ -147,19 +192,35 @@ def _run_figures(task: Task, chosen: Candidate, cluster: Cluster) -> list[Figure
         Figure("memory of a device", chosen.memory.total, "B", joined(list(chosen.memory.parts().items()))),
         Figure("seconds a step", step, "", parts, "constants met by Korthikanti et al. 2022, table 5, within 4 %"),
         Figure("tokens a second", batch / step, "", f"{batch:,} / {step:.3g}"),
-        Figure("MFU", mfu, "share", f"{flops:.4g} FLOP a token x {batch / step:,.0f} / {peak:.4g}",
-               "6 x matmul parameters + causal attention; recomputation not counted"),
+        Figure(
+            "MFU",
+            mfu,
+            "share",
+            f"{flops:.4g} FLOP a token x {batch / step:,.0f} / {peak:.4g}",
+            "6 x matmul parameters + causal attention; recomputation not counted",
+        ),
         Figure("training time", busy, "s", f"{steps:,.0f} steps x {step:.3g} s"),
-        Figure("expected failures", cluster.failures(busy), "",
-               f"{cluster.devices} devices x {busy / 3600:,.1f} h / {cluster.hours_between_failures:,.0f} h",
-               "Grattafiori et al. 2024, section 3.3.4, unless given"),
-        Figure("seconds to save", save, "", f"{bytes_shown(state)} / ({cluster.nodes} x {bytes_shown(cluster.storage)}/s)"),
-        Figure("checkpoint every", interval, "s", f"Daly's optimum for {save:.3g} s and {between:,.0f} s between failures",
-               "Young 1974; Daly 2006, equation 37"),
+        Figure(
+            "expected failures",
+            cluster.failures(busy),
+            "",
+            f"{cluster.devices} devices x {busy / 3600:,.1f} h / {cluster.hours_between_failures:,.0f} h",
+            "Grattafiori et al. 2024, section 3.3.4, unless given",
+        ),
+        Figure(
+            "seconds to save", save, "", f"{bytes_shown(state)} / ({cluster.nodes} x {bytes_shown(cluster.storage)}/s)"
+        ),
+        Figure(
+            "checkpoint every",
+            interval,
+            "s",
+            f"Daly's optimum for {save:.3g} s and {between:,.0f} s between failures",
+            "Young 1974; Daly 2006, equation 37",
+        ),
         Figure("lost to failures and saving", lost, "share"),
         Figure("wall time", wall, "s", f"{busy / DAY:,.3g} days / (1 - {lost:.4f})"),
         Figure("device-hours", wall / 3600 * cluster.devices, ""),
-    ]  # fmt: skip
+    ]
     if cluster.price_per_hour:
         cost = wall / 3600 * cluster.devices * cluster.price_per_hour
         formula = f"{cluster.devices} x {wall / 3600:,.2f} h x {cluster.price_per_hour:g}"
@@ -184,11 +245,11 @@ def budget_of(cluster: Cluster, days: float, utilisation: float) -> Budget:
 
 
 RUNGS = (
-    (0.01, "pilot", "the whole recipe end to end: loss falls, resume is exact, evaluation and export work, forecasts hold"),
+    (0.01, "pilot", "the whole recipe: loss falls, resume is exact, evaluation and export work, forecasts hold"),
     (0.03, "step 2", "learning rate and batch at this size; the law through both points; no group's loss rises"),
-    (0.1, "step 3", "loss within 1 % of what the two before it predict; step time and memory as planned; a failure survived"),
+    (0.1, "step 3", "loss within 1 % of what the two before predict; time and memory as planned"),
     (1.0, "the run", "loss against the prediction at 10, 30 and 60 % of the tokens; stop rules written down before"),
-)  # fmt: skip
+)
 """Share of the compute, name, and what must hold before the next one starts."""
 
 
@@ -201,10 +262,17 @@ def scale_report(budget: Budget, law_name: str, unique: float | None = None) -> 
         Figure("best size", best.parameters, "parameters", "G (C/6)^(beta/(alpha+beta))", source),
         Figure("best tokens", best.tokens, "tokens", f"C / (6 x {best.parameters:.4g})", source),
         Figure("tokens a parameter", best.tokens / best.parameters, ""),
-        Figure("loss", scaling.loss(law, best.parameters, best.tokens), "nats a token", "E + A/N^alpha + B/D^beta", source),
-        Figure("Kaplan's size", kaplan.parameters, "parameters", "1.3e9 C^0.73, C in PF-days, without embeddings",
-               "Kaplan et al. 2020, table 6"),
-    ]  # fmt: skip
+        Figure(
+            "loss", scaling.loss(law, best.parameters, best.tokens), "nats a token", "E + A/N^alpha + B/D^beta", source
+        ),
+        Figure(
+            "Kaplan's size",
+            kaplan.parameters,
+            "parameters",
+            "1.3e9 C^0.73, C in PF-days, without embeddings",
+            "Kaplan et al. 2020, table 6",
+        ),
+    ]
     target, notes = best, []
     if unique:
         target = scaling.data_limited_optimum(law, budget.flops, unique)
@@ -215,12 +283,19 @@ def scale_report(budget: Budget, law_name: str, unique: float | None = None) -> 
             Figure("size with this data", target.parameters, "parameters", "lowest loss of 6 N D = C with repeats"),
             Figure("tokens with this data", target.tokens, "tokens", f"C / (6 x {target.parameters:.4g})"),
             Figure("epochs", epochs, "", f"{short(target.tokens)} / {short(unique)}"),
-            Figure("repeats are worth", worth, "tokens", f"U + U x 15.4 (1 - exp(-({epochs:.3g} - 1) / 15.4))",
-                   "Muennighoff et al. 2023, equation 5"),
+            Figure(
+                "repeats are worth",
+                worth,
+                "tokens",
+                f"U + U x 15.4 (1 - exp(-({epochs:.3g} - 1) / 15.4))",
+                "Muennighoff et al. 2023, equation 5",
+            ),
             Figure("loss with this data", scaling.loss(law, target.parameters, worth), "nats a token", "", source),
-        ]  # fmt: skip
+        ]
         if epochs > 4:
-            notes.append(f"{epochs:.1f} epochs: beyond four the value of repeats falls off; gather more text, or mix in another domain")
+            notes.append(
+                f"{epochs:.1f} epochs: beyond four repeats lose their value; gather more text, or mix in another domain"
+            )
     rows = []
     for share, name, check in RUNGS:
         at = Budget(share * budget.flops, "")
@@ -228,12 +303,12 @@ def scale_report(budget: Budget, law_name: str, unique: float | None = None) -> 
         cost = f"{at.flops * budget.price_per_flop:,.2f}" if budget.price_per_flop else None
         rows.append((name, f"{share:.0%}", short(rung.parameters), short(rung.tokens), f"{at.flops:.3g}", cost, check))
     columns = ("rung", "compute", "parameters", "tokens", "FLOP", "cost", "before the next one")
-    return Report("Scale ladder", tuple(figures), (Table("The pilot first, then in steps", columns, tuple(rows)),), tuple(notes))
+    return Report(
+        "Scale ladder", tuple(figures), (Table("The pilot first, then in steps", columns, tuple(rows)),), tuple(notes)
+    )
 
 
-def cost_report(
-    shape_tokens: scaling.Allocation, budget: Budget, law_name: str, served: float
-) -> Report:
+def cost_report(shape_tokens: scaling.Allocation, budget: Budget, law_name: str, served: float) -> Report:
     """A model's training and serving together, and the size that reaches its loss most cheaply over its life."""
     law, source = scaling.LAWS[law_name]
     n, d = shape_tokens.parameters, shape_tokens.tokens
@@ -245,12 +320,25 @@ def cost_report(
         return 6 * one.parameters * one.tokens, 2 * one.parameters * served
 
     rows = []
-    for name, one in (("this one", shape_tokens), ("cheapest over its life", best),
-                      ("cheapest to train", scaling.serving_optimum(law, wanted, 0))):  # fmt: skip
+    for name, one in (
+        ("this one", shape_tokens),
+        ("cheapest over its life", best),
+        ("cheapest to train", scaling.serving_optimum(law, wanted, 0)),
+    ):
         train, serve = life(one)
         cost = f"{(train + serve) * price:,.0f}" if price else None
-        rows.append((name, short(one.parameters), short(one.tokens), f"{one.tokens / one.parameters:,.0f}",
-                     f"{train:.3g}", f"{serve:.3g}", f"{train + serve:.3g}", cost))  # fmt: skip
+        rows.append(
+            (
+                name,
+                short(one.parameters),
+                short(one.tokens),
+                f"{one.tokens / one.parameters:,.0f}",
+                f"{train:.3g}",
+                f"{serve:.3g}",
+                f"{train + serve:.3g}",
+                cost,
+            )
+        )
     columns = ("model", "parameters", "tokens", "tokens a parameter", "training FLOP", "serving FLOP", "both", "cost")
     train, serve = life(shape_tokens)
     figures = [
@@ -263,10 +351,29 @@ def cost_report(
     ]
     if price:
         figures.append(Figure("cost of training", train * price, "(price)", f"{train:.4g} FLOP x {price:.3g}"))
-        figures.append(Figure("cost of serving", serve * price, "(price)", f"{serve:.4g} FLOP x {price:.3g}",
-                              "at training's utilisation; small batches cost more"))  # fmt: skip
-    return Report(f"Training and {short(served)} served tokens", tuple(figures),
-                  (Table("Models of the same loss", columns, tuple(rows)),))  # fmt: skip
+        figures.append(
+            Figure(
+                "cost of serving",
+                serve * price,
+                "(price)",
+                f"{serve:.4g} FLOP x {price:.3g}",
+                "at training's utilisation; small batches cost more",
+            )
+        )
+    return Report(
+        f"Training and {short(served)} served tokens",
+        tuple(figures),
+        (Table("Models of the same loss", columns, tuple(rows)),),
+    )
 
 
-__all__ = ["Budget", "Choice", "budget_of", "cost_report", "layout_report", "memory_report", "scale_report", "size_report"]
+__all__ = [
+    "Budget",
+    "Choice",
+    "budget_of",
+    "cost_report",
+    "layout_report",
+    "memory_report",
+    "scale_report",
+    "size_report",
+]

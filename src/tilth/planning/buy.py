@@ -1,4 +1,4 @@
-"""Build or buy: an API with prompts and retrieval, an open model continued, or one from scratch; where they break even."""
+"""Build or buy: an API with prompts and retrieval, an open model continued, one from scratch; where they break even."""
 
 from __future__ import annotations
 
@@ -37,7 +37,9 @@ class Needs(Settings):
     price_per_hour: float = Field(default=2.5, ge=0, description="of a device")
     serving_devices: int = Field(default=2, ge=1, description="kept running for an own model, day and night")
     device_tokens_per_second: float = Field(default=2000, gt=0, description="that one serves, read and written")
-    staff_continue: float = Field(default=60_000, ge=0, description="data, training and evaluation of a continued model")
+    staff_continue: float = Field(
+        default=60_000, ge=0, description="data, training and evaluation of a continued model"
+    )
     staff_scratch: float = Field(default=400_000, ge=0)
     upkeep_per_month: float = Field(default=3_000, ge=0, description="of people, for an own model")
     private: bool = Field(default=False, description="texts may not leave the house")
@@ -105,7 +107,7 @@ def break_even(needs: Needs, own: Literal["continue", "scratch"]) -> float:
         both = ways(at)
         found = ((both[own].once - both["api"].once) / needs.months + both[own].by_month) / price
         if found <= volume * (1 + 1e-6):
-            return found if serving_devices(at) == needs.serving_devices else volume
+            return max(0.0, found)
         if found > 1e15:
             break
         volume = found
@@ -122,8 +124,8 @@ def recommend(needs: Needs) -> str:
 
 
 SENTENCES = {
-    "easy": "Stay with an API: write prompts, add retrieval and {examples} examples; they answer {solved:.0%} of requests, "
-    "and {wanted:.0%} are wanted.",
+    "easy": "Stay with an API: write prompts, add retrieval and {examples} examples; they answer {solved:.0%}, "
+    "and {wanted:.0%} of requests are to be answered well.",
     "continue": "Do the easy part first, then continue an open model: {why}.",
     "scratch": "Do the easy part first; then building from scratch is the cheapest way that is allowed: {why}.",
 }
@@ -133,34 +135,72 @@ def buy_report(needs: Needs) -> Report:
     """The recommendation with its arithmetic."""
     found, choice = ways(needs), recommend(needs)
     why = (
-        "texts may not leave the house" if needs.private
+        "texts may not leave the house"
+        if needs.private
         else f"{needs.wanted:.0%} of requests must be answered well, the easy part answers {needs.share_solved:.0%}"
         if needs.wanted > needs.share_solved
         else "at this volume it costs less than the API"
-    )  # fmt: skip
+    )
     said = SENTENCES[choice].format(examples=needs.examples, solved=needs.share_solved, wanted=needs.wanted, why=why)
     api, tuned, scratch = found["api"], found["continue"], found["scratch"]
+    even = f"(({{:,.0f}} - {api.once:,.0f}) / {needs.months:g} months + {{:,.0f}}) / {api.by_request:.4g}"
     figures = [
         Figure("recommendation", said),
-        Figure("the easy part", api.once, "once",
-               f"{needs.prompts_cost:,.0f} prompts + {needs.retrieval_cost:,.0f} retrieval + {needs.examples} examples x {needs.example_cost:g}"),
-        Figure("a request by API", api.by_request, "",
-               f"({needs.tokens_in} x {needs.api_in:g} + {needs.tokens_out} x {needs.api_out:g}) / 1e6"),
-        Figure("training to continue", training_cost(needs, needs.continue_tokens), "once",
-               f"6 x {needs.parameters:.3g} x {needs.continue_tokens:.3g} FLOP / ({needs.device_flops:.4g} x {needs.utilisation:.0%}) / 3600 x {needs.price_per_hour:g}",
-               "C = 6 N D"),
-        Figure("training from scratch", training_cost(needs, needs.scratch_tokens), "once",
-               f"the same with {needs.scratch_tokens:.3g} tokens", "C = 6 N D"),
-        Figure("own serving", own_serving(needs), "a month",
-               f"{serving_devices(needs)} devices x 720 h x {needs.price_per_hour:g}"),
-        Figure("break-even, continued", break_even(needs, "continue"), "requests a month",
-               f"(({tuned.once:,.0f} - {api.once:,.0f}) / {needs.months:g} months + {tuned.by_month:,.0f}) / {api.by_request:.4g}"),
-        Figure("break-even, from scratch", break_even(needs, "scratch"), "requests a month",
-               f"(({scratch.once:,.0f} - {api.once:,.0f}) / {needs.months:g} months + {scratch.by_month:,.0f}) / {api.by_request:.4g}"),
-    ]  # fmt: skip
-    control = {"api": ("the provider's", "texts leave the house"), "continue": ("weights are yours", "stays in the house"),
-               "scratch": ("everything is yours", "stays in the house")}  # fmt: skip
-    rows = tuple((way.name, way.once, way.by_month, way.over(needs.months), *control[key]) for key, way in found.items())
+        Figure(
+            "the easy part",
+            api.once,
+            "once",
+            f"{needs.prompts_cost:,.0f} prompts + {needs.retrieval_cost:,.0f} retrieval + "
+            f"{needs.examples} examples x {needs.example_cost:g}",
+        ),
+        Figure(
+            "a request by API",
+            api.by_request,
+            "",
+            f"({needs.tokens_in} x {needs.api_in:g} + {needs.tokens_out} x {needs.api_out:g}) / 1e6",
+        ),
+        Figure(
+            "training to continue",
+            training_cost(needs, needs.continue_tokens),
+            "once",
+            f"6 x {needs.parameters:.3g} x {needs.continue_tokens:.3g} FLOP / ({needs.device_flops:.4g} x "
+            f"{needs.utilisation:.0%}) / 3600 x {needs.price_per_hour:g}",
+            "C = 6 N D",
+        ),
+        Figure(
+            "training from scratch",
+            training_cost(needs, needs.scratch_tokens),
+            "once",
+            f"the same with {needs.scratch_tokens:.3g} tokens",
+            "C = 6 N D",
+        ),
+        Figure(
+            "own serving",
+            own_serving(needs),
+            "a month",
+            f"{serving_devices(needs)} devices x 720 h x {needs.price_per_hour:g}",
+        ),
+        Figure(
+            "break-even, continued",
+            break_even(needs, "continue"),
+            "requests a month",
+            even.format(tuned.once, tuned.by_month),
+        ),
+        Figure(
+            "break-even, from scratch",
+            break_even(needs, "scratch"),
+            "requests a month",
+            even.format(scratch.once, scratch.by_month),
+        ),
+    ]
+    control = {
+        "api": ("the provider's", "texts leave the house"),
+        "continue": ("weights are yours", "stays in the house"),
+        "scratch": ("everything is yours", "stays in the house"),
+    }
+    rows = tuple(
+        (way.name, way.once, way.by_month, way.over(needs.months), *control[key]) for key, way in found.items()
+    )
     columns = ("way", "once", "a month", f"over {needs.months:g} months", "control", "privacy")
     notes = (
         "Ask before training: are fifty requests with expected answers written down? May the texts leave the house?",

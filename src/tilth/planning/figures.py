@@ -48,7 +48,9 @@ class Report:
     def as_json(self) -> dict[str, Any]:
         """Plain values; figures by name, tables as lists of records."""
         figures = {figure.name: {k: v for k, v in asdict(figure).items() if k != "name"} for figure in self.figures}
-        tables = {table.title: [dict(zip(table.columns, row, strict=True)) for row in table.rows] for table in self.tables}
+        tables = {
+            table.title: [dict(zip(table.columns, row, strict=True)) for row in table.rows] for table in self.tables
+        }
         return {"title": self.title, "figures": figures, "tables": tables, "notes": list(self.notes)}
 
     def as_text(self, *, explain: bool = False) -> str:
@@ -106,8 +108,7 @@ def short(value: float) -> str:
 def _grid(table: Table) -> list[str]:
     cells = [table.columns, *([_cell(cell) for cell in row] for row in table.rows)]
     widths = [max(len(row[i]) for row in cells) for i in range(len(table.columns))]
-    return ["    " + "  ".join(cell.rjust(w) if i else cell.ljust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True)))
-            for row in cells]  # fmt: skip
+    return ["    " + "  ".join(map(str.ljust, row, widths)).rstrip() for row in cells]
 
 
 def _cell(value: Any) -> str:

@@ -92,7 +92,9 @@ class Layout:
         if self.pipeline > 1:
             parts.append(f"PP {self.pipeline}" + (f" x {self.interleaved} interleaved" if self.interleaved > 1 else ""))
         parts += [f"DP {self.data}", f"ZeRO-{self.zero}", f"micro-batch {self.micro_batch}"]
-        return ", ".join([*parts, "no recomputation" if self.recompute == "none" else f"{self.recompute} recomputation"])
+        return ", ".join(
+            [*parts, "no recomputation" if self.recompute == "none" else f"{self.recompute} recomputation"]
+        )
 
 
 @dataclass(frozen=True)
@@ -224,7 +226,7 @@ def step_time(task: Task, layout: Layout, cluster: Cluster) -> StepTime:
     step = task.sequences * task.length
     count = micro_batches(task, layout)
     flops = hardware_flops_per_token(shape, task.length, layout.recompute) * step / layout.devices
-    products = flops / (cluster.efficiency * one.flops)
+    products = flops / (one.efficiency * one.flops)
     moved = ELEMENTWISE_PASSES * shape.layers / layout.pipeline * _layer_bytes(task, replace(layout, recompute="none"))
     elementwise = count * moved / one.bandwidth
     tokens = layout.micro_batch * task.length
@@ -317,7 +319,8 @@ class Choice:
         if not simpler:
             return f"{KINDS[kind]}: no simpler kind divides this model, batch and cluster"
         nearest = min(simpler, key=lambda c: c.memory.total)
-        return f"{KINDS[kind]}, because the leanest simpler layout ({nearest.layout.described}) does not: {nearest.verdict}"
+        lean = f"the leanest simpler layout ({nearest.layout.described}) does not fit"
+        return f"{KINDS[kind]}, because {lean}: {nearest.verdict}"
 
 
 def choose(task: Task, cluster: Cluster) -> Choice | None:

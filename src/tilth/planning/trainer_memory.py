@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from tilth.laws.model_size import Shape, parameter_parts, parameters
+from tilth.laws.model_size import Shape, parameters
 
 EXACT = 4
 """Bytes of a number in fp32: parameters, gradients, norms, the softmax of the loss."""
@@ -218,7 +218,7 @@ def _feed_forward_working(shape: Shape, training: Training) -> float:
 
 
 def attention_working(shape: Shape, training: Training) -> float:
-    """Backward of the attention kernel: gathered inputs, their gradients, and where it is dense three score matrices."""
+    """Backward of the attention kernel: gathered inputs, their gradients, and three score matrices if dense."""
     n, size, queries, keys = training.tokens, training.size, shape.query_width, shape.kv_width
     if training.cuda:
         return float(size * n * (2 * queries + 2 * keys))
