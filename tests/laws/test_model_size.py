@@ -4,7 +4,8 @@ import csv
 
 import pytest
 
-from tilth.laws.model_size import Shape, parameters, training_flops_per_token
+from tilth.laws.flops import training_flops_per_token
+from tilth.laws.model_size import Shape, parameters
 
 
 def test_the_short_form_of_llama():

@@ -1,6 +1,10 @@
 """Floor 1: laws as pure arithmetic. No torch.
 
-model_size   parameters, FLOPs and memory of a decoder from its shape
+model_size      parameters of a decoder from its shape, in three countings
+architectures   shapes of Hugging Face configurations, and of published models by name
+flops           operations of training and serving in every convention
+memory          model states under ZeRO, activations of the papers' models under tensor and pipeline parallelism
+
 counting     how N is counted: a type, never mixed
 fitting/     one robust fit for every law: starts, bootstrap, held-out error, warnings
 kaplan       Kaplan et al.: L(N), L(D), L(C), L(N, D) and its allocation

@@ -1,13 +1,27 @@
-"""Parameters, FLOPs and memory of a Llama-layout decoder, as pure arithmetic over its shape."""
+"""Parameters of a decoder, counted exactly from its shape, and the three ways in which papers count them.
+
+Symbols: V pieces, H hidden, L layers, A query heads, G key-value heads, D head width, F feed-forward width, E experts.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
+
+Norm = Literal["rms", "layer", "plain"]
+NORM_NUMBERS: Mapping[Norm, int] = {"rms": 1, "layer": 2, "plain": 0}
+"""Trained numbers a channel: RMSNorm a weight, LayerNorm a weight and a bias, OLMo's LayerNorm none."""
+
+Counting = Literal["all", "with-head", "without-embeddings"]
+"""How N is counted. `all`: every trained number, a tied matrix once. `without-embeddings`: no token or position
+embeddings and no head (Kaplan et al. 2020). `with-head`: those and the head's matrix, tied or not: what multiplies
+every token (Porian et al. 2024, "standard"). Chinchilla's N is `all`."""
 
 
 @dataclass(frozen=True)
 class Shape:
-    """V pieces, H hidden, L layers, query and key-value heads of width `head_dim`, F feed-forward."""
+    """A decoder's shape; what is left out is as in Llama: RMSNorm, SwiGLU, rotary positions, no biases, dense."""
 
     vocabulary: int
     hidden: int
@@ -17,76 +31,139 @@ class Shape:
     head_dim: int
     intermediate: int
     tied: bool = False
-    qk_norm: bool = False
+    qk_norm: bool | Literal["width"] = False
+    """A norm of each query and key head (Qwen3), or of all of them side by side (`width`: OLMo 2)."""
     qkv_bias: bool = False
+    output_bias: bool = False
+    """Of attention's output projection."""
+    mlp_bias: bool = False
+    head_bias: bool = False
+    gated: bool = True
+    """Three feed-forward matrices (SwiGLU, GeGLU), else two."""
+    norm: Norm = "rms"
+    norm_bias: bool = True
+    """Of LayerNorm; MPT's has none."""
+    layer_norms: int = 2
+    """Norms of a layer: 1 where attention and feed-forward share one (GPT-J), 4 in Gemma 2."""
+    final_norm: bool = True
+    embedding_norm: bool = False
+    """BLOOM's norm behind the embedding."""
+    positions: int = 0
+    """Rows of a learned position embedding; 0: rotary or ALiBi."""
+    embedding_width: int | None = None
+    """Where the embedding is narrower than H, with a projection in and out (OPT-350M)."""
+    experts: int = 0
+    """E; 0: dense."""
+    active_experts: int = 0
+    expert_intermediate: int = 0
+    """F of one expert."""
+    shared_intermediate: int = 0
+    """F of the expert that every token passes."""
+    shared_gate: bool = False
+    """A gate of H numbers before the shared expert (Qwen2-MoE)."""
+    dense_layers: int = 0
+    """Layers of a mixture of experts whose feed-forward is dense, F wide."""
 
+    @property
+    def query_width(self) -> int:
+        """A D."""
+        return self.heads * self.head_dim
 
-def parameters(shape: Shape) -> int:
-    """Every trained number. For heads = kv_heads and head_dim = H / heads this is 2VH + (2L + 1)H + 4LH^2 + 3LHF."""
-    queries, keys = shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim
-    attention = shape.hidden * (2 * queries + 2 * keys)
-    attention += (queries + 2 * keys if shape.qkv_bias else 0) + (2 * shape.head_dim if shape.qk_norm else 0)
-    layer = attention + 3 * shape.hidden * shape.intermediate + 2 * shape.hidden
-    embeddings = shape.vocabulary * shape.hidden * (1 if shape.tied else 2)
-    return embeddings + shape.layers * layer + shape.hidden
-
-
-def matmul_parameters(shape: Shape) -> int:
-    """Parameters that multiply every token: the layers' matrices and the head, not the embedding look-up."""
-    queries, keys = shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim
-    layer = shape.hidden * (2 * queries + 2 * keys) + 3 * shape.hidden * shape.intermediate
-    return shape.layers * layer + shape.vocabulary * shape.hidden
-
-
-def training_flops_per_token(shape: Shape, length: int) -> float:
-    """6 x matmul parameters + causal attention 6 L d T; forward and backward, recomputation not counted.
-
-    `length` is T, the tokens that a query may see at the end of a sequence (its document's length when packed).
-    """
-    return 6.0 * matmul_parameters(shape) + 6.0 * shape.layers * shape.heads * shape.head_dim * length
+    @property
+    def kv_width(self) -> int:
+        """G D."""
+        return self.kv_heads * self.head_dim
 
 
 @dataclass(frozen=True)
-class Memory:
-    """Bytes that training holds at its peak, by what holds them."""
+class Parameters:
+    """Trained numbers by what they are."""
 
-    parameters: float
-    gradients: float
-    optimizer: float
-    activations: float
-    logits: float
-    process: float
+    embedding: int
+    """Tokens' and positions'; a tied matrix stands here."""
+    attention: int
+    """Matrices and biases of all layers."""
+    feed_forward: int
+    """Of all layers: every expert, and routers."""
+    norms: int
+    head: int
+    """0 where tied (but for a bias)."""
 
     @property
-    def total(self) -> float:
-        """Bytes in all."""
-        return sum(vars(self).values())
+    def total(self) -> int:
+        """Every trained number."""
+        return self.embedding + self.attention + self.feed_forward + self.norms + self.head
 
 
-PROCESS_BYTES = 450e6
-"""Interpreter, torch and the compiler's libraries, before the first tensor (measured 2026-11: 380 to 520 MB)."""
-
-
-def training_memory(
-    shape: Shape, tokens: int, *, optimizer_bytes: float = 8.0, half: bool = True, logits_tokens: int = 1024
-) -> Memory:
-    """Memory of one process that trains on micro-batches of `tokens` tokens, fp32 parameters and gradients.
-
-    `optimizer_bytes` a parameter: 8 for AdamW, 4 for Muon. Activations a token and layer, RMSNorm, SwiGLU and fused
-    attention, nothing recomputed: the residual stream twice in fp32, both normed inputs, queries, keys and values
-    before and after rotation, attention's output, and gate, up and product of the feed-forward. `half`: bf16
-    activations, and a bf16 copy of the weights. The loss head works on `logits_tokens` at a time.
-    """
-    count = parameters(shape)
-    size = 2 if half else 4
-    queries, keys = shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim
-    per_token = 8 * shape.hidden + size * (2 * shape.hidden + 2 * (queries + keys) + keys + queries)
-    per_token += size * 3 * shape.intermediate
-    return Memory(
-        parameters=count * (4.0 + (2 if half else 0)),
-        gradients=count * 4.0,
-        optimizer=count * optimizer_bytes,
-        activations=float(shape.layers * tokens * per_token + 4 * tokens * shape.hidden),
-        logits=float(min(tokens, logits_tokens) * shape.vocabulary * (4 + 4 + size)),
-        process=PROCESS_BYTES,
+def parameter_parts(shape: Shape) -> Parameters:
+    """Every trained number, by part."""
+    width = shape.embedding_width or shape.hidden
+    projections = 2 * width * shape.hidden if shape.embedding_width else 0
+    head = 0 if shape.tied else shape.vocabulary * width
+    return Parameters(
+        embedding=shape.vocabulary * width + projections + shape.positions * shape.hidden,
+        attention=shape.layers * (_attention_matrices(shape) + _attention_biases(shape)),
+        feed_forward=_feed_forward(shape, shape.experts),
+        norms=_norms(shape),
+        head=head + (shape.vocabulary if shape.head_bias else 0),
     )
+
+
+def parameters(shape: Shape, counting: Counting = "all") -> int:
+    """N. Of Llama with G = A and D = H / A all are 2VH + (2L + 1)H + 4LH² + 3LHF."""
+    parts = parameter_parts(shape)
+    if counting == "all":
+        return parts.total
+    inner = parts.attention + parts.feed_forward + parts.norms
+    return inner if counting == "without-embeddings" else inner + shape.vocabulary * shape.hidden
+
+
+def active_parameters(shape: Shape) -> int:
+    """What one token meets: of E experts the active ones alone."""
+    return parameters(shape) - _feed_forward(shape, shape.experts) + _feed_forward(shape, shape.active_experts)
+
+
+def matmul_parameters(shape: Shape, *, head: bool = True) -> int:
+    """Parameters that multiply every token: the layers' matrices (active experts, routers) and the head's."""
+    layers = shape.layers * _attention_matrices(shape) + _feed_forward(shape, shape.active_experts, biases=False)
+    return layers + (shape.vocabulary * shape.hidden if head else 0)
+
+
+def _attention_matrices(shape: Shape) -> int:
+    """2 H (A + G) D a layer."""
+    return 2 * shape.hidden * (shape.query_width + shape.kv_width)
+
+
+def _attention_biases(shape: Shape) -> int:
+    queries, keys = shape.query_width, shape.kv_width
+    return (queries + 2 * keys if shape.qkv_bias else 0) + (shape.hidden if shape.output_bias else 0)
+
+
+def _feed_forward(shape: Shape, experts: int, *, biases: bool = True) -> int:
+    """All layers' feed-forward with `experts` of the E counted."""
+    hidden = shape.hidden
+    dense = _mlp(shape, shape.intermediate, biases)
+    if not shape.experts:
+        return shape.layers * dense
+    sparse = experts * _mlp(shape, shape.expert_intermediate, biases) + hidden * shape.experts
+    if shape.shared_intermediate:
+        sparse += _mlp(shape, shape.shared_intermediate, biases) + (hidden if shape.shared_gate else 0)
+    return shape.dense_layers * dense + (shape.layers - shape.dense_layers) * sparse
+
+
+def _mlp(shape: Shape, width: int, biases: bool) -> int:
+    """Two or three H x F matrices, and their biases."""
+    into = 2 if shape.gated else 1
+    bias = into * width + shape.hidden if shape.mlp_bias and biases else 0
+    return (into + 1) * shape.hidden * width + bias
+
+
+def _norms(shape: Shape) -> int:
+    numbers = 1 if shape.norm == "layer" and not shape.norm_bias else NORM_NUMBERS[shape.norm]
+    wide = shape.layers * shape.layer_norms + shape.final_norm + shape.embedding_norm
+    heads = 0
+    if shape.qk_norm == "width":
+        heads = shape.query_width + shape.kv_width
+    elif shape.qk_norm:
+        heads = 2 * shape.head_dim
+    return numbers * (wide * shape.hidden + shape.layers * heads)

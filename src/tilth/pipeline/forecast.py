@@ -11,6 +11,7 @@ from tilth.base import machine
 from tilth.base.files import read_json, write_json
 from tilth.base.progress import duration
 from tilth.laws.model_size import Shape, parameters
+from tilth.model.adapters.settings import AdapterSettings
 from tilth.model.config import DecoderConfig
 from tilth.pipeline.execute import is_done
 from tilth.pipeline.graph import Graph
@@ -25,9 +26,12 @@ from tilth.planning.forecast import (
     matrix_speed,
 )
 from tilth.planning.sources_size import estimate
+from tilth.planning.trainer_memory import Training
 from tilth.posttrain.settings import phase_of
 from tilth.training.settings import PhaseSettings
 
+_COMPILE_FROM_STEPS = 300
+"""As in training/device.py, which needs torch."""
 _DOCUMENT_BYTES = 500
 """Of a document of the built-in grammars, about."""
 _RECORD_BYTES = {"conversations": 110, "preferences": 270}
@@ -91,14 +95,17 @@ def keep_forecast(path: Path, told: Forecast, *, anew: bool) -> None:
 def forecast(recipe: Recipe, base: Path, run_folder: Path, graph: Graph) -> Forecast:
     """Counted where stages are there, else estimated."""
     documents, size, tokens, counted = _text(recipe, base, run_folder, graph)
-    shape = _shape(recipe)
+    shape = shape_of_recipe(recipe)
     sequences = {step.name: _sequences(step, recipe, base, run_folder, graph) for step in recipe.posttrain}
     planned = {f"pretrain-{phase.name}": phase for phase in recipe.pretrain}
     planned |= {step_name(step): phase_of(step, sequences[step.name]) for step in recipe.posttrain}
     done = frozenset(name for name in planned if _is_there(name, run_folder, graph))
     threads = recipe.compute.threads or 1
     speeds = {half: matrix_speed(half, threads) for half in {_half(p) for n, p in planned.items() if n not in done}}
-    phases = [_phase(name, phase, shape, speeds.get(_half(phase))) for name, phase in planned.items()]
+    adapters = {step_name(step): step.adapter for step in recipe.posttrain}
+    phases = [
+        _phase(name, phase, shape, speeds.get(_half(phase)), adapters.get(name)) for name, phase in planned.items()
+    ]
     workers = recipe.compute.data_workers.processes
     count = parameters(shape) if planned else None
     warnings = tuple(_warnings(recipe, tokens, phases))
@@ -149,17 +156,21 @@ def _text(recipe: Recipe, base: Path, run_folder: Path, graph: Graph) -> tuple[i
     return documents, size, round(size / bytes_per_token(_vocabulary(recipe))), False
 
 
-def _phase(name: str, phase: PhaseSettings, shape: Shape, speed: float | None) -> PhaseForecast:
-    return forecast_phase(
-        name,
-        shape,
-        tokens=phase.steps * phase.step_tokens,
-        length=phase.sequence_length,
-        micro_batch=min(phase.micro_batch_sequences, phase.sequences),
-        optimizer_bytes=4.0 if phase.optimizer.kind == "muon" else 8.0,
+def _phase(
+    name: str, phase: PhaseSettings, shape: Shape, speed: float | None, adapter: AdapterSettings | None = None
+) -> PhaseForecast:
+    length = phase.sequence_length
+    training = Training(
+        tokens=min(phase.micro_batch_sequences, phase.sequences) * length,
+        length=length,
         half=_half(phase),
-        flops_per_second=speed,
+        optimizer=phase.optimizer.kind,
+        compiled=_compiled(phase),
+        rank=adapter.rank if adapter else 0,
+        targets=adapter.targets if adapter else (),
     )
+    tokens = phase.steps * phase.step_tokens
+    return forecast_phase(name, shape, tokens=tokens, length=length, training=training, flops_per_second=speed)
 
 
 def _half(phase: PhaseSettings) -> bool:
@@ -167,7 +178,15 @@ def _half(phase: PhaseSettings) -> bool:
     return phase.precision == "bf16" or (phase.precision == "auto" and machine.fast_bf16())
 
 
-def _shape(recipe: Recipe) -> Shape:
+def _compiled(phase: PhaseSettings) -> bool:
+    """Whether the phase will be compiled on this processor."""
+    if phase.compile == "auto":
+        return phase.steps >= _COMPILE_FROM_STEPS and machine.cpp_compiler() is not None
+    return phase.compile == "on"
+
+
+def shape_of_recipe(recipe: Recipe) -> Shape:
+    """Of the recipe's model, or of the one that it continues."""
     return _config(recipe).shape
 
 
@@ -190,10 +209,11 @@ def _vocabulary(recipe: Recipe) -> int:
 
 def size_of(recipe: Recipe) -> dict[str, float]:
     """Parameters, FLOPs a token and bytes of memory of a recipe's model, phase by phase."""
-    shape = _shape(recipe)
+    shape = shape_of_recipe(recipe)
     facts: dict[str, float] = {"parameters": parameters(shape)}
     for phase in (_phase(phase.name, phase, shape, None) for phase in recipe.pretrain):
         facts[f"{phase.name}: FLOP"] = phase.flops
-        facts |= {f"{phase.name}: bytes of {part}": size for part, size in vars(phase.memory).items()}
+        parts = {part: size for part, size in vars(phase.memory).items() if part != "moment"}
+        facts |= {f"{phase.name}: bytes of {part}": size for part, size in parts.items()}
         facts[f"{phase.name}: bytes in all"] = phase.memory.total
     return facts

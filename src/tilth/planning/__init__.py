@@ -6,4 +6,13 @@ forecast       parameters, tokens, memory and time; and what came of them
 corpus_sample  pieces of files, every byte with the same chance
 corpus_trial   the sample put through the real corpus chain
 corpus_plan    what the chain needs for an input of any size, every figure with its formula
+
+figures         figures with their formula and source; reports of them
+trainer_memory  what Tilth's trainer holds at its peak, as an own sum
+scaling         loss, the best size for a budget, repeated epochs, serving
+cluster         devices, links, prices, failures
+layout          parallelism for a model on a cluster: memory, time, verdicts
+answers         the reports of size, memory, layout, scale and cost
+buy             build or buy
+drawing         their curves
 """

@@ -7,7 +7,9 @@ import time
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from tilth.laws.model_size import Memory, Shape, training_flops_per_token, training_memory
+from tilth.laws.flops import training_flops_per_token
+from tilth.laws.model_size import Shape
+from tilth.planning.trainer_memory import Memory, Training, trainer_memory
 
 MATMUL_SHARE = 0.35
 """Share of the processor's measured matrix speed that training reaches (measured 2026-11: 0.25 to 0.45)."""
@@ -39,16 +41,13 @@ def forecast_phase(
     *,
     tokens: int,
     length: int,
-    micro_batch: int,
-    optimizer_bytes: float,
-    half: bool,
+    training: Training,
     flops_per_second: float | None,
 ) -> PhaseForecast:
     """Memory and time of a phase. `flops_per_second` is the measured matrix speed (None: no time is forecast)."""
     flops = tokens * training_flops_per_token(shape, length)
     seconds = None if flops_per_second is None else flops / (MATMUL_SHARE * flops_per_second)
-    memory = training_memory(shape, micro_batch * length, optimizer_bytes=optimizer_bytes, half=half)
-    return PhaseForecast(name, tokens, flops, seconds, memory)
+    return PhaseForecast(name, tokens, flops, seconds, trainer_memory(shape, training))
 
 
 def corpus_seconds(size: float, workers: int) -> float:

@@ -1,0 +1,209 @@
+"""Build or buy: an API with prompts and retrieval, an open model continued, one from scratch; where they break even."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+from pydantic import Field
+
+from tilth.base.settings import Count, Settings
+from tilth.planning.figures import Figure, Report, Table
+
+
+class Needs(Settings):
+    """What is asked for, and what things cost; money in one currency throughout."""
+
+    requests_per_month: Count = Field(default=100_000, ge=0)
+    tokens_in: int = Field(default=1500, ge=0, description="of a request: question, instructions, retrieved passages")
+    tokens_out: int = Field(default=400, ge=0)
+    months: float = Field(default=24, gt=0, description="over which the choice is judged")
+    api_in: float = Field(default=2.0, ge=0, description="price of a million tokens read by the API")
+    api_out: float = Field(default=8.0, ge=0, description="price of a million tokens written by the API")
+    share_solved: float = Field(
+        default=0.8, ge=0, le=1, description="of requests that prompts, retrieval and a few hundred SFT examples answer"
+    )
+    wanted: float = Field(default=0.8, ge=0, le=1, description="share of requests that must be answered well")
+    prompts_cost: float = Field(default=5_000, ge=0, description="prompts and an evaluation set")
+    retrieval_cost: float = Field(default=15_000, ge=0, description="an index over the team's own texts")
+    examples: int = Field(default=500, ge=0, description="SFT examples that are written")
+    example_cost: float = Field(default=10, ge=0, description="of one")
+    parameters: Count = Field(default=8_000_000_000, gt=0, description="of the open model that is continued")
+    continue_tokens: Count = Field(default=10_000_000_000, ge=0, description="of domain text and replay")
+    scratch_tokens: Count = Field(default=160_000_000_000, ge=0, description="to train such a model from nothing")
+    device_flops: float = Field(default=989e12, gt=0)
+    utilisation: float = Field(default=0.4, gt=0, le=1)
+    price_per_hour: float = Field(default=2.5, ge=0, description="of a device")
+    serving_devices: int = Field(default=2, ge=1, description="kept running for an own model, day and night")
+    device_tokens_per_second: float = Field(default=2000, gt=0, description="that one serves, read and written")
+    staff_continue: float = Field(
+        default=60_000, ge=0, description="data, training and evaluation of a continued model"
+    )
+    staff_scratch: float = Field(default=400_000, ge=0)
+    upkeep_per_month: float = Field(default=3_000, ge=0, description="of people, for an own model")
+    private: bool = Field(default=False, description="texts may not leave the house")
+
+
+@dataclass(frozen=True)
+class Way:
+    """One of the ways: what it costs once, and by the month at the asked volume."""
+
+    name: str
+    once: float
+    by_month: float
+    by_request: float
+    """Of it, what grows with each request."""
+
+    def over(self, months: float) -> float:
+        """Once and by the month."""
+        return self.once + self.by_month * months
+
+
+def ways(needs: Needs) -> dict[str, Way]:
+    """`api`, `continue`, `scratch`."""
+    easy = needs.prompts_cost + needs.retrieval_cost + needs.examples * needs.example_cost
+    request = (needs.tokens_in * needs.api_in + needs.tokens_out * needs.api_out) / 1e6
+    fixed = own_serving(needs) + needs.upkeep_per_month
+    volume = needs.requests_per_month
+    tuned = easy + needs.staff_continue + training_cost(needs, needs.continue_tokens)
+    scratch = easy + needs.staff_scratch + training_cost(needs, needs.scratch_tokens)
+    return {
+        "api": Way("call an API", easy, request * volume, request),
+        "continue": Way("continue an open model", tuned, fixed, 0.0),
+        "scratch": Way("build from scratch", scratch, fixed, 0.0),
+    }
+
+
+def training_cost(needs: Needs, tokens: float) -> float:
+    """6 N D / (FLOP/s x utilisation) in hours, at the price of one."""
+    return 6.0 * needs.parameters * tokens / (needs.device_flops * needs.utilisation) / 3600 * needs.price_per_hour
+
+
+def serving_devices(needs: Needs) -> int:
+    """As many as the volume needs on average three times over (the busy hour), at least as many as are kept."""
+    tokens = needs.requests_per_month * (needs.tokens_in + needs.tokens_out)
+    rate = tokens / (30 * 86400)
+    return max(needs.serving_devices, math.ceil(3 * rate / needs.device_tokens_per_second))
+
+
+def own_serving(needs: Needs) -> float:
+    """By the month: devices x 720 h x price."""
+    return serving_devices(needs) * 720 * needs.price_per_hour
+
+
+def break_even(needs: Needs, own: Literal["continue", "scratch"]) -> float:
+    """Requests a month at which an own model costs what the API does over `months`; infinity where it never does.
+
+    (once_own − once_api) / months + fixed = requests x price of one. More devices than are kept are added in steps,
+    so the volume is looked for until both agree.
+    """
+    price = ways(needs)["api"].by_request
+    if not price:
+        return math.inf
+    volume = 0.0
+    for _ in range(200):
+        at = needs.model_copy(update={"requests_per_month": round(volume)})
+        both = ways(at)
+        found = ((both[own].once - both["api"].once) / needs.months + both[own].by_month) / price
+        if found <= volume * (1 + 1e-6):
+            return max(0.0, found)
+        if found > 1e15:
+            break
+        volume = found
+    return math.inf
+
+
+def recommend(needs: Needs) -> str:
+    """`easy`, `api`, `continue` or `scratch`: the easy part first; then what is allowed, needed, and cheapest."""
+    own = needs.private or needs.wanted > needs.share_solved
+    found = ways(needs)
+    if not own:
+        return "easy" if found["api"].over(needs.months) <= found["continue"].over(needs.months) else "continue"
+    return "continue" if found["continue"].over(needs.months) <= found["scratch"].over(needs.months) else "scratch"
+
+
+SENTENCES = {
+    "easy": "Stay with an API: write prompts, add retrieval and {examples} examples; they answer {solved:.0%}, "
+    "and {wanted:.0%} of requests are to be answered well.",
+    "continue": "Do the easy part first, then continue an open model: {why}.",
+    "scratch": "Do the easy part first; then building from scratch is the cheapest way that is allowed: {why}.",
+}
+
+
+def buy_report(needs: Needs) -> Report:
+    """The recommendation with its arithmetic."""
+    found, choice = ways(needs), recommend(needs)
+    why = (
+        "texts may not leave the house"
+        if needs.private
+        else f"{needs.wanted:.0%} of requests must be answered well, the easy part answers {needs.share_solved:.0%}"
+        if needs.wanted > needs.share_solved
+        else "at this volume it costs less than the API"
+    )
+    said = SENTENCES[choice].format(examples=needs.examples, solved=needs.share_solved, wanted=needs.wanted, why=why)
+    api, tuned, scratch = found["api"], found["continue"], found["scratch"]
+    even = f"(({{:,.0f}} - {api.once:,.0f}) / {needs.months:g} months + {{:,.0f}}) / {api.by_request:.4g}"
+    figures = [
+        Figure("recommendation", said),
+        Figure(
+            "the easy part",
+            api.once,
+            "once",
+            f"{needs.prompts_cost:,.0f} prompts + {needs.retrieval_cost:,.0f} retrieval + "
+            f"{needs.examples} examples x {needs.example_cost:g}",
+        ),
+        Figure(
+            "a request by API",
+            api.by_request,
+            "",
+            f"({needs.tokens_in} x {needs.api_in:g} + {needs.tokens_out} x {needs.api_out:g}) / 1e6",
+        ),
+        Figure(
+            "training to continue",
+            training_cost(needs, needs.continue_tokens),
+            "once",
+            f"6 x {needs.parameters:.3g} x {needs.continue_tokens:.3g} FLOP / ({needs.device_flops:.4g} x "
+            f"{needs.utilisation:.0%}) / 3600 x {needs.price_per_hour:g}",
+            "C = 6 N D",
+        ),
+        Figure(
+            "training from scratch",
+            training_cost(needs, needs.scratch_tokens),
+            "once",
+            f"the same with {needs.scratch_tokens:.3g} tokens",
+            "C = 6 N D",
+        ),
+        Figure(
+            "own serving",
+            own_serving(needs),
+            "a month",
+            f"{serving_devices(needs)} devices x 720 h x {needs.price_per_hour:g}",
+        ),
+        Figure(
+            "break-even, continued",
+            break_even(needs, "continue"),
+            "requests a month",
+            even.format(tuned.once, tuned.by_month),
+        ),
+        Figure(
+            "break-even, from scratch",
+            break_even(needs, "scratch"),
+            "requests a month",
+            even.format(scratch.once, scratch.by_month),
+        ),
+    ]
+    control = {
+        "api": ("the provider's", "texts leave the house"),
+        "continue": ("weights are yours", "stays in the house"),
+        "scratch": ("everything is yours", "stays in the house"),
+    }
+    rows = tuple(
+        (way.name, way.once, way.by_month, way.over(needs.months), *control[key]) for key, way in found.items()
+    )
+    columns = ("way", "once", "a month", f"over {needs.months:g} months", "control", "privacy")
+    notes = (
+        "Ask before training: are fifty requests with expected answers written down? May the texts leave the house?",
+        "Who updates the model when the facts change: retrieval is renewed in an hour, weights in days.",
+    )
+    return Report("Build or buy", tuple(figures), (Table("Ways", columns, rows),), notes)

@@ -1,0 +1,72 @@
+"""Curves of the plans, as series of (name, x, y), and a chart made a file of its own."""
+
+from __future__ import annotations
+
+import html
+import math
+import re
+
+from tilth.planning import scaling
+from tilth.planning.buy import Needs, break_even, ways
+
+Series = tuple[str, list[float], list[float]]
+
+STYLE = (
+    "text{font:12px sans-serif;fill:#333}.grid{stroke:#ddd}.mark{stroke:#999;stroke-dasharray:3 3}polyline{fill:none}"
+)
+
+
+def loss_by_size(law_name: str, flops: float, unique: float | None) -> list[Series]:
+    """Loss of every size for a budget: with fresh tokens alone, and with what there is, repeated."""
+    law, _ = scaling.LAWS[law_name]
+    middle = math.log10(scaling.optimum(law, flops).parameters)
+    sizes = [middle - 1 + i / 40 for i in range(81)]
+    tokens = [flops / 6 / 10**size for size in sizes]
+    found = [("fresh tokens", sizes, [scaling.loss(law, 10**n, d) for n, d in zip(sizes, tokens, strict=True)])]
+    if unique:
+        worth = [scaling.effective_tokens(unique, d) for d in tokens]
+        losses = [scaling.loss(law, 10**n, d) for n, d in zip(sizes, worth, strict=True)]
+        found.append(("tokens that there are, repeated", sizes, losses))
+    return found
+
+
+def life_by_size(law_name: str, one: scaling.Allocation, served: float) -> list[Series]:
+    """log10 FLOP of training, serving and both, of every size that reaches one model's loss."""
+    law, _ = scaling.LAWS[law_name]
+    wanted = scaling.loss(law, one.parameters, one.tokens)
+    middle = math.log10(one.parameters)
+    sizes, train, serve, both = [], [], [], []
+    for i in range(81):
+        size = 10 ** (middle - 0.8 + i / 50)
+        tokens = scaling.tokens_for_loss(law, size, wanted)
+        if tokens > 1e3 * one.tokens:
+            continue
+        sizes.append(math.log10(size))
+        train.append(math.log10(6 * size * tokens))
+        serve.append(math.log10(max(1.0, 2 * size * served)))
+        both.append(math.log10(6 * size * tokens + 2 * size * served))
+    return [("both", sizes, both), ("training", sizes, train), ("serving", sizes, serve)]
+
+
+def cost_by_volume(needs: Needs) -> list[Series]:
+    """What each way costs over the months, by requests a month."""
+    even = break_even(needs, "scratch")
+    top = 1.5 * max(needs.requests_per_month, even if math.isfinite(even) else 0.0)
+    volumes = [top * i / 60 for i in range(61)]
+    points = [ways(needs.model_copy(update={"requests_per_month": round(volume)})) for volume in volumes]
+    return [(points[0][key].name, volumes, [at[key].over(needs.months) for at in points]) for key in points[0]]
+
+
+def standalone(chart: str) -> str:
+    """A chart of reports/svg.py, whose legend is HTML, as one SVG file."""
+    svg, _, legend = chart.partition("</svg>")
+    svg = svg.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" style="background:#fff" ', 1)
+    svg = re.sub(r'viewBox="0 0 (\d+) (\d+)"', lambda m: f'viewBox="0 0 {m[1]} {int(m[2]) + 24}"', svg, count=1)
+    height = int(re.search(r'viewBox="0 0 \d+ (\d+)"', svg)[1])  # type: ignore[index]
+    names = re.findall(r'background:(#[0-9a-f]{6})"></i>([^<]*)</span>', legend)
+    keys, x = [], 62
+    for colour, name in names:
+        keys.append(f'<rect x="{x}" y="{height - 16}" width="10" height="10" fill="{colour}"/>')
+        keys.append(f'<text x="{x + 14}" y="{height - 7}">{name}</text>')
+        x += 30 + 7 * len(html.unescape(name))
+    return svg.replace(">", f"><style>{STYLE}</style>", 1) + "".join(keys) + "</svg>\n"

@@ -1,0 +1,240 @@
+"""What Tilth's trainer holds at its peak: an own sum over what its code keeps for the backward pass and works in.
+
+The sum is read off `model/decoder.py`, `model/attention.py`, `model/loss.py` and `training/`, one term for each tensor;
+benchmarks/peak_memory.py sets it against traces of every allocation. Symbols as in laws/model_size.py, and N tokens of
+a micro-batch, T tokens of a document, s bytes of a number in a product, C tokens of a chunk of the loss head.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from tilth.laws.model_size import Shape, parameters
+
+EXACT = 4
+"""Bytes of a number in fp32: parameters, gradients, norms, the softmax of the loss."""
+CACHE_BYTES, FUSED_BYTES, DEVICE_BYTES = 2**22, 2**24, 2**28
+"""Logits of a chunk, as in model/loss.py."""
+DENSE_UP_TO = 512
+"""Documents up to so long go through dense products in half precision, as in model/attention.py."""
+STACK_ELEMENTS = 2**25
+"""Elements that Muon orthogonalises at once, as in training/muon.py."""
+PROCESS_BYTES = 450e6
+"""Interpreter, torch and the compiler's libraries, before the first tensor (measured 2026-11: 380 to 520 MB)."""
+
+TARGETS = ("query", "key", "value", "output", "gate", "up", "down")
+
+
+@dataclass(frozen=True)
+class Training:
+    """What of a phase shapes its memory."""
+
+    tokens: int
+    """N: of a micro-batch."""
+    length: int
+    """T: of its documents; the sequence length if nothing more is known."""
+    half: bool = True
+    """bf16 products, else fp32."""
+    optimizer: Literal["adamw", "muon"] = "muon"
+    compiled: bool = False
+    rank: int = 0
+    """Of an adapter; 0: all weights are trained."""
+    targets: tuple[str, ...] = TARGETS
+    """Projections that the adapter stands beside."""
+    cuda: bool = False
+
+    @property
+    def size(self) -> int:
+        """s."""
+        return 2 if self.half else EXACT
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Bytes that training holds at its peak, by what holds them."""
+
+    parameters: float
+    gradients: float
+    optimizer: float
+    activations: float
+    """Kept for the backward pass, the weights' copies in half precision among them."""
+    working: float
+    """What the moment of the peak needs beside that."""
+    process: float
+    moment: str = ""
+    """When the peak is."""
+
+    @property
+    def tensors(self) -> float:
+        """All but the process itself."""
+        return self.parameters + self.gradients + self.optimizer + self.activations + self.working
+
+    @property
+    def total(self) -> float:
+        """Bytes in all."""
+        return self.tensors + self.process
+
+
+@dataclass(frozen=True)
+class Moment:
+    """A place in a step where memory may peak: what is kept there, and what is worked in."""
+
+    name: str
+    kept: float
+    working: float
+
+
+def trainer_memory(shape: Shape, training: Training) -> Memory:
+    """The largest of a step's moments, on top of what stands throughout."""
+    count, trained = parameters(shape), parameters(shape)
+    if training.rank:
+        trained = adapter_parameters(shape, training)
+        count += trained
+    peak = max(moments(shape, training), key=lambda moment: moment.kept + moment.working)
+    state = 2.0 * EXACT * trained
+    if training.optimizer == "muon":
+        state -= EXACT * shape.layers * sum(rows * columns for rows, columns in _matrices(shape).values())
+    return Memory(
+        parameters=float(EXACT * count),
+        gradients=float(EXACT * trained),
+        optimizer=state,
+        activations=peak.kept,
+        working=peak.working,
+        process=PROCESS_BYTES,
+        moment=peak.name,
+    )
+
+
+def adapter_parameters(shape: Shape, training: Training) -> int:
+    """A and B of every adapted projection: r (rows + columns)."""
+    matrices = _matrices(shape)
+    return shape.layers * training.rank * sum(sum(matrices[name]) for name in training.targets)
+
+
+def _matrices(shape: Shape) -> dict[str, tuple[int, int]]:
+    """Rows (outputs) and columns (inputs) of a layer's projections."""
+    hidden, queries, keys, wide = shape.hidden, shape.query_width, shape.kv_width, shape.intermediate
+    return {
+        "query": (queries, hidden),
+        "key": (keys, hidden),
+        "value": (keys, hidden),
+        "output": (hidden, queries),
+        "gate": (wide, hidden),
+        "up": (wide, hidden),
+        "down": (hidden, wide),
+    }
+
+
+def moments(shape: Shape, training: Training) -> Iterator[Moment]:
+    """Where a step may peak: the loss head, the backward pass of the last layer, the embedding's, the optimizer."""
+    kept = _Kept(shape, training)
+    tokens, hidden, size = training.tokens, shape.hidden, training.size
+    trained_head = 0 if training.rank else EXACT * shape.vocabulary * hidden
+    late = trained_head if shape.tied else 0  # a tied head's gradient waits for the embedding's
+    gradient = size * tokens * hidden  # of the residual stream
+    yield Moment("loss head", kept.everything, gradient + trained_head + _head_working(shape, training))
+    if not training.compiled:
+        yield Moment("last norm, backward", kept.layers, late + 24 * tokens * hidden)
+    yield Moment("feed-forward, backward", kept.layers, late + gradient + _feed_forward_working(shape, training))
+    yield Moment("attention, backward", kept.to_attention, late + gradient + attention_working(shape, training))
+    if not training.rank:
+        embedding = EXACT * (tokens * hidden + shape.vocabulary * hidden) + late
+        yield Moment("embedding, backward", kept.throughout, gradient + embedding)
+    if training.optimizer == "muon" and not training.rank:
+        yield Moment("Muon's update", 0.0, _muon_working(shape, training))
+
+
+class _Kept:
+    """Bytes kept for the backward pass at different moments."""
+
+    def __init__(self, shape: Shape, training: Training) -> None:
+        n, size, hidden = training.tokens, training.size, shape.hidden
+        queries, keys, wide = shape.query_width, shape.kv_width, shape.intermediate
+        norm = _norm_bytes(hidden, training) * n
+        attention = size * n * (2 * queries + 2 * keys) + EXACT * n * shape.heads  # q, k, v, out, log-denominators
+        if shape.qk_norm:
+            attention += n * (queries + keys) * _head_norm_bytes(training) + EXACT * n * (shape.heads + shape.kv_heads)
+        feed_forward = size * n * wide * (3 if training.compiled else 4)  # gate, up, their product; eager: silu too
+        copies = _weight_copies(shape, training)
+        low_rank = size * n * training.rank * len(training.targets)
+        self.throughout = float(2 * size * n * shape.head_dim)  # cosine and sine
+        layer = 2 * norm + attention + feed_forward + sum(copies.values()) + low_rank
+        self.layers = self.throughout + shape.layers * layer
+        if training.rank and not training.compiled:
+            self.layers -= EXACT * n * hidden  # nothing is differentiated before the first adapter
+        self.to_attention = self.layers - layer + norm + attention
+        self.to_attention += sum(copies[name] for name in ("query", "key", "value"))
+        if training.compiled:  # one graph a layer: what its backward pass made of the feed-forward waits for its end
+            made = ("output", "gate", "up", "down")
+            self.to_attention += norm + sum(EXACT * math.prod(_matrices(shape)[name]) for name in made)
+        last = _norm_bytes(hidden, training) * n
+        if training.compiled:
+            last = 2 * size * n * hidden  # the stream and what the norm makes of it
+        self.everything = self.layers + last
+
+
+def _norm_bytes(width: int, training: Training) -> int:
+    """Of a token: what RMSNorm reads in fp32, that normalised, its output; compiled: its input and output alone."""
+    if training.compiled:
+        return 2 * training.size * width + EXACT
+    normalised = 0 if training.rank else EXACT  # kept for the gradient of the norm's weight
+    return (EXACT + normalised + training.size) * width + 2 * EXACT
+
+
+def _head_norm_bytes(training: Training) -> int:
+    """The same of a query or key, whose output the rotation does not keep."""
+    if training.compiled:
+        return training.size
+    return EXACT if training.rank else 2 * EXACT
+
+
+def _weight_copies(shape: Shape, training: Training) -> dict[str, int]:
+    """A layer's weights in half precision, kept by the products."""
+    size = training.size if training.half else 0
+    copies = {name: size * rows * columns for name, (rows, columns) in _matrices(shape).items()}
+    for name in training.targets if training.rank else ():
+        copies[name] += size * training.rank * sum(_matrices(shape)[name])
+    return copies
+
+
+def _head_working(shape: Shape, training: Training) -> float:
+    """The head's copy and one chunk: its logits, its gradient and that of the chunk before; eager: fp32 twice."""
+    room = DEVICE_BYTES if training.cuda else FUSED_BYTES if training.compiled else CACHE_BYTES
+    chunk = max(256, room // (EXACT * shape.vocabulary) // 64 * 64)
+    before = 1 if training.tokens > chunk else 0
+    copies = (2 + before) * training.size
+    if not training.compiled:
+        copies += 2 * EXACT if training.half else 0
+    weight = training.size * shape.vocabulary * shape.hidden if training.half else 0
+    return weight + copies * min(chunk, training.tokens) * shape.vocabulary
+
+
+def _feed_forward_working(shape: Shape, training: Training) -> float:
+    """Gradients of gate's and up's product and of its two factors, less the product, which is no longer kept."""
+    return (1 if training.compiled else 2) * training.size * training.tokens * shape.intermediate
+
+
+def attention_working(shape: Shape, training: Training) -> float:
+    """Backward of the attention kernel: gathered inputs, their gradients, and three score matrices if dense."""
+    n, size, queries, keys = training.tokens, training.size, shape.query_width, shape.kv_width
+    if training.cuda:
+        return float(size * n * (2 * queries + 2 * keys))
+    if training.half and training.length <= DENSE_UP_TO:
+        scores = size * n * shape.heads * training.length
+        return float(3 * scores + size * n * (9 * queries + 7 * keys))
+    return float(size * n * (10 * queries + 2 * keys))
+
+
+def _muon_working(shape: Shape, training: Training) -> float:
+    """The largest stack of equal matrices: momentum, stack, two iterates and two Gram matrices."""
+    sizes: dict[tuple[int, int], int] = {}
+    for pair in _matrices(shape).values():
+        sizes[pair] = sizes.get(pair, 0) + shape.layers
+    return max(
+        min(number, max(1, STACK_ELEMENTS // (rows * columns)))
+        * (rows * columns * (2 * EXACT + 2 * training.size) + 2 * training.size * min(rows, columns) ** 2)
+        for (rows, columns), number in sizes.items()
+    )
