@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from tilth.laws.architectures import KINDS, PUBLISHED, published, shape_of
+from tilth.laws.counting import Counting
 from tilth.laws.model_size import active_parameters, parameter_parts, parameters
 
 BASE = {"vocab_size": 96, "hidden_size": 48, "num_hidden_layers": 3, "num_attention_heads": 4, "intermediate_size": 80}
@@ -112,8 +113,8 @@ def test_counts_of_other_model_cards(name: str) -> None:
 def test_three_countings_of_gpt2() -> None:
     shape = PUBLISHED["gpt2"]
     tokens, positions = 50257 * 768, 1024 * 768
-    assert parameters(shape, "without-embeddings") == 124_439_808 - tokens - positions
-    assert parameters(shape, "with-head") == 124_439_808 - positions
+    assert parameters(shape, Counting.WITHOUT_EMBEDDINGS) == 124_439_808 - tokens - positions
+    assert parameters(shape, Counting.WITH_HEAD) == 124_439_808 - positions
     assert parameter_parts(shape).embedding == tokens + positions
 
 

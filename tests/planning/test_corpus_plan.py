@@ -160,7 +160,9 @@ def test_time_and_cost_by_their_formulas() -> None:
 
 
 def test_memory_of_steps_that_look_across_texts_is_their_flag_until_the_parts_run_out() -> None:
-    settings = CorpusSettings(sources=["x"], substring={"memory": "2GiB"})
+    settings = CorpusSettings(
+        sources=["x"], steps=["measure", "exact", "near", "substring"], substring={"memory": "2GiB"}
+    )
     across = trial(across={"substring": 2})
     near_by = plan(across, settings, Hardware(), 10**9)
     assert figures(near_by)["memory a worker"].value == 10**9 + 2**31

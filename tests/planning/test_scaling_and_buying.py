@@ -6,6 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tilth.laws.chinchilla import optimum
+from tilth.laws.kaplan import Allocation, published_allocation
+from tilth.laws.repeated import effective_tokens
 from tilth.planning import scaling
 from tilth.planning.buy import Needs, break_even, recommend, training_cost, ways
 
@@ -15,31 +18,31 @@ LAW = scaling.BESIROGLU
 def test_chinchilla_and_gopher() -> None:
     assert scaling.loss(LAW, 70e9, 1.4e12) == pytest.approx(1.974, abs=5e-4)
     assert scaling.loss(LAW, 280e9, 0.3e12) == pytest.approx(2.000, abs=5e-4)
-    best = scaling.optimum(LAW, 5.76e23)
+    best = optimum(LAW, 5.76e23)
     assert best.tokens / best.parameters == pytest.approx(18.4, abs=0.1)
     assert best.flops == pytest.approx(5.76e23)
-    rounded = scaling.optimum(scaling.HOFFMANN, 5.76e23)
+    rounded = optimum(scaling.HOFFMANN, 5.76e23)
     assert rounded.tokens / rounded.parameters == pytest.approx(92.7, abs=0.5)
 
 
 def test_kaplans_tenfold() -> None:
     """Ten times the compute: 5.4 times the model, 1.9 times the data."""
-    one, ten = scaling.kaplan_optimum(1e20), scaling.kaplan_optimum(1e21)
+    one, ten = published_allocation(1e20), published_allocation(1e21)
     assert ten.parameters / one.parameters == pytest.approx(5.37, abs=0.01)
     assert ten.tokens / one.tokens == pytest.approx(1.86, abs=0.01)
 
 
 def test_repeats_are_worth_less_and_never_more_than_sixteen_times_the_data() -> None:
     """Four epochs are nearly as good as fresh tokens; the limit is 1 + R_D."""
-    assert scaling.effective_tokens(1e9, 5e8) == 5e8
-    assert scaling.effective_tokens(1e9, 4e9) == pytest.approx(1e9 * (1 + 15.4 * (1 - math.exp(-3 / 15.4))))
-    assert scaling.effective_tokens(1e9, 4e9) > 0.9 * 4e9
-    assert scaling.effective_tokens(1e9, 1e13) == pytest.approx(16.4e9)
+    assert effective_tokens(1e9, 5e8 / 1e9) == 5e8
+    assert effective_tokens(1e9, 4e9 / 1e9) == pytest.approx(1e9 * (1 + 15.4 * (1 - math.exp(-3 / 15.4))))
+    assert effective_tokens(1e9, 4e9 / 1e9) > 0.9 * 4e9
+    assert effective_tokens(1e9, 1e13 / 1e9) == pytest.approx(16.4e9)
 
 
 @given(st.floats(1e19, 1e24))
 def test_the_optimum_is_lower_than_its_neighbours(flops: float) -> None:
-    best = scaling.optimum(LAW, flops)
+    best = optimum(LAW, flops)
     lowest = scaling.loss(LAW, best.parameters, best.tokens)
     for factor in (0.9, 1.1):
         assert scaling.loss(LAW, best.parameters * factor, best.tokens / factor) > lowest
@@ -47,10 +50,10 @@ def test_the_optimum_is_lower_than_its_neighbours(flops: float) -> None:
 
 @given(st.floats(1e20, 1e23), st.floats(1e8, 1e12))
 def test_with_few_tokens_the_answer_is_no_worse_than_the_unlimited_one(flops: float, unique: float) -> None:
-    best, limited = scaling.optimum(LAW, flops), scaling.data_limited_optimum(LAW, flops, unique)
+    best, limited = optimum(LAW, flops), scaling.data_limited_optimum(LAW, flops, unique)
 
-    def loss(one: scaling.Allocation) -> float:
-        return scaling.loss(LAW, one.parameters, scaling.effective_tokens(unique, one.tokens))
+    def loss(one: Allocation) -> float:
+        return scaling.loss(LAW, one.parameters, effective_tokens(unique, one.tokens / unique))
 
     assert limited.flops == pytest.approx(flops)
     assert loss(limited) <= loss(best) * (1 + 1e-9)
@@ -63,7 +66,7 @@ def test_the_more_is_served_the_smaller_the_model() -> None:
     assert sizes == sorted(sizes, reverse=True)
     for one in found:
         assert scaling.loss(LAW, one.parameters, one.tokens) == pytest.approx(wanted, rel=1e-6)
-    trained = scaling.optimum(LAW, found[0].flops)
+    trained = optimum(LAW, found[0].flops)
     assert found[0].parameters == pytest.approx(trained.parameters, rel=1e-3)  # nothing served: compute-optimal
 
 

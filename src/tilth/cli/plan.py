@@ -158,10 +158,11 @@ def cost(
 
         tilth plan cost 7B 140B --served 2T --device H100-80G --price-per-hour 2.5
     """
-    from tilth.planning import scaling
+    from tilth.laws.counting import Counting
+    from tilth.laws.kaplan import Allocation
     from tilth.planning.answers import cost_report
 
-    one = scaling.Allocation(_count("PARAMETERS", parameters), _count("TOKENS", tokens))
+    one = Allocation(_count("PARAMETERS", parameters), _count("TOKENS", tokens), Counting.ALL)
     life = _count("--served", served)
     budget = _budget(None, cluster, devices or 1, device or "H100-80G", price_per_hour, 1.0, utilisation)
     if plot:

@@ -129,6 +129,11 @@ class Allocation:
         """D / N."""
         return self.tokens / self.parameters
 
+    @property
+    def flops(self) -> float:
+        """C = 6 N D."""
+        return 6 * self.parameters * self.tokens
+
 
 def published_allocation(flops: float) -> Allocation:
     """The paper's own answer (table 6): N = 1.3e9 C^0.73, D = 2e10 C^0.27, C = C_min in PF-days.

@@ -9,14 +9,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from tilth.laws.counting import Counting
+
 Norm = Literal["rms", "layer", "plain"]
 NORM_NUMBERS: Mapping[Norm, int] = {"rms": 1, "layer": 2, "plain": 0}
 """Trained numbers a channel: RMSNorm a weight, LayerNorm a weight and a bias, OLMo's LayerNorm none."""
-
-Counting = Literal["all", "with-head", "without-embeddings"]
-"""How N is counted. `all`: every trained number, a tied matrix once. `without-embeddings`: no token or position
-embeddings and no head (Kaplan et al. 2020). `with-head`: those and the head's matrix, tied or not: what multiplies
-every token (Porian et al. 2024, "standard"). Chinchilla's N is `all`."""
 
 
 @dataclass(frozen=True)
@@ -109,13 +106,13 @@ def parameter_parts(shape: Shape) -> Parameters:
     )
 
 
-def parameters(shape: Shape, counting: Counting = "all") -> int:
-    """N. Of Llama with G = A and D = H / A all are 2VH + (2L + 1)H + 4LH² + 3LHF."""
+def parameters(shape: Shape, counting: Counting = Counting.ALL) -> int:
+    """N, a tied matrix counted once. Of Llama with G = A and D = H / A all are 2VH + (2L + 1)H + 4LH² + 3LHF."""
     parts = parameter_parts(shape)
-    if counting == "all":
+    if counting == Counting.ALL:
         return parts.total
     inner = parts.attention + parts.feed_forward + parts.norms
-    return inner if counting == "without-embeddings" else inner + shape.vocabulary * shape.hidden
+    return inner if counting == Counting.WITHOUT_EMBEDDINGS else inner + shape.vocabulary * shape.hidden
 
 
 def active_parameters(shape: Shape) -> int:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from tilth.laws.chinchilla import optimum
+from tilth.laws.counting import Counting
 from tilth.laws.flops import training_flops_per_token
+from tilth.laws.kaplan import Allocation, published_allocation
 from tilth.laws.memory import (
     STATE_BYTES,
     StateBytes,
@@ -14,6 +17,7 @@ from tilth.laws.memory import (
     short_activations,
 )
 from tilth.laws.model_size import Shape, active_parameters, matmul_parameters, parameter_parts, parameters
+from tilth.laws.repeated import effective_tokens
 from tilth.planning import scaling
 from tilth.planning.cluster import Cluster, checkpoint_interval, lost_share
 from tilth.planning.figures import Figure, Report, Table, bytes_shown, joined, short
@@ -48,12 +52,14 @@ def size_report(name: str, shape: Shape, length: int) -> Report:
         ),
         Figure(
             "without embeddings",
-            parameters(shape, "without-embeddings"),
+            parameters(shape, Counting.WITHOUT_EMBEDDINGS),
             "parameters",
             "attention + feed-forward + norms",
             "Kaplan et al. 2020",
         ),
-        Figure("with head", parameters(shape, "with-head"), "parameters", "the same + V H", "Porian et al. 2024"),
+        Figure(
+            "with head", parameters(shape, Counting.WITH_HEAD), "parameters", "the same + V H", "Porian et al. 2024"
+        ),
     ]
     if shape.experts:
         figures.append(
@@ -256,7 +262,7 @@ RUNGS = (
 def scale_report(budget: Budget, law_name: str, unique: float | None = None) -> Report:
     """Size and tokens for a budget, with repeats where data run out, and the ladder that leads there."""
     law, source = scaling.LAWS[law_name]
-    best, kaplan = scaling.optimum(law, budget.flops), scaling.kaplan_optimum(budget.flops)
+    best, kaplan = optimum(law, budget.flops), published_allocation(budget.flops)
     figures = [
         Figure("compute", budget.flops, "FLOP", budget.formula),
         Figure("best size", best.parameters, "parameters", "G (C/6)^(beta/(alpha+beta))", source),
@@ -276,7 +282,7 @@ def scale_report(budget: Budget, law_name: str, unique: float | None = None) -> 
     target, notes = best, []
     if unique:
         target = scaling.data_limited_optimum(law, budget.flops, unique)
-        worth = scaling.effective_tokens(unique, target.tokens)
+        worth = effective_tokens(unique, target.tokens / unique)
         epochs = target.tokens / unique
         figures += [
             Figure("unique tokens", unique, "tokens"),
@@ -299,7 +305,7 @@ def scale_report(budget: Budget, law_name: str, unique: float | None = None) -> 
     rows = []
     for share, name, check in RUNGS:
         at = Budget(share * budget.flops, "")
-        rung = scaling.data_limited_optimum(law, at.flops, unique) if unique else scaling.optimum(law, at.flops)
+        rung = scaling.data_limited_optimum(law, at.flops, unique) if unique else optimum(law, at.flops)
         cost = f"{at.flops * budget.price_per_flop:,.2f}" if budget.price_per_flop else None
         rows.append((name, f"{share:.0%}", short(rung.parameters), short(rung.tokens), f"{at.flops:.3g}", cost, check))
     columns = ("rung", "compute", "parameters", "tokens", "FLOP", "cost", "before the next one")
@@ -308,7 +314,7 @@ def scale_report(budget: Budget, law_name: str, unique: float | None = None) -> 
     )
 
 
-def cost_report(shape_tokens: scaling.Allocation, budget: Budget, law_name: str, served: float) -> Report:
+def cost_report(shape_tokens: Allocation, budget: Budget, law_name: str, served: float) -> Report:
     """A model's training and serving together, and the size that reaches its loss most cheaply over its life."""
     law, source = scaling.LAWS[law_name]
     n, d = shape_tokens.parameters, shape_tokens.tokens
@@ -316,7 +322,7 @@ def cost_report(shape_tokens: scaling.Allocation, budget: Budget, law_name: str,
     best = scaling.serving_optimum(law, wanted, served)
     price = budget.price_per_flop
 
-    def life(one: scaling.Allocation) -> tuple[float, float]:
+    def life(one: Allocation) -> tuple[float, float]:
         return 6 * one.parameters * one.tokens, 2 * one.parameters * served
 
     rows = []

@@ -6,6 +6,9 @@ import html
 import math
 import re
 
+from tilth.laws.chinchilla import optimum
+from tilth.laws.kaplan import Allocation
+from tilth.laws.repeated import effective_tokens
 from tilth.planning import scaling
 from tilth.planning.buy import Needs, break_even, ways
 
@@ -19,18 +22,18 @@ STYLE = (
 def loss_by_size(law_name: str, flops: float, unique: float | None) -> list[Series]:
     """Loss of every size for a budget: with fresh tokens alone, and with what there is, repeated."""
     law, _ = scaling.LAWS[law_name]
-    middle = math.log10(scaling.optimum(law, flops).parameters)
+    middle = math.log10(optimum(law, flops).parameters)
     sizes = [middle - 1 + i / 40 for i in range(81)]
     tokens = [flops / 6 / 10**size for size in sizes]
     found = [("fresh tokens", sizes, [scaling.loss(law, 10**n, d) for n, d in zip(sizes, tokens, strict=True)])]
     if unique:
-        worth = [scaling.effective_tokens(unique, d) for d in tokens]
+        worth = [effective_tokens(unique, d / unique) for d in tokens]
         losses = [scaling.loss(law, 10**n, d) for n, d in zip(sizes, worth, strict=True)]
         found.append(("tokens that there are, repeated", sizes, losses))
     return found
 
 
-def life_by_size(law_name: str, one: scaling.Allocation, served: float) -> list[Series]:
+def life_by_size(law_name: str, one: Allocation, served: float) -> list[Series]:
     """log10 FLOP of training, serving and both, of every size that reaches one model's loss."""
     law, _ = scaling.LAWS[law_name]
     wanted = scaling.loss(law, one.parameters, one.tokens)

@@ -7,7 +7,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from tilth.laws.chinchilla import optimum
+from tilth.laws.counting import Counting
+from tilth.laws.kaplan import Allocation
+from tilth.laws.repeated import effective_tokens
 
 Law = Mapping[str, float]
 
@@ -19,22 +23,6 @@ LAWS: dict[str, tuple[Law, str]] = {
     "hoffmann": (HOFFMANN, "Hoffmann et al. 2022, approach 3, as printed (rounded)"),
     "muennighoff": (MUENNIGHOFF, "Muennighoff et al. 2023, on C4"),
 }
-REPEAT_DECAY = 15.4
-"""R_D of Muennighoff et al. 2023, section 6."""
-PF_DAY = 1e15 * 86400
-
-
-@dataclass(frozen=True)
-class Allocation:
-    """N parameters and D tokens."""
-
-    parameters: float
-    tokens: float
-
-    @property
-    def flops(self) -> float:
-        """C = 6 N D."""
-        return 6 * self.parameters * self.tokens
 
 
 def loss(law: Law, parameters: float, tokens: float) -> float:
@@ -42,41 +30,17 @@ def loss(law: Law, parameters: float, tokens: float) -> float:
     return law["E"] + law["A"] / parameters ** law["alpha"] + law["B"] / tokens ** law["beta"]
 
 
-def optimum(law: Law, flops: float) -> Allocation:
-    """The lowest loss of 6 N D = C (Hoffmann et al. 2022, equation 4): N = G (C/6)^(b/(a+b)), D = C / 6N."""
-    a, b = law["alpha"], law["beta"]
-    g = (a * law["A"] / (b * law["B"])) ** (1 / (a + b))
-    size = g * (flops / 6) ** (b / (a + b))
-    return Allocation(size, flops / 6 / size)
-
-
-def kaplan_optimum(flops: float) -> Allocation:
-    """Kaplan et al. 2020, table 6: N = 1.3e9 C^0.73 without embeddings, D = 2e10 C^0.27, C in PF-days."""
-    days = flops / PF_DAY
-    return Allocation(1.3e9 * days**0.73, 2e10 * days**0.27)
-
-
-def effective_tokens(unique: float, tokens: float, decay: float = REPEAT_DECAY) -> float:
-    """Fresh tokens that reading `tokens` of `unique` ones is worth: U + U R (1 - exp(-(epochs - 1) / R)).
-
-    Muennighoff et al. 2023, equation 5. Below one epoch what is read.
-    """
-    if tokens <= unique:
-        return tokens
-    return unique * (1 + decay * -math.expm1(-(tokens / unique - 1) / decay))
-
-
-def data_limited_optimum(law: Law, flops: float, unique: float, decay: float = REPEAT_DECAY) -> Allocation:
+def data_limited_optimum(law: Law, flops: float, unique: float) -> Allocation:
     """The lowest loss of 6 N D = C when D beyond `unique` are repeats: a smaller model read longer, or a larger one."""
     best = optimum(law, flops)
     if best.tokens <= unique:
         return best
 
     def of(size: float) -> float:
-        return loss(law, size, effective_tokens(unique, flops / 6 / size, decay))
+        return loss(law, size, effective_tokens(unique, flops / 6 / size / unique))
 
     size = _lowest(of, best.parameters / 100, best.parameters * 100)
-    return Allocation(size, flops / 6 / size)
+    return Allocation(size, flops / 6 / size, Counting.ALL)
 
 
 def tokens_for_loss(law: Law, parameters: float, wanted: float) -> float:
@@ -102,7 +66,7 @@ def serving_optimum(law: Law, wanted: float, served: float) -> Allocation:
         return 6 * size * tokens_for_loss(law, size, wanted) + 2 * size * served
 
     size = _lowest(of, smallest * (1 + 1e-9), smallest * 1e4)
-    return Allocation(size, tokens_for_loss(law, size, wanted))
+    return Allocation(size, tokens_for_loss(law, size, wanted), Counting.ALL)
 
 
 def _lowest(of, low: float, high: float, points: int = 400) -> float:  # type: ignore[no-untyped-def]
