@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -15,11 +15,17 @@ from tilth.base.pool import Workers
 from tilth.corpus.corpus_stage import corpus_stage
 from tilth.corpus.document import schema
 from tilth.corpus.measure_stage import measure_stage
-from tilth.corpus.settings import CorpusSettings, SourceSettings
+from tilth.corpus.settings import DEFAULT_STEPS, CorpusSettings, SourceSettings, StepName
 from tilth.corpus.sources import find_files
 
 ENGLISH = "The river rose in the night and took the old bridge with it. "
 CHINESE = "河水在夜里上涨，把那座旧桥冲走了。"
+
+
+def of_steps(given: dict[str, Any], steps: Sequence[str] | None) -> dict[str, Any]:
+    """`given` without the settings of steps that the chain (by default the usual one) does not have."""
+    there = DEFAULT_STEPS if steps is None else steps
+    return {name: value for name, value in given.items() if name in there or name not in get_args(StepName)}
 
 
 def write_jsonl(path: Path, records: Iterable[Any]) -> Path:

@@ -22,6 +22,7 @@ from tests.corpus.helpers import (
     assert_conserved,
     hashes,
     ids,
+    of_steps,
     rows,
     run_chain,
     write_jsonl,
@@ -66,7 +67,7 @@ def settings(**changes: Any) -> CorpusSettings:
         "rules": [{"set": "chinese", "min_characters": 20}],
         "decontaminate": {"against": "bench.jsonl"},
     }
-    return CorpusSettings.model_validate(plain | changes)
+    return CorpusSettings.model_validate(of_steps(plain | changes, changes.get("steps")))
 
 
 def test_the_default_chain(inputs: Path, tmp_path: Path) -> None:
@@ -130,8 +131,7 @@ def test_ids_that_stand_in_several_files_become_unique(inputs: Path, tmp_path: P
     ],
 )
 def test_two_workers_and_a_killed_run_give_the_same_bytes(inputs: Path, tmp_path: Path, steps: Any) -> None:
-    given = {} if steps is None else {"steps": steps}
-    chain = settings(**given, **({"split": {"longest": 700}} if "split" in (steps or ()) else {}))
+    chain = settings(**({} if steps is None else {"steps": steps}), split={"longest": 700})
     report = run_chain(tmp_path / "one", chain, base=inputs)
     assert_conserved(report)
     run_chain(tmp_path / "two", chain, base=inputs, workers=2)
