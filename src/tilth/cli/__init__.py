@@ -4,6 +4,7 @@ main    the app, and how errors become one clear sentence and an exit status
 run     tilth run, report
 corpus  tilth corpus
 look    tilth look
+single_steps tilth dedup, decontaminate, mask
 tokens  tilth tokenizer
 plan    tilth plan
 fit     tilth fit

@@ -9,4 +9,5 @@ forecast     documents, tokens, memory and time, before anything runs
 execute      artifacts, locks, resume
 run          run_recipe: all of it, with the report
 corpus_only  run_corpus: the corpus chain alone, on plain files
+single_steps one step of it: duplicates, benchmark items, personal data
 """
