@@ -13,6 +13,7 @@ from numba import njit
 from tests.model.test_engine import CASES, PROMPTS, decoder
 from tilth.model import Decoder, Engine
 from tilth.model.inference import InferenceDecoder
+from tilth.model.kernels import decode
 from tilth.model.kernels import rows as row_kernels
 
 WIDE = {"hidden": 64, "head_dim": 20, "kv_heads": 2, "intermediate": 96}
@@ -84,6 +85,26 @@ def test_a_step_is_the_same_to_the_bit_for_any_number_of_threads_and_rows(thread
             found_x, found_cache = run(rows, number)
             assert torch.equal(found_x, expected_x[rows])
             assert torch.equal(found_cache, expected_cache[:, :, rows])
+
+
+def test_threads_do_not_wait_for_one_that_was_interrupted(threads: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.set_num_threads(2)
+    engine = Engine(decoder())
+    engine.submit([1, 2, 3], max_new=5)
+    engine.step()
+    whole = decode._step
+
+    def interrupted(thread: int, *rest: Any) -> None:
+        if thread == 0:
+            raise KeyboardInterrupt
+        whole(thread, *rest)
+
+    monkeypatch.setattr(decode, "_step", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        engine.step()
+    assert engine.decoder._step is not None
+    assert engine.decoder._step._pool is not None
+    engine.decoder._step._pool[1].shutdown(wait=True)  # hangs where a thread still waits
 
 
 def test_weights_that_bf16_holds_are_kept_so_and_change_nothing() -> None:

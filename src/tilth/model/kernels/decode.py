@@ -24,6 +24,8 @@ from tilth.model.kernels.panels import LANES, product
 from tilth.model.kernels.rows import ONE, ZERO, dot, exp, head, normalise, swiglu, total
 from tilth.text.jit import helper, jit, pointer
 
+_LET_GO = 2**62
+"""More arrivals than any phase waits for."""
 _SPINS = 1000
 """Looks at the others before the processor is given away for a moment."""
 
@@ -240,12 +242,18 @@ class DecodeStep:
         tables = [tensor.numpy() for tensor in (cos_PD, sin_PD, cache, x_BH)]
         fixed = (barrier, positions, self._weights, self._half, *self._constants, self._floors, *tables)
         buffers = self._buffers_for(len(positions), x_BH.shape[1], threads)
-        others = [
-            self._pool[1].submit(_step, thread, threads, *fixed, *buffers) for thread in range(1, threads) if self._pool
-        ]
-        _step(0, threads, *fixed, *buffers)
-        for other in others:
-            other.result()
+        try:
+            others = [
+                self._pool[1].submit(_step, thread, threads, *fixed, *buffers)
+                for thread in range(1, threads)
+                if self._pool
+            ]
+            _step(0, threads, *fixed, *buffers)
+            for other in others:
+                other.result()
+        except BaseException:  # as Ctrl-C before this thread's part: the others must not wait for it
+            barrier[0] = _LET_GO
+            raise
 
     def _buffers_for(self, rows: int, hidden: int, threads: int) -> list[np.ndarray]:
         """Room for what lies between products: kept for the next step, which has as many rows nearly always."""
