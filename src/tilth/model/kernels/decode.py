@@ -8,7 +8,7 @@ whoever else is in the batch.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any
 
 import numpy as np
@@ -196,6 +196,7 @@ def _step(  # type: ignore[no-untyped-def]
         product(weights_L4[layer, 3], act_BF.ctypes.data, x_BH.ctypes.data, B, F, H, first, last, 1, half)
         phase += 1
         _wait(barrier, phase, threads)
+    own[0] = ZERO  # a pointer keeps no array alive: without a last use here numba would free it at once
 
 
 class DecodeStep:
@@ -242,17 +243,17 @@ class DecodeStep:
         tables = [tensor.numpy() for tensor in (cos_PD, sin_PD, cache, x_BH)]
         fixed = (barrier, positions, self._weights, self._half, *self._constants, self._floors, *tables)
         buffers = self._buffers_for(len(positions), x_BH.shape[1], threads)
+        others: list[Future[None]] = []
         try:
-            others = [
-                self._pool[1].submit(_step, thread, threads, *fixed, *buffers)
-                for thread in range(1, threads)
-                if self._pool
-            ]
+            for thread in range(1, threads):
+                assert self._pool is not None
+                others.append(self._pool[1].submit(_step, thread, threads, *fixed, *buffers))
             _step(0, threads, *fixed, *buffers)
             for other in others:
                 other.result()
-        except BaseException:  # as Ctrl-C before this thread's part: the others must not wait for it
+        except BaseException:  # as Ctrl-C before this thread's part: the others must not wait for it, nor write later
             barrier[0] = _LET_GO
+            wait(others)
             raise
 
     def _buffers_for(self, rows: int, hidden: int, threads: int) -> list[np.ndarray]:

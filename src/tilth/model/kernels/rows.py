@@ -126,6 +126,7 @@ def _turn_rows(qkv_NW, norms_MD, floor, positions_N, cos_PD, sin_PD, turned, fir
         for m in range(turned):
             at, norm = r * wide + m * width, m * width if len(norms_MD) else -1
             head(qkv, at, norms, norm, floor, cos, sin, positions_N[r] * width, ONE, scratch, qkv, at, width)
+    own[0] = ZERO  # a pointer keeps no array alive: without a last use here numba would free it at once
 
 
 @jit(types.void(_F2, _F2, _INT, _INT))
