@@ -55,26 +55,32 @@ def dedup(job: Job, method: Method, against: list[str], survivor: str, **asked: 
         settings["measure"] = {"language": "never"}
     else:
         steps.remove("measure")
-    if given := {name: value for name, value in asked.items() if value is not None}:
+    if given := _given(asked):
         settings[steps[-1]] = given
     return job.run({**settings, "steps": steps})
 
 
 def decontaminate(job: Job, against: list[str], **asked: Any) -> tuple[dict[str, Any], Path]:
     """Remove documents that hold benchmark items, or cut the items out of them."""
-    places = [os.path.abspath(os.path.expanduser(path)) for path in against]
-    given = {name: value for name, value in asked.items() if value is not None}
-    return job.run({"steps": ["decontaminate"], "decontaminate": {"against": places, **given}})
+    return job.run({"steps": ["decontaminate"], "decontaminate": {"against": _places(against), **_given(asked)}})
 
 
 def mask(job: Job, **asked: Any) -> tuple[dict[str, Any], Path]:
     """Replace personal data by placeholders."""
-    return job.run({"steps": ["mask"], "mask": {name: value for name, value in asked.items() if value is not None}})
+    return job.run({"steps": ["mask"], "mask": _given(asked)})
+
+
+def _given(asked: dict[str, Any]) -> dict[str, Any]:
+    """What was said on the command line."""
+    return {name: value for name, value in asked.items() if value is not None}
+
+
+def _places(paths: list[str]) -> list[str]:
+    return [os.path.abspath(os.path.expanduser(path)) for path in paths]
 
 
 def _sources(against: list[str]) -> list[dict[str, Any]]:
-    places = [os.path.abspath(os.path.expanduser(path)) for path in against]
-    sources = [SourceSettings(path=path, source=_AGAINST) for path in places]
+    sources = [SourceSettings(path=path, source=_AGAINST) for path in _places(against)]
     if sources:
         find_files(sources, Path.cwd(), called=[f"--against {path!r}" for path in against], hint="check the path")
     return [source.model_dump() for source in sources]

@@ -8,16 +8,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-from tilth.laws.chinchilla import optimum
+from tilth.laws.chinchilla import BESIROGLU, HOFFMANN, optimum
 from tilth.laws.counting import Counting
 from tilth.laws.kaplan import Allocation
-from tilth.laws.repeated import effective_tokens
+from tilth.laws.repeated import MUENNIGHOFF, effective_tokens
 
 Law = Mapping[str, float]
 
-HOFFMANN: Law = {"E": 1.69, "A": 406.4, "B": 410.7, "alpha": 0.34, "beta": 0.28}
-BESIROGLU: Law = {"E": 1.8172, "A": 482.01, "B": 2085.43, "alpha": 0.3478, "beta": 0.3658}
-MUENNIGHOFF: Law = {"E": 1.87, "A": 521.0, "B": 1488.0, "alpha": 0.353, "beta": 0.353}
 LAWS: dict[str, tuple[Law, str]] = {
     "chinchilla": (BESIROGLU, "Hoffmann et al. 2022's points, refitted by Besiroglu et al. 2024"),
     "hoffmann": (HOFFMANN, "Hoffmann et al. 2022, approach 3, as printed (rounded)"),
