@@ -29,6 +29,7 @@ from tilth.planning.trainer_memory import Training, trainer_memory
 
 RESULT = Path(__file__).parent / "results" / "peak_memory.json"
 SMALL = {"hidden": 256, "layers": 4, "heads": 4, "qk_norm": False, "tie_embeddings": False}
+DEEP = {**SMALL, "layers": 8}
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,7 @@ class Case:
     compile: str = "off"
     rank: int = 0
     kind: str = "next_token"
+    recompute: str = "none"
 
 
 CASES = [
@@ -82,6 +84,13 @@ CASES = [
     Case("20 M, the speed table's", {**SMALL, "hidden": 384, "layers": 8, "heads": 6, "intermediate": 1024},
          vocabulary=8192, rows=4, optimizer="muon"),
     Case("preferences", SMALL, kind="dpo", document=128),
+    Case("recomputed", DEEP, recompute="full"),
+    Case("recomputed, fp32", DEEP, recompute="full", precision="fp32"),
+    Case("recomputed, compiled", DEEP, recompute="full", compile="on"),
+    Case("recomputed, query-key norms, muon", {**DEEP, "qk_norm": True}, recompute="full", optimizer="muon"),
+    Case("recomputed in part", DEEP, recompute="selective"),
+    Case("recomputed in part, fp32", DEEP, recompute="selective", precision="fp32"),
+    Case("recomputed in part, query-key norms", {**DEEP, "qk_norm": True}, recompute="selective"),
 ]  # fmt: skip
 
 
@@ -122,7 +131,7 @@ def train(case: Case) -> None:
             Job(
                 phase=phase, reader=reader, folder=Path(folder) / "phase", seed=0,
                 start=ModelSettings(**case.model).config(case.vocabulary),
-                compute=ComputeSettings(device="cpu", threads=1),
+                compute=ComputeSettings(device="cpu", threads=1, recompute=case.recompute),
                 adapter=AdapterSettings(rank=case.rank) if case.rank else None,
                 objective=DPO(pairs) if case.kind == "dpo" else None,
             )
@@ -171,7 +180,7 @@ def forecast(case: Case) -> Any:
         ModelSettings(**case.model).config(case.vocabulary).shape,
         Training(
             tokens=case.rows * case.length, length=case.document, half=case.precision == "bf16",
-            optimizer="muon" if case.optimizer == "muon" else "adamw", compiled=case.compile == "on", rank=case.rank,
+            optimizer="muon" if case.optimizer == "muon" else "adamw", compiled=case.compile == "on", rank=case.rank, recompute=case.recompute,
         ),
     )  # fmt: skip
 

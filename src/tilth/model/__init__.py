@@ -2,6 +2,7 @@
 
 config      ModelSettings (the recipe's `model:`), DecoderConfig                     (no torch)
 decoder     Decoder: packed tokens in, hidden states out; build
+recompute   what a layer keeps for its backward pass, and what it computes again there
 attention   attend, Boundaries: causal attention inside documents, several backends
 loss        linear_cross_entropy: head and loss together, in chunks
 sampling    Sampling, Continuation, choose: the next token from logits and a draw

@@ -14,8 +14,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from tilth.laws.flops import Recompute
 from tilth.model.attention import Boundaries, attend
 from tilth.model.config import DecoderConfig
+from tilth.model.recompute import run_layer
 
 
 class Linear(nn.Linear):
@@ -132,6 +134,8 @@ class Decoder(nn.Module):
         self.config = config
         self.compute_dtype: torch.dtype | None = None
         """Dtype of products and of the residual stream; None: that of the parameters."""
+        self.recompute: Recompute = "none"
+        """What of each layer is computed again in the backward pass instead of kept."""
         self.embedding_noise = 0.0
         """NEFTune's alpha; acts in training alone."""
         self.embedding = nn.Embedding(config.vocabulary_size, config.hidden)
@@ -152,7 +156,7 @@ class Decoder(nn.Module):
         x_NH = x_NH if self.compute_dtype is None else x_NH.to(self.compute_dtype)
         rotary = self.rotary(positions_N, x_NH.dtype)
         for block in self.blocks:
-            x_NH = block(x_NH, rotary, boundaries)
+            x_NH = run_layer(block, self.recompute, x_NH, rotary, boundaries)
         return self.norm(x_NH)
 
     def rotary(self, positions_N: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:

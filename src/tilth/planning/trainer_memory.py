@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from tilth.laws.flops import Recompute
 from tilth.laws.model_size import Shape, parameters
 
 EXACT = 4
@@ -45,6 +46,7 @@ class Training:
     targets: tuple[str, ...] = TARGETS
     """Projections that the adapter stands beside."""
     cuda: bool = False
+    recompute: Recompute = "none"
 
     @property
     def size(self) -> int:
@@ -138,8 +140,9 @@ def moments(shape: Shape, training: Training) -> Iterator[Moment]:
     yield Moment("loss head", kept.everything, gradient + trained_head + _head_working(shape, training))
     if not training.compiled:
         yield Moment("last norm, backward", kept.layers, late + 24 * tokens * hidden)
-    yield Moment("feed-forward, backward", kept.layers, late + gradient + _feed_forward_working(shape, training))
-    yield Moment("attention, backward", kept.to_attention, late + gradient + attention_working(shape, training))
+    working = late + gradient + kept.again
+    yield Moment("feed-forward, backward", kept.layers, working + _feed_forward_working(shape, training))
+    yield Moment("attention, backward", kept.to_attention, working + attention_working(shape, training))
     if not training.rank:
         embedding = EXACT * (tokens * hidden + shape.vocabulary * hidden) + late
         yield Moment("embedding, backward", kept.throughout, gradient + embedding)
@@ -162,9 +165,12 @@ class _Kept:
         low_rank = size * n * training.rank * len(training.targets)
         self.throughout = float(2 * size * n * shape.head_dim)  # cosine and sine
         layer = 2 * norm + attention + feed_forward + sum(copies.values()) + low_rank
-        self.layers = self.throughout + shape.layers * layer
+        stored, shared = self._stored(shape, training, layer)
+        self.layers = self.throughout + shape.layers * stored
+        self.again = float(layer - shared)
+        """Of the one layer that is computed again: what was not stored of it."""
         if training.rank and not training.compiled:
-            self.layers -= EXACT * n * hidden  # nothing is differentiated before the first adapter
+            self.layers -= EXACT * n * hidden if stored == layer else 0  # nothing is differentiated before the adapter
         self.to_attention = self.layers - layer + norm + attention
         self.to_attention += sum(copies[name] for name in ("query", "key", "value"))
         if training.compiled:  # one graph a layer: what its backward pass made of the feed-forward waits for its end
@@ -174,6 +180,19 @@ class _Kept:
         if training.compiled:
             last = 2 * size * n * hidden  # the stream and what the norm makes of it
         self.everything = self.layers + last
+
+    @staticmethod
+    def _stored(shape: Shape, training: Training, layer: float) -> tuple[float, float]:
+        """Bytes stored of a layer, and how many of them a layer that is computed again keeps as well."""
+        n, size, hidden = training.tokens, training.size, shape.hidden
+        if training.recompute == "none" or (training.recompute == "selective" and training.compiled):
+            return layer, layer
+        inputs = size * n * hidden
+        if training.recompute == "full":
+            return inputs, 0.0
+        queries, keys = shape.query_width, shape.kv_width
+        both = size * n * (queries + keys + 2 * shape.intermediate) + EXACT * n * shape.heads  # out, v, gate, up
+        return inputs + both + size * n * (queries + keys + 2 * hidden), both  # and q, k, both sums' second halves
 
 
 def _norm_bytes(width: int, training: Training) -> int:

@@ -117,6 +117,7 @@ class _Phase:
         """The mixture of the step that is planned next, decided already."""
         self._begin(job.start, job.fresh, parameters, products)
         self.model.embedding_noise = job.embedding_noise
+        self.model.recompute = job.compute.recompute
         self.model.train()
         if compiled:
             for part in (*self.model.blocks, self.model.norm):  # one graph serves all layers

@@ -9,6 +9,7 @@ from pydantic import Field, field_validator, model_validator
 
 from tilth.base.pool import Engine, Workers
 from tilth.base.settings import Count, Settings
+from tilth.laws.flops import Recompute
 
 PositiveCount = Annotated[Count, Field(gt=0)]
 
@@ -165,6 +166,11 @@ class ComputeSettings(Settings):
     processes: int = Field(default=1, ge=1, description="data-parallel training processes on this machine")
     checkpoint_steps: int = Field(default=250, ge=1, description="steps between checkpoints")
     checkpoint_keep: int = Field(default=2, ge=1, description="checkpoints kept")
+    recompute: Recompute = Field(
+        default="none",
+        description="of each layer in the backward pass, to save memory, with the same bits: selective: what is cheap "
+        "(norms, rotations, activations; where it compiles, the compiler does so anyway); full: all but its input",
+    )
     deterministic: bool = Field(
         default=True, description="the same bits in every run on the same machine, threads and compile mode"
     )
