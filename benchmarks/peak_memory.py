@@ -180,7 +180,8 @@ def forecast(case: Case) -> Any:
         ModelSettings(**case.model).config(case.vocabulary).shape,
         Training(
             tokens=case.rows * case.length, length=case.document, half=case.precision == "bf16",
-            optimizer="muon" if case.optimizer == "muon" else "adamw", compiled=case.compile == "on", rank=case.rank, recompute=case.recompute,
+            optimizer="muon" if case.optimizer == "muon" else "adamw", compiled=case.compile == "on", rank=case.rank,
+            recompute=case.recompute,
         ),
     )  # fmt: skip
 

@@ -1,9 +1,9 @@
 """Activation recomputation: what a layer's forward pass keeps for its backward pass, and what is computed again there.
 
-Chen et al. 2016, "Training Deep Nets with Sublinear Memory Cost" (arXiv:1604.06174) for `full`; Korthikanti et al. 2022,
-"Reducing Activation Recomputation in Large Transformer Models" (arXiv:2205.05198) for the idea of `selective`: keep
-what is dear to compute and small, compute the rest again. The same operations run again on the same values, so losses
-and gradients keep their bits.
+Chen et al. 2016, "Training Deep Nets with Sublinear Memory Cost" (arXiv:1604.06174) for `full`; Korthikanti et al.
+2022, "Reducing Activation Recomputation in Large Transformer Models" (arXiv:2205.05198) for the idea of `selective`:
+keep what is dear to compute and small, compute the rest again. The same operations run again on the same values, so
+losses and gradients keep their bits.
 """
 
 from __future__ import annotations
@@ -45,9 +45,9 @@ def run_layer(
     compiled = getattr(layer, "_compiled_call_impl", None) is not None
     if not torch.is_grad_enabled() or recompute == "none" or (recompute == "selective" and compiled):
         output: Tensor = layer(x_NH, rotary, boundaries)
-        return output
-    options: dict[str, Any] = {}
-    if recompute == "selective":
-        options["context_fn"] = partial(create_selective_checkpoint_contexts, _policy)
-    output = checkpoint(layer, x_NH, rotary, boundaries, use_reentrant=False, **options)
+    else:
+        options: dict[str, Any] = {}
+        if recompute == "selective":
+            options["context_fn"] = partial(create_selective_checkpoint_contexts, _policy)
+        output = checkpoint(layer, x_NH, rotary, boundaries, use_reentrant=False, **options)
     return output

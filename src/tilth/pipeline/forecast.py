@@ -10,6 +10,7 @@ from typing import Any
 from tilth.base import machine
 from tilth.base.files import read_json, write_json
 from tilth.base.progress import duration
+from tilth.laws.flops import Recompute
 from tilth.laws.model_size import Shape, parameters
 from tilth.model.adapters.settings import AdapterSettings
 from tilth.model.config import DecoderConfig
@@ -104,7 +105,8 @@ def forecast(recipe: Recipe, base: Path, run_folder: Path, graph: Graph) -> Fore
     speeds = {half: matrix_speed(half, threads) for half in {_half(p) for n, p in planned.items() if n not in done}}
     adapters = {step_name(step): step.adapter for step in recipe.posttrain}
     phases = [
-        _phase(name, phase, shape, speeds.get(_half(phase)), adapters.get(name)) for name, phase in planned.items()
+        _phase(name, phase, shape, speeds.get(_half(phase)), recipe.compute.recompute, adapters.get(name))
+        for name, phase in planned.items()
     ]
     workers = recipe.compute.data_workers.processes
     count = parameters(shape) if planned else None
@@ -134,7 +136,8 @@ def _warnings(recipe: Recipe, tokens: int, phases: list[PhaseForecast]) -> Itera
     here = machine.memory_bytes()
     largest = max((phase.memory.total for phase in phases), default=0)
     if largest > here:
-        yield f"{largest / 2**30:,.1f} GiB are more than this machine's {here / 2**30:,.1f}"
+        advice = "" if recipe.compute.recompute == "full" else "; compute.recompute: full takes less memory, and longer"
+        yield f"{largest / 2**30:,.1f} GiB are more than this machine's {here / 2**30:,.1f}{advice}"
     asked = sum(phase.steps * phase.step_tokens for phase in recipe.pretrain)
     allowed = max((phase.max_epochs for phase in recipe.pretrain), default=0)
     if tokens and asked > allowed * tokens:
@@ -157,7 +160,12 @@ def _text(recipe: Recipe, base: Path, run_folder: Path, graph: Graph) -> tuple[i
 
 
 def _phase(
-    name: str, phase: PhaseSettings, shape: Shape, speed: float | None, adapter: AdapterSettings | None = None
+    name: str,
+    phase: PhaseSettings,
+    shape: Shape,
+    speed: float | None,
+    recompute: Recompute,
+    adapter: AdapterSettings | None = None,
 ) -> PhaseForecast:
     length = phase.sequence_length
     training = Training(
@@ -168,6 +176,7 @@ def _phase(
         compiled=_compiled(phase),
         rank=adapter.rank if adapter else 0,
         targets=adapter.targets if adapter else (),
+        recompute=recompute,
     )
     tokens = phase.steps * phase.step_tokens
     return forecast_phase(name, shape, tokens=tokens, length=length, training=training, flops_per_second=speed)
@@ -211,7 +220,7 @@ def size_of(recipe: Recipe) -> dict[str, float]:
     """Parameters, FLOPs a token and bytes of memory of a recipe's model, phase by phase."""
     shape = shape_of_recipe(recipe)
     facts: dict[str, float] = {"parameters": parameters(shape)}
-    for phase in (_phase(phase.name, phase, shape, None) for phase in recipe.pretrain):
+    for phase in (_phase(phase.name, phase, shape, None, recipe.compute.recompute) for phase in recipe.pretrain):
         facts[f"{phase.name}: FLOP"] = phase.flops
         parts = {part: size for part, size in vars(phase.memory).items() if part != "moment"}
         facts |= {f"{phase.name}: bytes of {part}": size for part, size in parts.items()}
