@@ -56,7 +56,7 @@ def size(
 
         tilth plan size Llama-3-8B --explain
     """
-    from tilth.planning.answers import size_report
+    from tilth.planning.size_plan import size_report
 
     if not model.endswith((".yaml", ".yml")):
         _refuse(assignments)
@@ -87,10 +87,10 @@ def memory(
 
         tilth plan memory LLaMA-7B --micro-batch 1 --length 2048 --ranks 64 --states mixed
     """
-    from tilth.planning.answers import memory_report
+    from tilth.planning.memory_plan import memory_report
 
-    report = memory_report(model, _shape(model, assignments), micro_batch=micro_batch, length=length, ranks=ranks,
-                           own=_states(states), k=logits)  # fmt: skip
+    report = memory_report(model, _shape(model, assignments), _states(states), micro_batch=micro_batch,
+                           length=length, ranks=ranks, k=logits)  # fmt: skip
     _tell(report, explain, as_json)
 
 
@@ -110,8 +110,8 @@ def layout(
 
         tilth plan layout Llama-3-8B --devices 16 --device A100-80G --tokens 100B --price-per-hour 2
     """
-    from tilth.planning.answers import layout_report
     from tilth.planning.layout import Task
+    from tilth.planning.layout_plan import layout_report
 
     task = Task(_shape(model, assignments), length, int(_count("--batch", batch)), _count("--tokens", tokens),
                 _states(states), logits)  # fmt: skip
@@ -135,7 +135,7 @@ def scale(
 
         tilth plan scale --devices 8 --device H100-80G --days 7 --unique-tokens 14B
     """
-    from tilth.planning.answers import scale_report
+    from tilth.planning.scale_plan import scale_report
 
     unique = _count("--unique-tokens", unique_tokens) if unique_tokens else None
     budget = _budget(flops, cluster, devices, device, price_per_hour, days, utilisation)
@@ -160,7 +160,7 @@ def cost(
     """
     from tilth.laws.counting import Counting
     from tilth.laws.kaplan import Allocation
-    from tilth.planning.answers import cost_report
+    from tilth.planning.cost_plan import cost_report
 
     one = Allocation(_count("PARAMETERS", parameters), _count("TOKENS", tokens), Counting.ALL)
     life = _count("--served", served)
@@ -273,7 +273,7 @@ def _budget(
     flops: float | None, file: Path | None, devices: int | None, device: str | None, price: float | None, days: float,
     utilisation: float,
 ) -> Any:  # fmt: skip
-    from tilth.planning.answers import Budget, budget_of
+    from tilth.planning.scale_plan import Budget, budget_of
 
     if flops is not None:
         return Budget(flops, "as given")

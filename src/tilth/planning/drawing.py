@@ -6,9 +6,11 @@ import html
 import math
 import re
 
+import numpy as np
+
 from tilth.laws.chinchilla import optimum
 from tilth.laws.kaplan import Allocation
-from tilth.laws.repeated import effective_tokens
+from tilth.laws.repeated import repeated_loss
 from tilth.planning import scaling
 from tilth.planning.buy import Needs, break_even, ways
 
@@ -27,9 +29,8 @@ def loss_by_size(law_name: str, flops: float, unique: float | None) -> list[Seri
     tokens = [flops / 6 / 10**size for size in sizes]
     found = [("fresh tokens", sizes, [scaling.loss(law, 10**n, d) for n, d in zip(sizes, tokens, strict=True)])]
     if unique:
-        worth = [effective_tokens(unique, d / unique) for d in tokens]
-        losses = [scaling.loss(law, 10**n, d) for n, d in zip(sizes, worth, strict=True)]
-        found.append(("tokens that there are, repeated", sizes, losses))
+        losses = repeated_loss(law, 10 ** np.array(sizes), np.array(tokens), unique)
+        found.append(("tokens that there are, repeated", sizes, losses.tolist()))
     return found
 
 
@@ -41,7 +42,7 @@ def life_by_size(law_name: str, one: Allocation, served: float) -> list[Series]:
     sizes, train, serve, both = [], [], [], []
     for i in range(81):
         size = 10 ** (middle - 0.8 + i / 50)
-        tokens = scaling.tokens_for_loss(law, size, wanted)
+        tokens = float(scaling.tokens_for_loss(law, size, wanted))
         if tokens > 1e3 * one.tokens:
             continue
         sizes.append(math.log10(size))

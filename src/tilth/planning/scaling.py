@@ -6,14 +6,18 @@ A law is a mapping of E, A, B, alpha and beta, as `tilth fit chinchilla` prints 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
 
 from tilth.laws.chinchilla import BESIROGLU, HOFFMANN, optimum
 from tilth.laws.counting import Counting
 from tilth.laws.kaplan import Allocation
-from tilth.laws.repeated import MUENNIGHOFF, effective_tokens
+from tilth.laws.repeated import MUENNIGHOFF, repeated_loss
 
 Law = Mapping[str, float]
+Array = np.ndarray[Any, np.dtype[np.float64]]
 
 LAWS: dict[str, tuple[Law, str]] = {
     "chinchilla": (BESIROGLU, "Hoffmann et al. 2022's points, refitted by Besiroglu et al. 2024"),
@@ -28,27 +32,26 @@ def loss(law: Law, parameters: float, tokens: float) -> float:
 
 
 def data_limited_optimum(law: Law, flops: float, unique: float) -> Allocation:
-    """The lowest loss of 6 N D = C when D beyond `unique` are repeats: a smaller model read longer, or a larger one."""
+    """The lowest loss of 6 N D = C with `unique` tokens at hand: repeats and excess parameters both lose their worth.
+
+    Muennighoff et al. 2023, equations 5 and 6, minimised over N by number.
+    """
     best = optimum(law, flops)
     if best.tokens <= unique:
         return best
 
-    def of(size: float) -> float:
-        return loss(law, size, effective_tokens(unique, flops / 6 / size / unique))
+    def of(size: Array) -> Array:
+        return repeated_loss(law, size, flops / 6 / size, unique)
 
-    size = _lowest(of, best.parameters / 100, best.parameters * 100)
+    size = _lowest(of, best.parameters / 1e3, best.parameters * 1e3)
     return Allocation(size, flops / 6 / size, Counting.ALL)
 
 
-def tokens_for_loss(law: Law, parameters: float, wanted: float) -> float:
-    """D at which a model of N parameters reaches a loss; infinity where it never does."""
-    left = wanted - law["E"] - law["A"] / parameters ** law["alpha"]
-    if left <= 0:
-        return math.inf
-    try:
-        return float((law["B"] / left) ** (1 / law["beta"]))
-    except OverflowError:
-        return math.inf
+def tokens_for_loss(law: Law, parameters: Any, wanted: float) -> Any:
+    """D at which models of N parameters (a number, or (n,)) reach a loss; infinity where they never do."""
+    left = wanted - law["E"] - law["A"] / np.asarray(parameters, dtype=float) ** law["alpha"]
+    with np.errstate(divide="ignore", over="ignore"):
+        return (law["B"] / np.maximum(left, 0.0)) ** (1 / law["beta"])
 
 
 def serving_optimum(law: Law, wanted: float, served: float) -> Allocation:
@@ -59,22 +62,21 @@ def serving_optimum(law: Law, wanted: float, served: float) -> Allocation:
     """
     smallest = (law["A"] / (wanted - law["E"])) ** (1 / law["alpha"])
 
-    def of(size: float) -> float:
+    def of(size: Array) -> Array:
         return 6 * size * tokens_for_loss(law, size, wanted) + 2 * size * served
 
     size = _lowest(of, smallest * (1 + 1e-9), smallest * 1e4)
-    return Allocation(size, tokens_for_loss(law, size, wanted), Counting.ALL)
+    return Allocation(size, float(tokens_for_loss(law, size, wanted)), Counting.ALL)
 
 
-def _lowest(of, low: float, high: float, points: int = 400) -> float:  # type: ignore[no-untyped-def]
-    """Where a function with one minimum in log x is lowest: a grid, then golden sections about its best point."""
-    step = math.log(high / low) / points
-    values = [of(low * math.exp(i * step)) for i in range(points + 1)]
-    best = min(range(points + 1), key=lambda i: values[i])
-    left, right = math.log(low) + (best - 1) * step, math.log(low) + (best + 1) * step
-    left, right = max(left, math.log(low)), min(right, math.log(high))
+def _lowest(of: Callable[[Array], Array], low: float, high: float, points: int = 800) -> float:
+    """Where `of` (sizes (n,) -> (n,)) is lowest: a grid in log x, then golden sections about its best point."""
+    grid = np.linspace(math.log(low), math.log(high), points + 1)
+    best = int(of(np.exp(grid)).argmin())
+    left, right = float(grid[max(best - 1, 0)]), float(grid[min(best + 1, points)])
     golden = (math.sqrt(5) - 1) / 2
     for _ in range(80):
         a, b = right - golden * (right - left), left + golden * (right - left)
-        left, right = (left, b) if of(math.exp(a)) <= of(math.exp(b)) else (a, right)
+        at_a, at_b = of(np.exp([a, b]))
+        left, right = (left, b) if at_a <= at_b else (a, right)
     return math.exp((left + right) / 2)
