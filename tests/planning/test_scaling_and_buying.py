@@ -128,6 +128,23 @@ def test_the_more_is_served_the_smaller_the_model() -> None:
     assert found[0].parameters == pytest.approx(trained.parameters, rel=1e-3)  # nothing served: compute-optimal
 
 
+def test_serving_with_tokens_that_repeat_against_a_grid() -> None:
+    """3.2 B read eight times over 11 B tokens: its loss again with the fewest operations over the model's life."""
+    wanted = scaling.loss_with(LAW, 3.2e9, 88e9, 11e9)
+    best = scaling.serving_optimum(LAW, wanted, 5e11, 11e9)
+    assert full_law(LAW, np.array([best.parameters]), best.flops, 11e9)[0] == pytest.approx(wanted, rel=1e-9)
+    sizes, epochs = np.meshgrid(np.geomspace(1e9, 1e10, 700), np.geomspace(0.5, 500, 1400))
+    tokens = epochs * 11e9
+    reach = full_law(LAW, sizes, 6 * sizes * tokens, 11e9) <= wanted
+    life = np.where(reach, 6 * sizes * tokens + 2 * sizes * 5e11, np.inf)
+    at = np.unravel_index(life.argmin(), life.shape)
+    assert 6 * best.parameters * best.tokens + 2 * best.parameters * 5e11 == pytest.approx(life[at], rel=0.01)
+    assert best.parameters == pytest.approx(sizes[at], rel=0.05)
+    fresh = scaling.serving_optimum(LAW, wanted, 5e11)
+    assert fresh.parameters < best.parameters
+    assert fresh.tokens < best.tokens or fresh.flops < best.flops
+
+
 def test_costs_by_hand() -> None:
     """6 x 8e9 x 1e10 / (989e12 x 0.4) = 1,213,347 s = 337.04 h at 2.50."""
     needs = Needs(requests_per_month=1_000_000)

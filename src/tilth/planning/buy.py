@@ -15,9 +15,9 @@ from tilth.planning.figures import Figure, Report, Table
 class Needs(Settings):
     """What is asked for, and what things cost; money in one currency throughout."""
 
-    requests_per_month: Count = Field(default=100_000, ge=0)
+    requests_per_month: Count = Field(default=100_000, ge=0, le=10**12, description="to the model")
     tokens_in: int = Field(default=1500, ge=0, description="of a request: question, instructions, retrieved passages")
-    tokens_out: int = Field(default=400, ge=0)
+    tokens_out: int = Field(default=400, ge=0, description="of its answer")
     months: float = Field(default=24, gt=0, description="over which the choice is judged")
     api_in: float = Field(default=2.0, ge=0, description="price of a million tokens read by the API")
     api_out: float = Field(default=8.0, ge=0, description="price of a million tokens written by the API")
@@ -32,15 +32,15 @@ class Needs(Settings):
     parameters: Count = Field(default=8_000_000_000, gt=0, description="of the open model that is continued")
     continue_tokens: Count = Field(default=10_000_000_000, ge=0, description="of domain text and replay")
     scratch_tokens: Count = Field(default=160_000_000_000, ge=0, description="to train such a model from nothing")
-    device_flops: float = Field(default=989e12, gt=0)
-    utilisation: float = Field(default=0.4, gt=0, le=1)
+    device_flops: float = Field(default=989e12, gt=0, description="dense half-precision FLOP/s of a device")
+    utilisation: float = Field(default=0.4, gt=0, le=1, description="share of them that training reaches")
     price_per_hour: float = Field(default=2.5, ge=0, description="of a device")
     serving_devices: int = Field(default=2, ge=1, description="kept running for an own model, day and night")
     device_tokens_per_second: float = Field(default=2000, gt=0, description="that one serves, read and written")
     staff_continue: float = Field(
         default=60_000, ge=0, description="data, training and evaluation of a continued model"
     )
-    staff_scratch: float = Field(default=400_000, ge=0)
+    staff_scratch: float = Field(default=400_000, ge=0, description="the same of a model from scratch")
     upkeep_per_month: float = Field(default=3_000, ge=0, description="of people, for an own model")
     private: bool = Field(default=False, description="texts may not leave the house")
 

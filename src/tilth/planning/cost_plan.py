@@ -5,26 +5,35 @@ from __future__ import annotations
 from tilth.laws.kaplan import Allocation
 from tilth.planning import scaling
 from tilth.planning.figures import Figure, Report, Table, short
-from tilth.planning.scale_plan import Budget
+from tilth.planning.scale_plan import REPEATS, Budget
 
 SARDANA = "Sardana et al. 2023 (arXiv:2401.00448)"
 
 
-def cost_report(model: Allocation, budget: Budget, law_name: str, served: float) -> Report:
-    """A model's training and serving together, and the size that reaches its loss most cheaply over its life."""
+def cost_report(model: Allocation, budget: Budget, law_name: str, served: float, unique: float | None = None) -> Report:
+    """A model's training and serving together, and the size that reaches its loss most cheaply over its life.
+
+    `unique`: tokens of text that there are; what is trained on beyond them are repeats.
+    """
     law, source = scaling.LAWS[law_name]
     n, d, price = model.parameters, model.tokens, budget.price_per_flop
-    wanted = scaling.loss(law, n, d)
-    best = scaling.serving_optimum(law, wanted, served)
+    wanted = scaling.loss_with(law, n, d, unique)
+    best = scaling.serving_optimum(law, wanted, served, unique)
+    formula, inverse = "E + A/N^alpha + B/D^beta", "(B / (loss - E - A/N^alpha))^(1/beta)"
+    if unique:
+        source = f"{source}; {REPEATS}"
+        formula, inverse = "E + A/N'^alpha + B/D'^beta", "the D of this loss, repeats of U tokens worth less"
     train, serve = _life(model, served)
     figures = [
         Figure("training", train, "FLOP", f"6 x {n:.4g} x {d:.4g}", "C = 6 N D"),
         Figure("serving", serve, "FLOP", f"2 x {n:.4g} x {served:.4g} tokens", SARDANA),
-        Figure("loss", wanted, "nats a token", "E + A/N^alpha + B/D^beta", source),
+        Figure("loss", wanted, "nats a token", formula, source),
         Figure("best size", best.parameters, "parameters", "lowest 6 N D + 2 N x served at this loss", SARDANA),
-        Figure("best tokens", best.tokens, "tokens", "(B / (loss - E - A/N^alpha))^(1/beta)", source),
+        Figure("best tokens", best.tokens, "tokens", inverse, source),
         Figure("saved over its life", 1 - sum(_life(best, served)) / (train + serve), "share"),
     ]
+    if unique:
+        figures.append(Figure("epochs", best.tokens / unique, "", f"{short(best.tokens)} / {short(unique)}"))
     if price:
         busy = "at training's utilisation; small batches cost more"
         figures += [
@@ -34,7 +43,7 @@ def cost_report(model: Allocation, budget: Budget, law_name: str, served: float)
     models = (
         ("this one", model),
         ("cheapest over its life", best),
-        ("cheapest to train", scaling.serving_optimum(law, wanted, 0)),
+        ("cheapest to train", scaling.serving_optimum(law, wanted, 0, unique)),
     )
     rows = tuple(_row(name, one, served, price) for name, one in models)
     columns = ("model", "parameters", "tokens", "tokens a parameter", "training FLOP", "serving FLOP", "both", "cost")

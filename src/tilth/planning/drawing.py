@@ -34,22 +34,17 @@ def loss_by_size(law_name: str, flops: float, unique: float | None) -> list[Seri
     return found
 
 
-def life_by_size(law_name: str, one: Allocation, served: float) -> list[Series]:
+def life_by_size(law_name: str, one: Allocation, served: float, unique: float | None = None) -> list[Series]:
     """log10 FLOP of training, serving and both, of every size that reaches one model's loss."""
     law, _ = scaling.LAWS[law_name]
-    wanted = scaling.loss(law, one.parameters, one.tokens)
-    middle = math.log10(one.parameters)
-    sizes, train, serve, both = [], [], [], []
-    for i in range(81):
-        size = 10 ** (middle - 0.8 + i / 50)
-        tokens = float(scaling.tokens_for_loss(law, size, wanted))
-        if tokens > 1e3 * one.tokens:
-            continue
-        sizes.append(math.log10(size))
-        train.append(math.log10(6 * size * tokens))
-        serve.append(math.log10(max(1.0, 2 * size * served)))
-        both.append(math.log10(6 * size * tokens + 2 * size * served))
-    return [("both", sizes, both), ("training", sizes, train), ("serving", sizes, serve)]
+    wanted = scaling.loss_with(law, one.parameters, one.tokens, unique)
+    sizes = one.parameters * 10 ** (np.arange(81) / 50 - 0.8)
+    tokens = scaling.tokens_for_loss(law, sizes, wanted, unique)
+    shown = tokens < 1e3 * one.tokens
+    sizes, tokens = sizes[shown], tokens[shown]
+    train, serve = 6 * sizes * tokens, 2 * sizes * served
+    found = {"both": train + serve, "training": train, "serving": np.maximum(serve, 1.0)}
+    return [(name, np.log10(sizes).tolist(), np.log10(flops).tolist()) for name, flops in found.items()]
 
 
 def cost_by_volume(needs: Needs) -> list[Series]:

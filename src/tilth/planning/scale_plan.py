@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from tilth.laws.chinchilla import optimum
 from tilth.laws.kaplan import Allocation, published_allocation
-from tilth.laws.repeated import MUENNIGHOFF, effective_parameters, effective_tokens, matched_size, repeated_loss
+from tilth.laws.repeated import MUENNIGHOFF, effective_parameters, effective_tokens, matched_size
 from tilth.planning import scaling
 from tilth.planning.cluster import Cluster
 from tilth.planning.figures import Figure, Report, Table, short
@@ -82,7 +80,7 @@ def _with_this_data(law: scaling.Law, source: str, target: Allocation, unique: f
     size, tokens, epochs = target.parameters, target.tokens, target.tokens / unique
     read = min(unique, tokens)
     matched = matched_size(law, read)
-    reached = float(repeated_loss(law, np.array([size]), np.array([tokens]), unique)[0])
+    reached = scaling.loss_with(law, size, tokens, unique)
     worth = effective_tokens(unique, epochs), effective_parameters(matched, size)
     fitted = f"{REPEATS}; R_D and R_N as fitted there on C4"
     calls = f"N_U = (alpha A / (beta B))^(1/alpha) x {read:.4g}^(beta/alpha)"

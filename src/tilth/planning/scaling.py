@@ -19,6 +19,9 @@ from tilth.laws.repeated import MUENNIGHOFF, repeated_loss
 Law = Mapping[str, float]
 Array = np.ndarray[Any, np.dtype[np.float64]]
 
+MOST_EPOCHS = 1000
+"""Behind so many epochs another one brings less than a hundred-billionth of a nat."""
+
 LAWS: dict[str, tuple[Law, str]] = {
     "chinchilla": (BESIROGLU, "Hoffmann et al. 2022's points, refitted by Besiroglu et al. 2024"),
     "hoffmann": (HOFFMANN, "Hoffmann et al. 2022, approach 3, as printed (rounded)"),
@@ -47,26 +50,45 @@ def data_limited_optimum(law: Law, flops: float, unique: float) -> Allocation:
     return Allocation(size, flops / 6 / size, Counting.ALL)
 
 
-def tokens_for_loss(law: Law, parameters: Any, wanted: float) -> Any:
-    """D at which models of N parameters (a number, or (n,)) reach a loss; infinity where they never do."""
-    left = wanted - law["E"] - law["A"] / np.asarray(parameters, dtype=float) ** law["alpha"]
-    with np.errstate(divide="ignore", over="ignore"):
-        return (law["B"] / np.maximum(left, 0.0)) ** (1 / law["beta"])
+def loss_with(law: Law, parameters: float, tokens: float, unique: float | None) -> float:
+    """Nats a token, of `unique` different tokens at hand (None: all are fresh)."""
+    if unique is None:
+        return loss(law, parameters, tokens)
+    return float(repeated_loss(law, np.array([parameters]), np.array([tokens]), unique)[0])
 
 
-def serving_optimum(law: Law, wanted: float, served: float) -> Allocation:
+def tokens_for_loss(law: Law, parameters: Array, wanted: float, unique: float | None = None) -> Array:
+    """D at which models of N parameters (n,) reach a loss; infinity where they never do.
+
+    Where tokens repeat, D is found by halving: the loss falls with every token, though ever less.
+    """
+    if unique is None:
+        left = wanted - law["E"] - law["A"] / parameters ** law["alpha"]
+        with np.errstate(divide="ignore", over="ignore"):
+            return np.asarray((law["B"] / np.maximum(left, 0.0)) ** (1 / law["beta"]))
+    low = np.zeros_like(parameters)
+    high = np.full_like(parameters, math.log(MOST_EPOCHS * unique))
+    never = repeated_loss(law, parameters, np.exp(high), unique) > wanted
+    for _ in range(60):
+        middle = (low + high) / 2
+        above = repeated_loss(law, parameters, np.exp(middle), unique) > wanted
+        low, high = np.where(above, middle, low), np.where(above, high, middle)
+    return np.where(never, np.inf, np.exp(high))
+
+
+def serving_optimum(law: Law, wanted: float, served: float, unique: float | None = None) -> Allocation:
     """The N and D that reach a loss with the fewest operations over the model's life, 6 N D + 2 N x served tokens.
 
     Sardana et al. 2023 (arXiv:2401.00448), equation 1: the more is served, the smaller the model and the longer its
-    training.
+    training; as far as the tokens at hand reach, where `unique` says how many there are.
     """
     smallest = (law["A"] / (wanted - law["E"])) ** (1 / law["alpha"])
 
     def of(size: Array) -> Array:
-        return 6 * size * tokens_for_loss(law, size, wanted) + 2 * size * served
+        return 6 * size * tokens_for_loss(law, size, wanted, unique) + 2 * size * served
 
     size = _lowest(of, smallest * (1 + 1e-9), smallest * 1e4)
-    return Allocation(size, float(tokens_for_loss(law, size, wanted)), Counting.ALL)
+    return Allocation(size, float(tokens_for_loss(law, np.array([size]), wanted, unique)[0]), Counting.ALL)
 
 
 def _lowest(of: Callable[[Array], Array], low: float, high: float, points: int = 800) -> float:
