@@ -80,8 +80,9 @@ def dcpt(
     asked = (keep_general, reach_domain, domain_tokens)
     if cross_domain and any(one is not None for one in asked):
         raise UserError("--cross-domain: shares are asked of the law of one domain", hint="leave it out")
-    if at and not any(one is not None for one in asked):
-        raise UserError("--at: what is asked there?", hint="--keep-general, --reach-domain or --domain-tokens")
+    if (at or general) and not any(one is not None for one in asked):
+        option = "--at" if at else "--general"
+        raise UserError(f"{option}: what is asked?", hint="--keep-general, --reach-domain or --domain-tokens")
     found = fitted(law, points, column, loss, counting, delta, bootstrap, seed)
     more: dict[str, Any] = {}
     if keep_general is not None or reach_domain is not None:
@@ -113,7 +114,7 @@ def _shares_asked(
         try:
             best = answer(*both, most)
         except UserError as error:
-            raise UserError(error.message, where=option, hint="ask for less, or for more tokens in --at") from None
+            raise UserError(error.message, where=option, hint="allow a higher loss, or a larger run in --at") from None
         found[name] = {
             "domain_share": best.share,
             "shares_that_do": [best.low, best.high],

@@ -40,6 +40,10 @@ PredictOption = Annotated[str | None, typer.Option("--predict", metavar="NAME=VA
 FlopsOption = Annotated[float | None, typer.Option("--flops", help="Best size for this budget, in FLOP.")]
 
 
+LARGEST, MOST_NATS = 1e40, 1e4
+"""Sizes, tokens and FLOP, and losses in nats a token, that are still believed."""
+
+
 def checked_flops(flops: float | None) -> float | None:
     """A budget of compute."""
     return flops if flops is None else within("--flops", flops, 1e6, 1e35, "5.76e23", unit="FLOP")
@@ -82,6 +86,8 @@ def law_points(
         found = points({name: table[name] for name in law.columns}, table["loss"], counted)
     except UserError as error:
         raise UserError(error.message, where=str(file), hint=error.hint) from None
+    if drop >= len(found):
+        raise UserError(f"--drop-highest {drop}: there are {len(found)} runs", hint="leave out a few of them")
     return found.without_highest(drop)
 
 
@@ -102,20 +108,11 @@ def columns(file: Path, names: tuple[str, ...], column: list[str] | None, loss: 
         if called[name] not in header and name in derived and all(called[part] in header for part in derived[name]):
             wanted |= dict.fromkeys(derived[name])
             del wanted[name]
-    rows = read_rows(file, [called[name] for name in wanted], [])
+    most = {called[name]: MOST_NATS if name == "loss" else LARGEST for name in wanted if name != "r"}
+    rows = read_rows(file, [called[name] for name in wanted], [], most)
     table = {name: np.array([row[called[name]] for row in rows]) for name in wanted}
-    _above_nothing(file, {called[name]: table[name] for name in wanted if name != "r"})
     if "D" in names and "D" not in table:
         table["D"] = table["C"] / 6.0 / table["N"]
     if "C" in names and "C" not in table:
         table["C"] = 6.0 * table["N"] * table["D"]
     return table
-
-
-def _above_nothing(file: Path, table: dict[str, Any]) -> None:
-    """Sizes, tokens, compute and losses are all logarithms' arguments."""
-    for name, values in table.items():
-        bad = (values <= 0).nonzero()[0]
-        if len(bad):
-            at = int(bad[0])
-            raise UserError(f"run {at + 1}: column {name!r} is {values[at]:g}, it must be above 0", where=str(file))

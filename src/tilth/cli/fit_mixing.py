@@ -9,6 +9,8 @@ import typer
 
 from tilth.base.errors import UserError
 from tilth.cli.fit_input import (
+    LARGEST,
+    MOST_NATS,
     OutOption,
     PlotOption,
     PointsArgument,
@@ -54,7 +56,7 @@ def mixing(
 
     check_files(out, plot)
     inputs, outputs = names_of(domains, "--domains"), names_of(targets, "--targets")
-    rows = read_rows(points, [*inputs, *outputs], [group] if group else [])
+    rows = read_rows(points, [*inputs, *outputs], [group] if group else [], _losses(outputs))
     try:
         data = mixtures(
             inputs,
@@ -108,7 +110,9 @@ def nested(
     asked = {name: one for name, one in wanted.items() if one}
     if not asked:
         raise UserError("nothing to carry the losses along", hint="--steps COLUMN --to-steps 100k, --sizes, or both")
-    rows = read_rows(points, [*inputs, *outputs, *(column for column, _ in asked.values())], [])
+    along = [column for column, _ in asked.values()]
+    most = _losses(outputs) | dict.fromkeys(along, LARGEST)
+    rows = read_rows(points, [*inputs, *outputs, *along], [], most)
     try:
         carried = nest(rows, inputs, outputs, asked)
     except UserError as error:
@@ -116,6 +120,10 @@ def nested(
     facts = {"law": "nested mixing", "runs": len(rows), "mixtures": len(carried.data), "carried": carried.as_dict()}
     facts["warnings"] = list(carried.warnings)
     _tell_mixtures(carried.data, facts, members, predict, optimise, seed, out, plot, as_json)
+
+
+def _losses(columns: list[str]) -> dict[str, float]:
+    return dict.fromkeys(columns, MOST_NATS)
 
 
 def _carried(of: str, column: str | None, to: str, value: str | None) -> tuple[str, float] | None:
@@ -132,10 +140,10 @@ def _tell_mixtures(
     """Fit the models of mixtures, and tell their errors, weights, a prediction, the best mixture."""
     from tilth.laws.mixing import fit_ensemble
 
-    asked = assignments(predict, list(data.domains)) if predict else None
+    asked = assignments(predict, list(data.domains)) if predict is not None else None
     if asked and not (min(asked.values()) >= 0 and abs(sum(asked.values()) - 1) <= 0.03):
         raise UserError(f"--predict {predict}: shares are at least 0 and sum to 1")
-    model = fit_ensemble(data, names_of(members, "--members") if members else None, seed=seed)
+    model = fit_ensemble(data, names_of(members, "--members") if members is not None else None, seed=seed)
     facts = facts | {
         "members": dict(zip(model.members, model.member_errors, strict=True)),
         "held_out": {"how": f"{model.folds} folds of mixtures", "mean": model.error},

@@ -34,7 +34,7 @@ def tell_fit(
 ) -> None:
     """A fitted law, a prediction of it, and what else was asked."""
     facts = found.as_dict()
-    if predict:
+    if predict is not None:
         place = assignments(predict, list(found.law.columns))
         try:
             facts["prediction"] = found.predict(place, found.counting).as_dict() | {"at": place}

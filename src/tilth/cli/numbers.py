@@ -12,7 +12,8 @@ def within(option: str, value: float, low: float, high: float, example: str, *, 
     if not low <= value <= high:
         unit = f" {unit}" if unit else ""
         ends = f"at least {low:g}{unit}" if math.isinf(high) else f"between {low:g} and {high:g}{unit}"
-        raise UserError(f"{option} {value:g}: expected {ends}", hint=f"for example {option} {example}")
+        typed = f"{option} {example}" if option.startswith("--") else example
+        raise UserError(f"{option} {value:g}: expected {ends}", hint=f"for example {typed}")
     return value
 
 
@@ -23,5 +24,8 @@ def count(option: str, text: str, *, low: float = 1.0, high: float = 1e18) -> fl
     try:
         found = float(parse_count(text))
     except (ValueError, OverflowError):
-        raise UserError(f"{option} {text}: expected a number such as 4096, 3.9M or 14B") from None
+        try:
+            found = float(text)
+        except ValueError:
+            raise UserError(f"{option} {text!r}: expected a number such as 4096, 3.9M, 14B or 1.4e10") from None
     return within(option, found, low, high, "14B")

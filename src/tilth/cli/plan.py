@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from tilth.base.errors import UserError
+from tilth.cli.fit_output import check_files
 from tilth.cli.numbers import count, within
 from tilth.cli.options import Assignments, JsonOption, path
 from tilth.cli.plan_inputs import (
@@ -162,7 +163,7 @@ def scale(
     """
     from tilth.planning.scale_plan import scale_report
 
-    unique = count("--unique-tokens", unique_tokens) if unique_tokens else None
+    unique = count("--unique-tokens", unique_tokens) if unique_tokens is not None else None
     budget = budget_named(flops, cluster_named(cluster, devices, device, price_per_hour), days, utilisation)
     if plot:
         _plot_scale(plot, budget.flops, law, unique)
@@ -189,7 +190,7 @@ def cost(
 
     one = Allocation(count("PARAMETERS", parameters), count("TOKENS", tokens), Counting.ALL)
     life = count("--served", served, low=0)
-    unique = count("--unique-tokens", unique_tokens) if unique_tokens else None
+    unique = count("--unique-tokens", unique_tokens) if unique_tokens is not None else None
     budget = budget_named(None, cluster_named(cluster, devices, device, price_per_hour), 1.0, utilisation)
     if plot:
         _plot_cost(plot, one, law, life, unique)
@@ -239,8 +240,7 @@ def _draw(file: Path, chart: str) -> None:
     from tilth.base.files import atomic_file
     from tilth.planning.drawing import standalone
 
-    if file.suffix != ".svg":
-        raise UserError(f"{file} does not end in .svg", where="--plot")
+    check_files(None, file)
     with atomic_file(file) as aside:
         aside.write_text(standalone(chart), encoding="utf-8")
 

@@ -68,7 +68,7 @@ def _shape_of_config(file: Path) -> Shape:
     for name in ("vocabulary", "hidden", "layers", "heads", "kv_heads", "head_dim"):
         value = getattr(shape, name)
         if not isinstance(value, int) or value < 1:
-            raise UserError(f"the {name} come out as {value!r}: a whole number above 0 is expected", where=where)
+            raise UserError(f"{name} is {value!r}: a whole number above 0 is expected", where=where)
     if any(isinstance(value, int) and value < 0 for value in vars(shape).values()):
         raise UserError("a size is below 0", where=where, hint=expected)
     return shape

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -57,8 +57,13 @@ def _place(file: Path, header: list[str], name: str) -> int:
     raise UserError(f"has no column {name!r}", where=f"{file}:1", hint=hint)
 
 
-def read_rows(file: Path, numbers: list[str], words: list[str]) -> list[dict[str, Any]]:
-    """Rows of a CSV; a mistake is told by file, line and column. Empty lines are left out."""
+def read_rows(
+    file: Path, numbers: list[str], words: list[str], most: Mapping[str, float] | None = None
+) -> list[dict[str, Any]]:
+    """Rows of a CSV; a mistake is told by file, line and column. Empty lines are left out.
+
+    The numbers of the columns in `most` must be above 0, and at most so large.
+    """
     header = header_of(file)
     places = {name: _place(file, header, name) for name in [*numbers, *words]}
     rows = []
@@ -73,6 +78,10 @@ def read_rows(file: Path, numbers: list[str], words: list[str]) -> list[dict[str
                 raise UserError(f"holds {len(cells)} values for {len(header)} columns", where=where, hint=hint)
             found: dict[str, Any] = {name: cells[places[name]].strip() for name in words}
             found |= {name: _number(cells[places[name]], name, where) for name in numbers}
+            for name, limit in (most or {}).items():
+                if not 0 < found[name] <= limit:
+                    expected = f"expected above 0 and at most {limit:g}"
+                    raise UserError(f"column {name!r} is {found[name]:g}: {expected}", where=where)
             rows.append(found)
     if not rows:
         raise UserError("holds no rows", where=str(file), hint="one line a run below the header")

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from tilth.base.settings import Count, Settings
 from tilth.planning.figures import Figure, Report, Table
@@ -15,10 +15,12 @@ from tilth.planning.figures import Figure, Report, Table
 class Needs(Settings):
     """What is asked for, and what things cost; money in one currency throughout."""
 
+    model_config = ConfigDict(allow_inf_nan=False)
+
     requests_per_month: Count = Field(default=100_000, ge=0, le=10**12, description="to the model")
     tokens_in: int = Field(default=1500, ge=0, description="of a request: question, instructions, retrieved passages")
     tokens_out: int = Field(default=400, ge=0, description="of its answer")
-    months: float = Field(default=24, gt=0, description="over which the choice is judged")
+    months: float = Field(default=24, ge=0.1, description="over which the choice is judged")
     api_in: float = Field(default=2.0, ge=0, description="price of a million tokens read by the API")
     api_out: float = Field(default=8.0, ge=0, description="price of a million tokens written by the API")
     share_solved: float = Field(
@@ -32,7 +34,7 @@ class Needs(Settings):
     parameters: Count = Field(default=8_000_000_000, gt=0, description="of the open model that is continued")
     continue_tokens: Count = Field(default=10_000_000_000, ge=0, description="of domain text and replay")
     scratch_tokens: Count = Field(default=160_000_000_000, ge=0, description="to train such a model from nothing")
-    device_flops: float = Field(default=989e12, gt=0, description="dense half-precision FLOP/s of a device")
+    device_flops: float = Field(default=989e12, ge=1e9, description="dense half-precision FLOP/s of a device")
     utilisation: float = Field(default=0.4, gt=0, le=1, description="share of them that training reaches")
     price_per_hour: float = Field(default=2.5, ge=0, description="of a device")
     serving_devices: int = Field(default=2, ge=1, description="kept running for an own model, day and night")
