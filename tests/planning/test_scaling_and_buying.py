@@ -11,7 +11,7 @@ from tilth.laws.chinchilla import optimum
 from tilth.laws.kaplan import Allocation, published_allocation
 from tilth.laws.repeated import effective_tokens, repeated_loss
 from tilth.planning import scaling
-from tilth.planning.buy import Needs, break_even, recommend, training_cost, ways
+from tilth.planning.buy import Needs, break_even, buy_report, recommend, training_cost, ways
 from tilth.planning.scale_plan import Budget, scale_report
 
 LAW = scaling.BESIROGLU
@@ -163,6 +163,9 @@ def test_at_the_break_even_both_cost_the_same(own) -> None:
     volume = break_even(needs, own)
     at = ways(needs.model_copy(update={"requests_per_month": round(volume)}))
     assert at[own].over(needs.months) == pytest.approx(at["api"].over(needs.months), rel=1e-4)
+    figure = next(one for one in buy_report(needs).figures if one.name.startswith("break-even") and own[:4] in one.name)
+    formula = figure.formula.replace(",", "").replace(" months", "")
+    assert eval(formula) == pytest.approx(figure.value, rel=1e-3)  # with the devices that this volume needs
     free = Needs(api_in=0, api_out=0)
     assert break_even(free, own) == math.inf
 

@@ -32,6 +32,21 @@ if TYPE_CHECKING:
     from tilth.laws.mixing import Critical
 
 
+AtOption = Annotated[str | None, typer.Option("--at", metavar="N=…[,D=…]", help="The run that a share is wanted for.")]
+GeneralOption = Annotated[
+    Path | None, typer.Option("--general", metavar="FILE.csv", parser=path, help="The same runs' general losses.")
+]
+KeepOption = Annotated[
+    float | None, typer.Option("--keep-general", help="Best share with a general loss of at most this.")
+]
+ReachOption = Annotated[
+    float | None, typer.Option("--reach-domain", help="Best share with a domain loss of at most this.")
+]
+LimitOption = Annotated[
+    str | None, typer.Option("--domain-tokens", help="Best share and tokens where no more domain tokens are.")
+]
+
+
 def dcpt(
     points: PointsArgument,
     cross_domain: Annotated[bool, typer.Option("--cross-domain", help="With F / K^mu; a column K.")] = False,
@@ -39,21 +54,11 @@ def dcpt(
     column: ColumnOption = None,
     loss: LossOption = "loss",
     predict: PredictOption = None,
-    at: Annotated[
-        str | None, typer.Option("--at", metavar="N=…[,D=…]", help="The run that a share is wanted for.")
-    ] = None,
-    general: Annotated[
-        Path | None, typer.Option("--general", metavar="FILE.csv", parser=path, help="The same runs' general losses.")
-    ] = None,
-    keep_general: Annotated[
-        float | None, typer.Option("--keep-general", help="Best share with a general loss of at most this.")
-    ] = None,
-    reach_domain: Annotated[
-        float | None, typer.Option("--reach-domain", help="Best share with a domain loss of at most this.")
-    ] = None,
-    domain_tokens: Annotated[
-        str | None, typer.Option("--domain-tokens", help="Best share and tokens where no more domain tokens are.")
-    ] = None,
+    at: AtOption = None,
+    general: GeneralOption = None,
+    keep_general: KeepOption = None,
+    reach_domain: ReachOption = None,
+    domain_tokens: LimitOption = None,
     delta: DeltaOption = 1e-3,
     bootstrap: BootstrapOption = 0,
     seed: SeedOption = 0,
