@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+import re
 
 import numpy as np
 import pytest
@@ -12,7 +13,9 @@ from tilth.laws.kaplan import Allocation, published_allocation
 from tilth.laws.repeated import effective_tokens, repeated_loss
 from tilth.planning import scaling
 from tilth.planning.buy import Needs, break_even, buy_report, recommend, training_cost, ways
+from tilth.planning.drawing import standalone
 from tilth.planning.scale_plan import Budget, scale_report
+from tilth.reports.svg import line_chart
 
 LAW = scaling.BESIROGLU
 
@@ -176,3 +179,13 @@ def test_the_easy_part_first() -> None:
     assert recommend(Needs(private=True)) == "continue"
     assert recommend(Needs(requests_per_month=5_000_000)) == "continue"
     assert recommend(Needs(private=True, staff_scratch=0, scratch_tokens=0)) == "scratch"
+
+
+def test_a_long_legend_goes_on_in_the_next_line() -> None:
+    names = [f"领域 {i} of many" for i in range(17)]
+    drawn = standalone(line_chart([(name, [0, 1], [i, i + 1]) for i, name in enumerate(names)], "x", "y"))
+    height = int(drawn.partition('viewBox="0 0 760 ')[2].partition('"')[0])
+    keys = re.findall(r'<text x="(\d+)" y="(\d+)">(领域[^<]*)</text>', drawn)
+    assert [name for _, _, name in keys] == names
+    assert len({y for _, y, _ in keys}) > 1
+    assert all(int(x) + 12 * 2 + 7 * (len(name) - 2) <= 760 and int(y) < height for x, y, name in keys)

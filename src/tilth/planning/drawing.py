@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import math
 import re
+import unicodedata
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from tilth.planning.buy import Needs, break_even, ways
 
 Series = tuple[str, list[float], list[float]]
 
+LEFT = 62
 STYLE = (
     "text{font:12px sans-serif;fill:#333}.grid{stroke:#ddd}.mark{stroke:#999;stroke-dasharray:3 3}polyline{fill:none}"
 )
@@ -57,15 +59,22 @@ def cost_by_volume(needs: Needs) -> list[Series]:
 
 
 def standalone(chart: str) -> str:
-    """A chart of reports/svg.py, whose legend is HTML, as one SVG file."""
+    """A chart of reports/svg.py, whose legend is HTML, as one SVG file; a long legend goes on in the next line."""
     svg, _, legend = chart.partition("</svg>")
+    width, height = map(int, re.search(r'viewBox="0 0 (\d+) (\d+)"', svg).groups())  # type: ignore[union-attr]
+    keys, x, y = [], LEFT, height + 8
+    for colour, name in re.findall(r'background:(#[0-9a-f]{6})"></i>([^<]*)</span>', legend):
+        wide = 30 + _pixels(html.unescape(name))
+        if x > LEFT and x + wide > width:
+            x, y = LEFT, y + 18
+        keys.append(f'<rect x="{x}" y="{y}" width="10" height="10" fill="{colour}"/>')
+        keys.append(f'<text x="{x + 14}" y="{y + 9}">{name}</text>')
+        x += wide
     svg = svg.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" style="background:#fff" ', 1)
-    svg = re.sub(r'viewBox="0 0 (\d+) (\d+)"', lambda m: f'viewBox="0 0 {m[1]} {int(m[2]) + 24}"', svg, count=1)
-    height = int(re.search(r'viewBox="0 0 \d+ (\d+)"', svg)[1])  # type: ignore[index]
-    names = re.findall(r'background:(#[0-9a-f]{6})"></i>([^<]*)</span>', legend)
-    keys, x = [], 62
-    for colour, name in names:
-        keys.append(f'<rect x="{x}" y="{height - 16}" width="10" height="10" fill="{colour}"/>')
-        keys.append(f'<text x="{x + 14}" y="{height - 7}">{name}</text>')
-        x += 30 + 7 * len(html.unescape(name))
+    svg = svg.replace(f'viewBox="0 0 {width} {height}"', f'viewBox="0 0 {width} {y + 16}"', 1)
     return svg.replace(">", f"><style>{STYLE}</style>", 1) + "".join(keys) + "</svg>\n"
+
+
+def _pixels(text: str) -> int:
+    """About how wide a text of 12 px stands: a Chinese character is a square."""
+    return sum(12 if unicodedata.east_asian_width(letter) in "WF" else 7 for letter in text)
