@@ -96,8 +96,7 @@ def nested(
 
     Example:
 
-        tilth fit nested runs.csv --domains web,code,books --targets loss_web,loss_code --steps step
-        --to-steps 100k --sizes N --to-size 1B --optimise
+        tilth fit nested runs.csv --domains web,code --targets loss --steps step --to-steps 100k --sizes N --to-size 1B
     """
     from tilth.laws.mixing.nested import nest
 
