@@ -3,13 +3,14 @@ from __future__ import annotations
 import pytest
 
 from tilth.laws.architectures import PUBLISHED
+from tilth.laws.counting import Counting
 from tilth.laws.flops import (
     hardware_flops_per_token,
     recomputed_flops_per_token,
     training_flops_per_token,
     utilisation,
 )
-from tilth.laws.model_size import matmul_parameters
+from tilth.laws.model_size import matmul_parameters, parameters
 
 
 def test_llama_by_hand() -> None:
@@ -20,17 +21,30 @@ def test_llama_by_hand() -> None:
     assert training_flops_per_token(shape, 2048, "full") == 6 * matrices + 12 * 32 * 4096 * 2048
 
 
-def test_what_recomputation_adds() -> None:
-    """One more forward pass of the layers, without the head's; selective: attention's core alone."""
-    shape = PUBLISHED["LLaMA-7B"]
-    core = 2 * 32 * 4096 * 2048
+@pytest.mark.parametrize("name", ["LLaMA-7B", "GPT-NeoX-20B"])
+def test_what_recomputation_adds(name: str) -> None:
+    """Full: one more forward pass of the layers, without the head's. Selective: attention's core where scores are
+    stored; of a gated model with flash attention no matrix product."""
+    shape = PUBLISHED[name]
+    core = 2 * shape.layers * shape.hidden * 2048
     assert recomputed_flops_per_token(shape, 2048, "none") == 0
-    assert recomputed_flops_per_token(shape, 2048, "selective") == core
+    assert recomputed_flops_per_token(shape, 2048, "selective") == (0 if shape.gated else core)
     full = recomputed_flops_per_token(shape, 2048, "full")
-    assert full == 2 * (matmul_parameters(shape) - 32000 * 4096) + core
+    assert full == 2 * (matmul_parameters(shape) - shape.vocabulary * shape.hidden) + core
     whole = training_flops_per_token(shape, 2048)
     assert hardware_flops_per_token(shape, 2048, "full") == whole + full
     assert 1.31 < (whole + full) / whole < 1.34
+
+
+def test_a_narrow_embedding_is_projected_for_every_token() -> None:
+    """OPT-350M by hand: pieces of 512 numbers, projected to 1,024 and back."""
+    shape = PUBLISHED["opt-350m"]
+    layers = 24 * (4 * 1024**2 + 2 * 1024 * 4096)
+    assert matmul_parameters(shape, head=False) == layers
+    assert matmul_parameters(shape) == layers + 50272 * 512 + 2 * 512 * 1024
+    inner = parameters(shape, Counting.WITHOUT_EMBEDDINGS)
+    assert parameters(shape, Counting.WITH_HEAD) == inner + 50272 * 512 + 2 * 512 * 1024
+    assert parameters(shape) == parameters(shape, Counting.WITH_HEAD) + 2050 * 1024  # but for the positions: tied
 
 
 def test_utilisation_of_yulan_mini() -> None:

@@ -13,6 +13,7 @@ from tilth.laws.mixing.forms import FORMS, form_named
 from tilth.laws.mixing.gaussian import _evidence
 from tilth.laws.mixing.mixtures import mixtures
 from tilth.laws.mixing.models import model_named
+from tilth.laws.mixing.nested import nest
 
 NAMES = ["web", "code", "books"]
 
@@ -106,6 +107,42 @@ def test_a_size_law_predicts_a_larger_model():
     np.testing.assert_allclose(fit_tied_power(sizes, losses).at(1e9), floor + scale * 1e9**-0.35, atol=2e-3)
     with pytest.raises(UserError, match="anybody's guess"):
         fit_tied_power(sizes[:2], losses[:, :2])
+
+
+def planted_runs(sizes=(1e7, 3e7, 1e8), steps=(2e3, 5e3, 1e4, 3e4)):
+    shares = np.random.default_rng(4).dirichlet(np.ones(3), 20)
+    rows = []
+    for share in shares:
+        for size in sizes:
+            for step in steps:
+                loss = _planted(share, step, size)
+                rows.append(dict(zip(NAMES, share, strict=True)) | {"step": step, "size": size, "loss": loss})
+    return rows
+
+
+def _planted(share, step, size):
+    return 1.5 + 0.4 * (share @ np.array([1.0, 0.1, 0.3])) ** -0.3 + 30 * step**-0.5 + 90 * size**-0.3
+
+
+@pytest.mark.parametrize("along", [("step", "size"), ("step",), ("size",)])
+def test_nested_laws_carry_every_mixture_to_the_large_run(along):
+    rows = planted_runs(
+        sizes=(1e7, 3e7, 1e8) if "size" in along else (1e8,), steps=(2e3, 5e3, 1e4, 3e4) if "step" in along else (3e4,)
+    )
+    to = {"step": ("step", 1e5), "size": ("size", 1e9)}
+    found = nest(rows, NAMES, ["loss"], {name: to[name] for name in along})
+    assert len(found.data) == 20
+    step, size = (1e5 if "step" in along else 3e4), (1e9 if "size" in along else 1e8)
+    for share, loss in zip(found.data.shares, found.data.losses[:, 0], strict=True):
+        assert loss == pytest.approx(_planted(share, step, size), abs=2e-3)
+    assert set(found.as_dict()) == set(along)
+
+
+def test_nested_laws_refuse_what_they_cannot_tell_apart():
+    with pytest.raises(UserError, match="two runs have the same shares"):
+        nest(planted_runs(), NAMES, ["loss"], {"step": ("step", 1e5)})
+    far = nest(planted_runs(), NAMES, ["loss"], {"step": ("step", 1e5), "size": ("size", 1e10)})
+    assert any("times beyond the runs" in one for one in far.warnings)
 
 
 def test_the_critical_ratio_and_where_there_is_none():

@@ -26,7 +26,7 @@ def runs(tmp_path_factory):
 
 def test_its_commands_run(runs):
     lines = commands("docs/laws.md")
-    assert len(lines) == 9
+    assert len(lines) == 12
     told = {line: shell(line, runs) for line in lines}
     assert all(text.strip() for text in told.values())
     kept = json.loads((runs / "chinchilla.json").read_text(encoding="utf-8"))
@@ -35,7 +35,11 @@ def test_its_commands_run(runs):
         assert low - 0.01 <= true <= high + 0.01
     assert kept["counting"] == "all"
     assert kept["optimum"]["tokens_per_parameter"]["interval"]
-    assert (runs / "chinchilla.svg").read_text(encoding="utf-8").startswith("<svg xmlns")
+    for name in ("chinchilla", "isoflop", "envelope", "critical", "mixing"):
+        drawing = (runs / f"{name}.svg").read_text(encoding="utf-8")
+        assert drawing.startswith("<svg xmlns")
+        assert drawing.count("<polyline") >= 2
+        assert drawing.rstrip().endswith("</svg>")
     ratio = json.loads(shell("tilth fit critical continual.csv --base 2.8734 --json", runs))["critical_ratio"]
     assert ratio["value"] == pytest.approx(0.283, abs=0.001)
 

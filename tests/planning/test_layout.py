@@ -7,21 +7,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tilth.laws.architectures import PUBLISHED, shape_of
-from tilth.laws.memory import STATE_BYTES
+from tilth.laws.flops import recomputed_flops_per_token
+from tilth.laws.memory import STATE_BYTES, stage_layers
 from tilth.laws.model_size import parameters
-from tilth.planning.answers import layout_report
 from tilth.planning.cluster import Cluster, checkpoint_interval
-from tilth.planning.layout import (
-    KINDS,
-    Layout,
-    Task,
-    choose,
-    device_memory,
-    layouts,
-    leanest,
-    stage_parameters,
-    step_time,
-)
+from tilth.planning.layout import KINDS, Layout, Task, layouts
+from tilth.planning.layout_choice import choose, leanest, nearest_cluster
+from tilth.planning.layout_memory import device_memory, layer_bytes, stage_memory, stage_parameters
+from tilth.planning.layout_plan import layout_report
+from tilth.planning.memory_plan import memory_report
+from tilth.planning.step_time import step_time
 
 LLAMA = Task(PUBLISHED["Llama-3-8B"], 4096, 2**22, 1e11)
 
@@ -72,6 +67,38 @@ def test_an_impossible_cluster_gets_the_nearest_that_can_and_the_reason() -> Non
     assert report.value("memory of a device") <= 40e9
 
 
+@pytest.mark.parametrize(("name", "devices", "memory"), [("LLaMA-65B", 8, 40e9), ("LLaMA-13B", 1, 80e9)])
+def test_the_nearest_cluster_is_the_nearest(name: str, devices: int, memory: float) -> None:
+    """Every number of devices, one after the other: the first that holds the model."""
+    task = replace(LLAMA, shape=PUBLISHED[name])
+    cluster = Cluster(devices=devices, device="A100-80G", memory=int(memory))
+
+    def holds(count: int) -> bool:
+        if count > cluster.per_node and count % cluster.per_node:
+            return False
+        return choose(task, cluster.model_copy(update={"devices": count})) is not None
+
+    assert not holds(devices)
+    away = next(n for n in range(1, 200) if holds(devices + n) or (devices > n and holds(devices - n)))
+    found = nearest_cluster(task, cluster)
+    assert found is not None
+    assert abs(found[0].devices - devices) == away
+    assert found[1].chosen.fits
+
+
+def test_devices_that_nothing_divides_get_the_nearest_number_that_does() -> None:
+    report = layout_report("Llama-3-8B", LLAMA, Cluster(devices=13, device="H100-80G"))
+    assert (
+        "no layout divides this model's 32 layers and 32 heads and a step's 1024 sequences over 13" in report.notes[0]
+    )
+    assert "16 x H100-80G" in report.notes[1]
+
+
+def test_what_no_number_of_devices_holds_is_said() -> None:
+    report = layout_report("Llama-3-8B", LLAMA, Cluster(devices=8, device="A100-80G", memory=10**9))
+    assert "no number of such devices can" in report.notes[1]
+
+
 def test_pipeline_bubble_by_hand() -> None:
     """(p - 1) / m of the rest: 3 / 64 with four stages and 64 micro-batches, a quarter of it interleaved 4 times."""
     task = replace(LLAMA, batch_tokens=64 * 4096)
@@ -93,7 +120,7 @@ def test_the_checkpoint_interval_is_near_youngs() -> None:
 @given(st.sampled_from([1, 2, 4, 8]), st.sampled_from([1, 2, 4, 8, 16, 32]), st.sampled_from(sorted(PUBLISHED)))
 def test_stages_add_up_to_the_whole(tensor: int, pipeline: int, name: str) -> None:
     shape = PUBLISHED[name]
-    again = shape.vocabulary * shape.hidden if shape.tied and pipeline > 1 else 0
+    again = shape.vocabulary * (shape.embedding_width or shape.hidden) if shape.tied and pipeline > 1 else 0
     held = tensor * sum(stage_parameters(shape, Layout(tensor, pipeline)))
     assert held == pytest.approx(parameters(shape) + again)
 
@@ -122,3 +149,75 @@ def test_every_layout_uses_all_devices() -> None:
     found = list(layouts(LLAMA, Cluster(devices=16, device="A100-80G")))
     assert {layout.devices for layout in found} == {16}
     assert len(found) == len(set(found)) > 100
+
+
+def under_way(stage: int, pipeline: int, count: int) -> int:
+    """Micro-batches that wait on a stage when most do, from 1F1B's schedule played through (Narayanan et al. 2021)."""
+    warm = min(pipeline - stage - 1, count)
+    steps = ["forward"] * warm + ["forward", "backward"] * (count - warm) + ["backward"] * warm
+    waiting = most = 0
+    for step in steps:
+        waiting += 1 if step == "forward" else -1
+        most = max(most, waiting)
+    assert waiting == 0
+    return most
+
+
+@given(st.sampled_from([1, 2, 4, 8, 16]), st.integers(1, 20), st.data())
+def test_a_stage_holds_what_the_schedule_has_under_way(pipeline: int, count: int, data: st.DataObject) -> None:
+    stage = data.draw(st.integers(0, pipeline - 1))
+    held = stage_layers(32, pipeline, stage=stage, micro_batches=count)
+    assert held == pytest.approx(under_way(stage, pipeline, count) * 32 / pipeline)
+
+
+@given(st.sampled_from([2, 4, 8, 16]), st.sampled_from([1, 2]), st.sampled_from(["Llama-3-8B", "gpt2-xl", "bloom-7b1"]))
+def test_the_fullest_device_is_one_stages_and_no_mixture_of_them(pipeline: int, tensor: int, name: str) -> None:
+    task = replace(LLAMA, shape=PUBLISHED[name])
+    layout = Layout(tensor=tensor, pipeline=pipeline, data=2)
+    every = [stage_memory(task, layout, stage) for stage in range(pipeline)]
+    assert device_memory(task, layout).total == max(one.total for one in every)
+    assert all(one.logits == 0 for one in every[:-1])
+    parts = max(one.states.total for one in every) + max(one.activations for one in every) + every[-1].logits
+    assert device_memory(task, layout).total < 1.05 * (parts + every[0].buffers)
+
+
+def test_the_formula_follows_the_feed_forward_not_the_norm() -> None:
+    """OLMo's norm has no weights, but its layers are gated and its scores are not stored: it holds what Llama does."""
+    llama = replace(LLAMA, shape=PUBLISHED["Llama-3-8B"])
+    olmo = replace(llama, shape=replace(llama.shape, norm="plain"))
+    assert layer_bytes(olmo, Layout()) == layer_bytes(llama, Layout())
+    neox = replace(llama, shape=PUBLISHED["GPT-NeoX-20B"])
+    s, h, a = 4096, 6144, 64
+    assert layer_bytes(neox, Layout()) == pytest.approx(s * h * (34 + 5 * a * s / h))
+
+
+@pytest.mark.parametrize("name", ["Llama-3.2-3B", "gpt2-xl"])
+def test_plan_memory_and_plan_layout_say_the_same(name: str) -> None:
+    """One sum for both: the table's last columns are what a layout of ZeRO alone needs."""
+    shape = PUBLISHED[name]
+    report = memory_report(name, shape, STATE_BYTES["mixed"], micro_batch=2, length=2048, ranks=8)
+    task = Task(shape, 2048, 2048 * 64, 1e9)
+    for stage, row in enumerate(report.tables[0].rows):
+        for how, shown in zip(("none", "selective", "full"), row[-3:], strict=True):
+            held = device_memory(task, Layout(data=8, zero=stage, micro_batch=2, recompute=how))  # type: ignore[arg-type]
+            assert shown == f"{held.total / 1e9:,.2f}"
+
+
+@pytest.mark.parametrize("name", ["Llama-3-8B", "gpt2-xl"])
+def test_selective_costs_what_it_saves(name: str) -> None:
+    """What is dropped is computed again: attention's stored core at its operations, or a pass over a product."""
+    task = replace(LLAMA, shape=PUBLISHED[name])
+    shape, cluster = task.shape, Cluster(devices=1, device="A100-80G")
+    lean = Layout(recompute="selective")
+    saved = layer_bytes(task, Layout()) - layer_bytes(task, lean)
+    again = recomputed_flops_per_token(shape, task.length, "selective")
+    slower = step_time(task, lean, cluster).total - step_time(task, Layout(), cluster).total
+    assert slower > 0
+    if shape.gated:
+        assert saved == pytest.approx(2 * task.length * shape.intermediate)
+        assert again == 0
+        count = task.sequences * shape.layers
+        assert slower == pytest.approx(count * 3 * saved / cluster.one.bandwidth)
+    else:
+        assert saved == pytest.approx(5 * shape.heads * task.length**2)
+        assert again == 2 * shape.layers * shape.query_width * task.length

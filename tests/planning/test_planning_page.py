@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
 from pathlib import Path
 
@@ -26,8 +25,9 @@ def test_the_page_is_true(tmp_path, monkeypatch: pytest.MonkeyPatch, capsys: pyt
     monkeypatch.chdir(tmp_path)
     for commands, shown in zip(blocks("planning.md", "bash"), blocks("planning.md", "text"), strict=True):
         for command in commands.splitlines():
-            with contextlib.suppress(SystemExit):  # how the command ends when all is well, too
+            with pytest.raises(SystemExit) as end:
                 main(command.split()[1:])
+            assert end.value.code == 0, command
         printed = plain(capsys.readouterr().out)
         for line in shown.splitlines():
             assert plain(line) in printed, line

@@ -1,16 +1,21 @@
 from __future__ import annotations
 
 import math
+import re
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tilth.laws.chinchilla import optimum
 from tilth.laws.kaplan import Allocation, published_allocation
-from tilth.laws.repeated import effective_tokens
+from tilth.laws.repeated import effective_tokens, repeated_loss
 from tilth.planning import scaling
-from tilth.planning.buy import Needs, break_even, recommend, training_cost, ways
+from tilth.planning.buy import Needs, break_even, buy_report, recommend, training_cost, ways
+from tilth.planning.drawing import standalone
+from tilth.planning.scale_plan import Budget, scale_report
+from tilth.reports.svg import line_chart
 
 LAW = scaling.BESIROGLU
 
@@ -48,15 +53,71 @@ def test_the_optimum_is_lower_than_its_neighbours(flops: float) -> None:
         assert scaling.loss(LAW, best.parameters * factor, best.tokens / factor) > lowest
 
 
+def full_law(law: dict[str, float], size: np.ndarray, flops: float, unique: float) -> np.ndarray:
+    """Muennighoff et al. 2023, equations 5 and 6, written out."""
+    tokens = flops / 6 / size
+    read = np.minimum(unique, tokens)
+    worth = read * (1 + 15.4 * (1 - np.exp(-(tokens / read - 1) / 15.4)))
+    alpha, beta = law["alpha"], law["beta"]
+    matched = (alpha * law["A"] / (beta * law["B"])) ** (1 / alpha) * read ** (beta / alpha)
+    base = np.minimum(size, matched)
+    strength = base * (1 + 5.31 * (1 - np.exp(-(size / base - 1) / 5.31)))
+    return law["E"] + law["A"] / strength**alpha + law["B"] / worth**beta
+
+
+@pytest.mark.parametrize("name", scaling.LAWS)
+@pytest.mark.parametrize(("flops", "unique"), [(1.914e21, 11e9), (1e20, 1e9), (1e22, 3e11), (1e23, 1e12)])
+def test_the_data_limited_optimum_against_every_size_of_a_fine_grid(name: str, flops: float, unique: float) -> None:
+    law = scaling.LAWS[name][0]
+    found = scaling.data_limited_optimum(law, flops, unique)
+    sizes = np.geomspace(1e6, 1e13, 400_001)
+    losses = full_law(law, sizes, flops, unique)
+    assert found.flops == pytest.approx(flops)
+    assert found.parameters == pytest.approx(sizes[losses.argmin()], rel=2e-3)
+    reached = repeated_loss(law, np.array([found.parameters]), np.array([found.tokens]), unique)
+    assert reached[0] == pytest.approx(full_law(law, np.array([found.parameters]), flops, unique)[0], rel=1e-12)
+    assert reached[0] <= losses.min() * (1 + 1e-12)
+
+
+def test_excess_parameters_lose_their_worth_too() -> None:
+    """A week of eight H100 and 11 B tokens, by the constants that were fitted together: 3.1 B read nine times."""
+    best = scaling.data_limited_optimum(scaling.LAWS["muennighoff"][0], 1.914e21, 11e9)
+    assert best.parameters == pytest.approx(3.08e9, rel=0.01)
+    assert best.tokens / 11e9 == pytest.approx(9.4, abs=0.1)
+
+
 @given(st.floats(1e20, 1e23), st.floats(1e8, 1e12))
 def test_with_few_tokens_the_answer_is_no_worse_than_the_unlimited_one(flops: float, unique: float) -> None:
     best, limited = optimum(LAW, flops), scaling.data_limited_optimum(LAW, flops, unique)
 
     def loss(one: Allocation) -> float:
-        return scaling.loss(LAW, one.parameters, effective_tokens(unique, one.tokens / unique))
+        return float(full_law(LAW, np.array([one.parameters]), flops, unique)[0])
 
     assert limited.flops == pytest.approx(flops)
     assert loss(limited) <= loss(best) * (1 + 1e-9)
+
+
+NAMES = {"exp": math.exp}
+
+
+@pytest.mark.parametrize("unique", [1e8, 11e9, 1e12])
+@pytest.mark.parametrize("flops", [1e18, 1.914e21])
+def test_the_printed_formulas_give_the_printed_figures(flops: float, unique: float) -> None:
+    """With and without repeats: what stands behind `=` is what was computed."""
+    report = scale_report(Budget(flops, ""), "chinchilla", unique)
+    figures = {one.name: one for one in report.figures}
+    tokens, size = figures["tokens with this data"].value, figures["size with this data"].value
+    for name, used in (("tokens are worth", tokens), ("parameters are worth", size)):
+        said, _, formula = figures[name].formula.partition(" = ")
+        assert said in ("D'", "N'")
+        if "no more than" in formula:
+            assert figures[name].value == pytest.approx(used)
+        else:
+            assert eval(formula.replace(" x ", " * "), NAMES) == pytest.approx(figures[name].value, rel=2e-3)
+    law = LAW
+    worth = figures["parameters are worth"].value, figures["tokens are worth"].value
+    assert figures["loss with this data"].value == pytest.approx(scaling.loss(law, *worth))
+    assert (figures["epochs"].value <= 1) is ("D' = D," in figures["tokens are worth"].formula)
 
 
 def test_the_more_is_served_the_smaller_the_model() -> None:
@@ -68,6 +129,23 @@ def test_the_more_is_served_the_smaller_the_model() -> None:
         assert scaling.loss(LAW, one.parameters, one.tokens) == pytest.approx(wanted, rel=1e-6)
     trained = optimum(LAW, found[0].flops)
     assert found[0].parameters == pytest.approx(trained.parameters, rel=1e-3)  # nothing served: compute-optimal
+
+
+def test_serving_with_tokens_that_repeat_against_a_grid() -> None:
+    """3.2 B read eight times over 11 B tokens: its loss again with the fewest operations over the model's life."""
+    wanted = scaling.loss_with(LAW, 3.2e9, 88e9, 11e9)
+    best = scaling.serving_optimum(LAW, wanted, 5e11, 11e9)
+    assert full_law(LAW, np.array([best.parameters]), best.flops, 11e9)[0] == pytest.approx(wanted, rel=1e-9)
+    sizes, epochs = np.meshgrid(np.geomspace(1e9, 1e10, 700), np.geomspace(0.5, 500, 1400))
+    tokens = epochs * 11e9
+    reach = full_law(LAW, sizes, 6 * sizes * tokens, 11e9) <= wanted
+    life = np.where(reach, 6 * sizes * tokens + 2 * sizes * 5e11, np.inf)
+    at = np.unravel_index(life.argmin(), life.shape)
+    assert 6 * best.parameters * best.tokens + 2 * best.parameters * 5e11 == pytest.approx(life[at], rel=0.01)
+    assert best.parameters == pytest.approx(sizes[at], rel=0.05)
+    fresh = scaling.serving_optimum(LAW, wanted, 5e11)
+    assert fresh.parameters < best.parameters
+    assert fresh.tokens < best.tokens or fresh.flops < best.flops
 
 
 def test_costs_by_hand() -> None:
@@ -88,6 +166,9 @@ def test_at_the_break_even_both_cost_the_same(own) -> None:
     volume = break_even(needs, own)
     at = ways(needs.model_copy(update={"requests_per_month": round(volume)}))
     assert at[own].over(needs.months) == pytest.approx(at["api"].over(needs.months), rel=1e-4)
+    figure = next(one for one in buy_report(needs).figures if one.name.startswith("break-even") and own[:4] in one.name)
+    formula = figure.formula.replace(",", "").replace(" months", "")
+    assert eval(formula) == pytest.approx(figure.value, rel=1e-3)  # with the devices that this volume needs
     free = Needs(api_in=0, api_out=0)
     assert break_even(free, own) == math.inf
 
@@ -98,3 +179,13 @@ def test_the_easy_part_first() -> None:
     assert recommend(Needs(private=True)) == "continue"
     assert recommend(Needs(requests_per_month=5_000_000)) == "continue"
     assert recommend(Needs(private=True, staff_scratch=0, scratch_tokens=0)) == "scratch"
+
+
+def test_a_long_legend_goes_on_in_the_next_line() -> None:
+    names = [f"领域 {i} of many" for i in range(17)]
+    drawn = standalone(line_chart([(name, [0, 1], [i, i + 1]) for i, name in enumerate(names)], "x", "y"))
+    height = int(drawn.partition('viewBox="0 0 760 ')[2].partition('"')[0])
+    keys = re.findall(r'<text x="(\d+)" y="(\d+)">(领域[^<]*)</text>', drawn)
+    assert [name for _, _, name in keys] == names
+    assert len({y for _, y, _ in keys}) > 1
+    assert all(int(x) + 12 * 2 + 7 * (len(name) - 2) <= 760 and int(y) < height for x, y, name in keys)

@@ -3,58 +3,129 @@
 from __future__ import annotations
 
 import csv
+import math
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from tilth.base.errors import UserError, nearest
 
+EXPECTED = "a CSV is expected: a header line with the names of the columns, then one line a run"
+
+
+@contextmanager
+def _opened(file: Path) -> Iterator[Any]:
+    """A CSV reader; what is wrong with the file as a whole is told."""
+    where = str(file)
+    try:
+        with file.open(encoding="utf-8-sig", newline="") as lines:
+            yield csv.reader(lines)
+    except FileNotFoundError:
+        raise UserError("there is no such file", where=where, hint=EXPECTED) from None
+    except IsADirectoryError:
+        inside = ", ".join(sorted(one.name for one in file.glob("*.csv"))[:5])
+        raise UserError(
+            "is a folder", where=where, hint=f"give a file in it: {inside}" if inside else EXPECTED
+        ) from None
+    except UnicodeDecodeError:
+        raise UserError("is not UTF-8 text", where=where, hint=f"save it as UTF-8; {EXPECTED}") from None
+    except csv.Error as error:
+        raise UserError(f"is no CSV: {error}", where=where, hint=EXPECTED) from None
+
 
 def header_of(file: Path) -> list[str]:
     """Names of the columns."""
-    try:
-        with file.open(encoding="utf-8-sig", newline="") as lines:
-            return next(csv.reader(lines), [])
-    except FileNotFoundError:
-        raise UserError("there is no such file", where=str(file)) from None
-    except UnicodeDecodeError:
-        raise UserError("is not UTF-8 text: a CSV with a header line is expected", where=str(file)) from None
+    with _opened(file) as lines:
+        header = [name.strip() for name in next(lines, [])]
+    if not any(header):
+        raise UserError("is empty, or its first line is", where=str(file), hint=EXPECTED)
+    twice = sorted({name for name in header if header.count(name) > 1})
+    if twice:
+        raise UserError(f"names the column {twice[0]!r} twice", where=f"{file}:1", hint="rename or remove one of them")
+    return header
 
 
-def read_rows(file: Path, numbers: list[str], words: list[str]) -> list[dict[str, Any]]:
-    """Rows of a CSV; a mistake is told by file, line and column."""
+def _place(file: Path, header: list[str], name: str) -> int:
+    """Where a column stands."""
+    if name in header:
+        return header.index(name)
+    hint = nearest(name, header)
+    for sign, called in ((";", "semicolons"), ("\t", "tabs")):
+        if len(header) == 1 and sign in header[0]:
+            hint = f"the header is separated by {called}: commas are expected"
+    raise UserError(f"has no column {name!r}", where=f"{file}:1", hint=hint)
+
+
+def read_rows(
+    file: Path, numbers: list[str], words: list[str], most: Mapping[str, float] | None = None
+) -> list[dict[str, Any]]:
+    """Rows of a CSV; a mistake is told by file, line and column. Empty lines are left out.
+
+    The numbers of the columns in `most` must be above 0, and at most so large.
+    """
     header = header_of(file)
-    for name in [*numbers, *words]:
-        if name not in header:
-            raise UserError(f"has no column {name!r}", where=f"{file}:1", hint=nearest(name, header))
+    places = {name: _place(file, header, name) for name in [*numbers, *words]}
     rows = []
-    with file.open(encoding="utf-8-sig", newline="") as lines:
-        reader = csv.DictReader(lines)
-        for row in reader:
-            where = f"{file}:{reader.line_num}"
-            found: dict[str, Any] = {name: row[name] for name in words}
-            for name in numbers:
-                try:
-                    found[name] = float(row[name] or "")
-                except ValueError:
-                    raise UserError(f"column {name!r}: expected a number, found {row[name]!r}", where=where) from None
+    with _opened(file) as lines:
+        next(lines)
+        for cells in lines:
+            if not any(cell.strip() for cell in cells):
+                continue
+            where = f"{file}:{lines.line_num}"
+            if len(cells) != len(header):
+                hint = "write numbers without commas" if len(cells) > len(header) else "every column needs a value"
+                raise UserError(f"holds {len(cells)} values for {len(header)} columns", where=where, hint=hint)
+            found: dict[str, Any] = {name: cells[places[name]].strip() for name in words}
+            found |= {name: _number(cells[places[name]], name, where) for name in numbers}
+            for name, limit in (most or {}).items():
+                if not 0 < found[name] <= limit:
+                    expected = f"expected above 0 and at most {limit:g}"
+                    raise UserError(f"column {name!r} is {found[name]:g}: {expected}", where=where)
             rows.append(found)
     if not rows:
         raise UserError("holds no rows", where=str(file), hint="one line a run below the header")
     return rows
 
 
-def assignments(text: str, names: list[str]) -> dict[str, float]:
+def _number(cell: str, name: str, where: str) -> float:
+    try:
+        value = float(cell)
+    except ValueError:
+        raise UserError(f"column {name!r}: expected a number, found {cell!r}", where=where) from None
+    if not math.isfinite(value):
+        raise UserError(f"column {name!r}: expected a finite number, found {cell!r}", where=where)
+    return value
+
+
+def assignments(text: str, names: list[str], option: str = "--predict") -> dict[str, float]:
     """NAME=VALUE, … as numbers; every name must be given."""
-    found = {}
+    found: dict[str, float] = {}
     for part in text.split(","):
-        name, _, value = part.partition("=")
+        name, _, value = (piece.strip() for piece in part.partition("="))
         if name not in names:
-            raise UserError(f"--predict: {name!r} is unknown", hint=nearest(name, names))
+            raise UserError(f"{option}: {name!r} is unknown", hint=nearest(name, names))
+        if name in found:
+            raise UserError(f"{option}: {name} is given twice")
         try:
             found[name] = float(value)
         except ValueError:
-            raise UserError(f"--predict {part}: expected NAME=NUMBER") from None
+            raise UserError(f"{option} {part}: expected NAME=NUMBER") from None
+        if not math.isfinite(found[name]):
+            raise UserError(f"{option} {part}: expected a finite number")
     missing = [name for name in names if name not in found]
     if missing:
-        raise UserError(f"--predict: {', '.join(missing)} is missing")
+        expected = ",".join(f"{name}=…" for name in names)
+        raise UserError(f"{option}: {', '.join(missing)} is missing", hint=f"expected {option} {expected}")
+    return found
+
+
+def names_of(text: str, option: str) -> list[str]:
+    """Names separated by commas, none twice."""
+    found = [name.strip() for name in text.split(",")]
+    if not all(found):
+        raise UserError(f"{option} {text}: a name is empty", hint=f"for example {option} web,code,books")
+    twice = [name for name in found if found.count(name) > 1]
+    if twice:
+        raise UserError(f"{option}: {twice[0]!r} stands twice")
     return found

@@ -7,6 +7,7 @@ What Tilth's own trainer holds is summed in planning/trainer_memory.py.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -97,10 +98,18 @@ def layer_activations(x: Activations) -> float:
     return x.unit * (whole + 24 / t + core)
 
 
-def stage_layers(layers: int, pipeline: int = 1, interleaved: int = 1) -> float:
-    """Layers' worth of activations on the first stage of 1F1B: L, as p micro-batches of L/p layers wait for their
-    backward pass; interleaved m times, L (1 + (p − 1) / (p m)) (section 4.2.3)."""
-    return layers if interleaved == 1 else layers * (1 + (pipeline - 1) / (pipeline * interleaved))
+def stage_layers(
+    layers: int, pipeline: int = 1, interleaved: int = 1, *, stage: int = 0, micro_batches: float = math.inf
+) -> float:
+    """Layers' worth of activations that wait on a stage of 1F1B when it is fullest.
+
+    Stage i (the first is 0) has p − i micro-batches of its L/p layers under way, at most as many as there are: L on the
+    first. Interleaved m times it has 2 (p − i − 1) + (m − 1) p + 1 chunks of L/(pm) layers: L (1 + (p − 1) / (p m)) on
+    the first (section 4.2.3; the schedule is that of Narayanan et al. 2021, section 2.2).
+    """
+    behind = pipeline - stage
+    waiting = behind if interleaved == 1 else 2 * (behind - 1) + (interleaved - 1) * pipeline + 1
+    return layers / (pipeline * interleaved) * min(waiting, micro_batches * interleaved)
 
 
 def extra_activations(x: Activations, pipeline: int = 1) -> dict[str, float]:
@@ -111,16 +120,6 @@ def extra_activations(x: Activations, pipeline: int = 1) -> dict[str, float]:
     if pipeline == 1:
         found["last norm and head"] = 4 * x.unit / split * (1 + x.vocabulary / x.hidden)
     return found
-
-
-def total_activations(x: Activations, pipeline: int = 1, interleaved: int = 1) -> float:
-    """The first stage's peak: layers and what is beyond them."""
-    layers = stage_layers(x.layers, pipeline, interleaved) * layer_activations(x)
-    return layers + sum(extra_activations(x, pipeline).values())
-
-
-LOGIT_BYTES = {"one fp32 copy": 4, "logits, softmax and their gradient in fp32": 12, "chunked": 0}
-"""k of k B T V, by how the loss is computed."""
 
 
 def logit_bytes(tokens: float, vocabulary: int, k: float = 4) -> float:
@@ -136,13 +135,12 @@ def short_activations(layers: int, hidden: int, vocabulary: int, tokens: float) 
 def gated_layer_activations(
     shape: Shape, tokens: float, *, tensor: int = 1, sequence_parallel: bool = False, recompute: Recompute = "none"
 ) -> float:
-    """One layer of a RMSNorm, SwiGLU model with flash attention, fused element-wise operations, half precision.
+    """One layer of a gated model (RMSNorm, SwiGLU) with flash attention, fused element-wise operations, half precision.
 
     Of a token, 2 bytes each: both norms' inputs and outputs (4 H), queries, keys, values, attention's output
     (2 AD + 2 GD), gate, up and their product (3 F, of a mixture of experts the active ones'), and in fp32 a
     log-denominator a head. The heads' and the feed-forward's part is split by t; the norms' by sequence parallelism.
-    `selective` computes the feed-forward's product again, whose recomputation is as cheap as attention's core is in
-    the papers' models (flash attention recomputes its core anyway).
+    `selective` drops the feed-forward's product.
     """
     split = tensor if sequence_parallel else 1
     if recompute == "full":
@@ -150,8 +148,7 @@ def gated_layer_activations(
     wide = shape.intermediate
     if shape.experts:
         wide = shape.active_experts * shape.expert_intermediate + shape.shared_intermediate
-    matrices = 3 if shape.gated else 2
-    wide *= matrices - 1 if recompute == "selective" else matrices
+    wide *= 2 if recompute == "selective" else 3
     inner = 2 * (2 * shape.query_width + 2 * shape.kv_width + wide) + 4 * shape.heads
     return tokens * (8.0 * shape.hidden / split + inner / tensor)
 

@@ -62,6 +62,11 @@ class Shape:
     """Layers of a mixture of experts whose feed-forward is dense, F wide."""
 
     @property
+    def embedding_dim(self) -> int:
+        """Of a piece's vector: H, or what is projected to it."""
+        return self.embedding_width or self.hidden
+
+    @property
     def query_width(self) -> int:
         """A D."""
         return self.heads * self.head_dim
@@ -94,11 +99,10 @@ class Parameters:
 
 def parameter_parts(shape: Shape) -> Parameters:
     """Every trained number, by part."""
-    width = shape.embedding_width or shape.hidden
-    projections = 2 * width * shape.hidden if shape.embedding_width else 0
-    head = 0 if shape.tied else shape.vocabulary * width
+    pieces = shape.vocabulary * shape.embedding_dim
+    head = 0 if shape.tied else pieces
     return Parameters(
-        embedding=shape.vocabulary * width + projections + shape.positions * shape.hidden,
+        embedding=pieces + _projections(shape) + shape.positions * shape.hidden,
         attention=shape.layers * (_attention_matrices(shape) + _attention_biases(shape)),
         feed_forward=_feed_forward(shape, shape.experts),
         norms=_norms(shape),
@@ -112,7 +116,7 @@ def parameters(shape: Shape, counting: Counting = Counting.ALL) -> int:
     if counting == Counting.ALL:
         return parts.total
     inner = parts.attention + parts.feed_forward + parts.norms
-    return inner if counting == Counting.WITHOUT_EMBEDDINGS else inner + shape.vocabulary * shape.hidden
+    return inner if counting == Counting.WITHOUT_EMBEDDINGS else inner + _head_matrices(shape)
 
 
 def active_parameters(shape: Shape) -> int:
@@ -121,9 +125,21 @@ def active_parameters(shape: Shape) -> int:
 
 
 def matmul_parameters(shape: Shape, *, head: bool = True) -> int:
-    """Parameters that multiply every token: the layers' matrices (active experts, routers) and the head's."""
+    """Parameters that multiply every token: the layers' matrices (active experts, routers) and the head's.
+
+    A narrow embedding's two projections are counted with the head.
+    """
     layers = shape.layers * _attention_matrices(shape) + _feed_forward(shape, shape.active_experts, biases=False)
-    return layers + (shape.vocabulary * shape.hidden if head else 0)
+    return layers + (_head_matrices(shape) if head else 0)
+
+
+def _head_matrices(shape: Shape) -> int:
+    """V H; where the embedding is W wide, V W and the projections in and out, which multiply every token as well."""
+    return shape.vocabulary * shape.embedding_dim + _projections(shape)
+
+
+def _projections(shape: Shape) -> int:
+    return 2 * shape.embedding_width * shape.hidden if shape.embedding_width else 0
 
 
 def _attention_matrices(shape: Shape) -> int:

@@ -1,8 +1,9 @@
 """What repeated epochs are worth: the data-constrained law of Muennighoff et al. 2023 (arXiv 2305.16264).
 
-L = E + A / N'^alpha + B / D'^beta with effective data D' = U + U R (1 - exp(-(epochs - 1) / R)), U unique tokens, and
-effective parameters N' alike about the size that U tokens call for. R_D about 15: forty epochs are worth about as many
-tokens as sixteen times the data could ever be.
+L = E + A / N'^alpha + B / D'^beta. Of D tokens U are different ones; D' = U + U R_D (1 - exp(-(D/U - 1) / R_D)). N_U is
+the size for which U tokens are compute-optimal; parameters beyond it lose their worth alike, only sooner:
+N' = N_U + N_U R_N (1 - exp(-(N/N_U - 1) / R_N)), and N' = N up to N_U. With R_D about 15 and R_N about 5, no number of
+epochs is worth more than sixteen times the data, no size more than six times the one that the data call for.
 """
 
 from __future__ import annotations
@@ -47,9 +48,8 @@ class Repeated(Law):
         unique = np.log(columns["U"])
         log_d, by_d, _ = _worth(columns["D"][None] / columns["U"] - 1.0, log_rd)
         log_d = unique + log_d
-        # N_U: the size for which U tokens are compute-optimal, N = (alpha A / (beta B))^(1/alpha) U^(beta/alpha)
         safe = np.maximum(alpha, 1e-6)
-        total = np.log(np.maximum(alpha, 1e-9)) - np.log(np.maximum(beta, 1e-9)) + a - b + beta * unique
+        total = _alpha_log_matched(a, b, alpha, beta, unique)
         log_nu = total / safe
         log_n = np.log(columns["N"])
         small = log_n <= log_nu
@@ -121,11 +121,41 @@ def _worth(repeats: Array, log_r: Array) -> tuple[Array, Array, Array]:
     return np.log(worth), (r * gain - repeats * np.exp(-ratio)) / worth, np.exp(-ratio) / worth
 
 
+def _alpha_log_matched(a: Array, b: Array, alpha: Array, beta: Array, log_unique: Array) -> Array:
+    """alpha log N_U: where alpha A / N^alpha = beta B / U^beta, what a parameter and a token bring is in balance."""
+    return np.log(np.maximum(alpha, 1e-9)) - np.log(np.maximum(beta, 1e-9)) + a - b + beta * log_unique
+
+
+def matched_size(parameters: Mapping[str, float], unique: float) -> float:
+    """N_U = (alpha A / (beta B))^(1/alpha) U^(beta/alpha), the size for which U tokens are compute-optimal."""
+    a, b = np.log(parameters["A"]), np.log(parameters["B"])
+    alpha, beta = np.array(parameters["alpha"]), np.array(parameters["beta"])
+    return float(np.exp(_alpha_log_matched(a, b, alpha, beta, np.log(unique)) / alpha))
+
+
 def effective_tokens(unique: float, epochs: float, r: float = MUENNIGHOFF["R_D"]) -> float:
-    """Fresh tokens that `epochs` passes over `unique` tokens are worth; below one epoch, what is read."""
-    if epochs <= 1.0:
-        return unique * epochs
-    return float(unique * (1.0 + r * -np.expm1(-(epochs - 1.0) / r)))
+    """D': fresh tokens that `epochs` passes over `unique` tokens are worth; below one epoch, what is read."""
+    return _effective(unique, unique * epochs, r)
+
+
+def effective_parameters(matched: float, size: float, r: float = MUENNIGHOFF["R_N"]) -> float:
+    """N': what a model of `size` parameters is worth on data that call for `matched`; up to those, what it has."""
+    return _effective(matched, size, r)
+
+
+def _effective(first: float, used: float, r: float) -> float:
+    if used <= first:
+        return float(used)
+    return first * float(np.exp(_worth(np.array(used / first - 1.0), np.log(r))[0]))
+
+
+def repeated_loss(parameters: Mapping[str, float], size: Array, tokens: Array, unique: float) -> Array:
+    """Nats a token (n,) of N and D (n,) with `unique` tokens at hand, of which min(U, D) are read at least once.
+
+    `parameters` without R_D and R_N (a Chinchilla law) take the published ones.
+    """
+    at_hand = np.minimum(unique, tokens)
+    return Repeated().predict({**MUENNIGHOFF, **parameters}, N=size, D=tokens, U=at_hand)
 
 
 def epoch_value(epochs: float, r: float = MUENNIGHOFF["R_D"]) -> float:

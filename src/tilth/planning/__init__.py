@@ -11,8 +11,11 @@ figures         figures with their formula and source; reports of them
 trainer_memory  what Tilth's trainer holds at its peak, as an own sum
 scaling         loss, the best size for a budget, repeated epochs, serving
 cluster         devices, links, prices, failures
-layout          parallelism for a model on a cluster: memory, time, verdicts
-answers         the reports of size, memory, layout, scale and cost
+layout          how devices share a model's training, and every way that divides it
+layout_memory   what a device holds under a layout
+step_time       seconds of a step under a layout
+layout_choice   the layout that is proposed; the nearest cluster that can
+size_plan, memory_plan, layout_plan, scale_plan, cost_plan    the reports of `tilth plan`
 buy             build or buy
 drawing         their curves
 """

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from tilth.base.settings import Count, Settings
 from tilth.planning.figures import Figure, Report, Table
@@ -15,10 +16,12 @@ from tilth.planning.figures import Figure, Report, Table
 class Needs(Settings):
     """What is asked for, and what things cost; money in one currency throughout."""
 
-    requests_per_month: Count = Field(default=100_000, ge=0)
+    model_config = ConfigDict(allow_inf_nan=False)
+
+    requests_per_month: Count = Field(default=100_000, ge=0, le=10**12, description="to the model")
     tokens_in: int = Field(default=1500, ge=0, description="of a request: question, instructions, retrieved passages")
-    tokens_out: int = Field(default=400, ge=0)
-    months: float = Field(default=24, gt=0, description="over which the choice is judged")
+    tokens_out: int = Field(default=400, ge=0, description="of its answer")
+    months: float = Field(default=24, ge=0.1, description="over which the choice is judged")
     api_in: float = Field(default=2.0, ge=0, description="price of a million tokens read by the API")
     api_out: float = Field(default=8.0, ge=0, description="price of a million tokens written by the API")
     share_solved: float = Field(
@@ -32,15 +35,15 @@ class Needs(Settings):
     parameters: Count = Field(default=8_000_000_000, gt=0, description="of the open model that is continued")
     continue_tokens: Count = Field(default=10_000_000_000, ge=0, description="of domain text and replay")
     scratch_tokens: Count = Field(default=160_000_000_000, ge=0, description="to train such a model from nothing")
-    device_flops: float = Field(default=989e12, gt=0)
-    utilisation: float = Field(default=0.4, gt=0, le=1)
+    device_flops: float = Field(default=989e12, ge=1e9, description="dense half-precision FLOP/s of a device")
+    utilisation: float = Field(default=0.4, gt=0, le=1, description="share of them that training reaches")
     price_per_hour: float = Field(default=2.5, ge=0, description="of a device")
     serving_devices: int = Field(default=2, ge=1, description="kept running for an own model, day and night")
     device_tokens_per_second: float = Field(default=2000, gt=0, description="that one serves, read and written")
     staff_continue: float = Field(
         default=60_000, ge=0, description="data, training and evaluation of a continued model"
     )
-    staff_scratch: float = Field(default=400_000, ge=0)
+    staff_scratch: float = Field(default=400_000, ge=0, description="the same of a model from scratch")
     upkeep_per_month: float = Field(default=3_000, ge=0, description="of people, for an own model")
     private: bool = Field(default=False, description="texts may not leave the house")
 
@@ -133,66 +136,7 @@ SENTENCES = {
 
 def buy_report(needs: Needs) -> Report:
     """The recommendation with its arithmetic."""
-    found, choice = ways(needs), recommend(needs)
-    why = (
-        "texts may not leave the house"
-        if needs.private
-        else f"{needs.wanted:.0%} of requests must be answered well, the easy part answers {needs.share_solved:.0%}"
-        if needs.wanted > needs.share_solved
-        else "at this volume it costs less than the API"
-    )
-    said = SENTENCES[choice].format(examples=needs.examples, solved=needs.share_solved, wanted=needs.wanted, why=why)
-    api, tuned, scratch = found["api"], found["continue"], found["scratch"]
-    even = f"(({{:,.0f}} - {api.once:,.0f}) / {needs.months:g} months + {{:,.0f}}) / {api.by_request:.4g}"
-    figures = [
-        Figure("recommendation", said),
-        Figure(
-            "the easy part",
-            api.once,
-            "once",
-            f"{needs.prompts_cost:,.0f} prompts + {needs.retrieval_cost:,.0f} retrieval + "
-            f"{needs.examples} examples x {needs.example_cost:g}",
-        ),
-        Figure(
-            "a request by API",
-            api.by_request,
-            "",
-            f"({needs.tokens_in} x {needs.api_in:g} + {needs.tokens_out} x {needs.api_out:g}) / 1e6",
-        ),
-        Figure(
-            "training to continue",
-            training_cost(needs, needs.continue_tokens),
-            "once",
-            f"6 x {needs.parameters:.3g} x {needs.continue_tokens:.3g} FLOP / ({needs.device_flops:.4g} x "
-            f"{needs.utilisation:.0%}) / 3600 x {needs.price_per_hour:g}",
-            "C = 6 N D",
-        ),
-        Figure(
-            "training from scratch",
-            training_cost(needs, needs.scratch_tokens),
-            "once",
-            f"the same with {needs.scratch_tokens:.3g} tokens",
-            "C = 6 N D",
-        ),
-        Figure(
-            "own serving",
-            own_serving(needs),
-            "a month",
-            f"{serving_devices(needs)} devices x 720 h x {needs.price_per_hour:g}",
-        ),
-        Figure(
-            "break-even, continued",
-            break_even(needs, "continue"),
-            "requests a month",
-            even.format(tuned.once, tuned.by_month),
-        ),
-        Figure(
-            "break-even, from scratch",
-            break_even(needs, "scratch"),
-            "requests a month",
-            even.format(scratch.once, scratch.by_month),
-        ),
-    ]
+    found = ways(needs)
     control = {
         "api": ("the provider's", "texts leave the house"),
         "continue": ("weights are yours", "stays in the house"),
@@ -206,4 +150,53 @@ def buy_report(needs: Needs) -> Report:
         "Ask before training: are fifty requests with expected answers written down? May the texts leave the house?",
         "Who updates the model when the facts change: retrieval is renewed in an hour, weights in days.",
     )
-    return Report("Build or buy", tuple(figures), (Table("Ways", columns, rows),), notes)
+    figures = (Figure("recommendation", _sentence(needs)), *_prices(needs, found["api"]), *_break_evens(needs, found))
+    return Report("Build or buy", figures, (Table("Ways", columns, rows),), notes)
+
+
+def _sentence(needs: Needs) -> str:
+    """The recommendation in words."""
+    why = (
+        "texts may not leave the house"
+        if needs.private
+        else f"{needs.wanted:.0%} of requests must be answered well, the easy part answers {needs.share_solved:.0%}"
+        if needs.wanted > needs.share_solved
+        else "at this volume it costs less than the API"
+    )
+    words = {"examples": needs.examples, "solved": needs.share_solved, "wanted": needs.wanted, "why": why}
+    return SENTENCES[recommend(needs)].format(**words)
+
+
+def _prices(needs: Needs, api: Way) -> list[Figure]:
+    """What the parts cost."""
+    easy = f"{needs.prompts_cost:,.0f} prompts + {needs.retrieval_cost:,.0f} retrieval + "
+    easy += f"{needs.examples} examples x {needs.example_cost:g}"
+    request = f"({needs.tokens_in} x {needs.api_in:g} + {needs.tokens_out} x {needs.api_out:g}) / 1e6"
+    trained = f"6 x {needs.parameters:.3g} x {needs.continue_tokens:.3g} FLOP / ({needs.device_flops:.4g} x "
+    trained += f"{needs.utilisation:.0%}) / 3600 x {needs.price_per_hour:g}"
+    again = f"the same with {needs.scratch_tokens:.3g} tokens"
+    served = f"{serving_devices(needs)} devices x 720 h x {needs.price_per_hour:g}"
+    return [
+        Figure("the easy part", api.once, "once", easy),
+        Figure("a request by API", api.by_request, "", request),
+        Figure("training to continue", training_cost(needs, needs.continue_tokens), "once", trained, "C = 6 N D"),
+        Figure("training from scratch", training_cost(needs, needs.scratch_tokens), "once", again, "C = 6 N D"),
+        Figure("own serving", own_serving(needs), "a month", served),
+    ]
+
+
+def _break_evens(needs: Needs, found: Mapping[str, Way]) -> list[Figure]:
+    """Requests a month at which each own model costs what the API does; the formula is of the devices there."""
+    figures = []
+    kinds: tuple[tuple[str, Literal["continue", "scratch"]], ...] = (
+        ("continued", "continue"),
+        ("from scratch", "scratch"),
+    )
+    for name, own in kinds:
+        volume = break_even(needs, own)
+        there = needs if math.isinf(volume) else needs.model_copy(update={"requests_per_month": round(volume)})
+        at = ways(there)[own]
+        formula = f"(({at.once:,.0f} - {found['api'].once:,.0f}) / {needs.months:g} months + {at.by_month:,.0f})"
+        formula += f" / {found['api'].by_request:.4g}"
+        figures.append(Figure(f"break-even, {name}", volume, "requests a month", formula))
+    return figures

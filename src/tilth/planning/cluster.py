@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from tilth.base.errors import nearest
 from tilth.base.settings import Count, Settings
@@ -53,7 +53,9 @@ section 3.3.4)."""
 class Cluster(Settings):
     """What a model is to be trained on. `device` fills in what is not said."""
 
-    devices: int = Field(ge=1, description="how many")
+    model_config = ConfigDict(allow_inf_nan=False)
+
+    devices: int = Field(ge=1, le=10**7, description="how many")
     device: str | None = Field(default=None, description="a name of the list, for example H100-80G")
     per_node: int = Field(default=8, ge=1, description="devices of a node")
     memory: Count | None = Field(default=None, gt=0, description="bytes of a device")

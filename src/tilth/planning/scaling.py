@@ -6,14 +6,21 @@ A law is a mapping of E, A, B, alpha and beta, as `tilth fit chinchilla` prints 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
 
 from tilth.laws.chinchilla import BESIROGLU, HOFFMANN, optimum
 from tilth.laws.counting import Counting
 from tilth.laws.kaplan import Allocation
-from tilth.laws.repeated import MUENNIGHOFF, effective_tokens
+from tilth.laws.repeated import MUENNIGHOFF, repeated_loss
 
 Law = Mapping[str, float]
+Array = np.ndarray[Any, np.dtype[np.float64]]
+
+MOST_EPOCHS = 1000
+"""Behind so many epochs another one brings less than a hundred-billionth of a nat."""
 
 LAWS: dict[str, tuple[Law, str]] = {
     "chinchilla": (BESIROGLU, "Hoffmann et al. 2022's points, refitted by Besiroglu et al. 2024"),
@@ -28,53 +35,70 @@ def loss(law: Law, parameters: float, tokens: float) -> float:
 
 
 def data_limited_optimum(law: Law, flops: float, unique: float) -> Allocation:
-    """The lowest loss of 6 N D = C when D beyond `unique` are repeats: a smaller model read longer, or a larger one."""
+    """The lowest loss of 6 N D = C with `unique` tokens at hand: repeats and excess parameters both lose their worth.
+
+    Muennighoff et al. 2023, equations 5 and 6, minimised over N by number.
+    """
     best = optimum(law, flops)
     if best.tokens <= unique:
         return best
 
-    def of(size: float) -> float:
-        return loss(law, size, effective_tokens(unique, flops / 6 / size / unique))
+    def of(size: Array) -> Array:
+        return repeated_loss(law, size, flops / 6 / size, unique)
 
-    size = _lowest(of, best.parameters / 100, best.parameters * 100)
+    size = _lowest(of, best.parameters / 1e3, best.parameters * 1e3)
     return Allocation(size, flops / 6 / size, Counting.ALL)
 
 
-def tokens_for_loss(law: Law, parameters: float, wanted: float) -> float:
-    """D at which a model of N parameters reaches a loss; infinity where it never does."""
-    left = wanted - law["E"] - law["A"] / parameters ** law["alpha"]
-    if left <= 0:
-        return math.inf
-    try:
-        return float((law["B"] / left) ** (1 / law["beta"]))
-    except OverflowError:
-        return math.inf
+def loss_with(law: Law, parameters: float, tokens: float, unique: float | None) -> float:
+    """Nats a token, of `unique` different tokens at hand (None: all are fresh)."""
+    if unique is None:
+        return loss(law, parameters, tokens)
+    return float(repeated_loss(law, np.array([parameters]), np.array([tokens]), unique)[0])
 
 
-def serving_optimum(law: Law, wanted: float, served: float) -> Allocation:
+def tokens_for_loss(law: Law, parameters: Array, wanted: float, unique: float | None = None) -> Array:
+    """D at which models of N parameters (n,) reach a loss; infinity where they never do.
+
+    Where tokens repeat, D is found by halving: the loss falls with every token, though ever less.
+    """
+    if unique is None:
+        left = wanted - law["E"] - law["A"] / parameters ** law["alpha"]
+        with np.errstate(divide="ignore", over="ignore"):
+            return np.asarray((law["B"] / np.maximum(left, 0.0)) ** (1 / law["beta"]))
+    low = np.zeros_like(parameters)
+    high = np.full_like(parameters, math.log(MOST_EPOCHS * unique))
+    never = repeated_loss(law, parameters, np.exp(high), unique) > wanted
+    for _ in range(60):
+        middle = (low + high) / 2
+        above = repeated_loss(law, parameters, np.exp(middle), unique) > wanted
+        low, high = np.where(above, middle, low), np.where(above, high, middle)
+    return np.where(never, np.inf, np.exp(high))
+
+
+def serving_optimum(law: Law, wanted: float, served: float, unique: float | None = None) -> Allocation:
     """The N and D that reach a loss with the fewest operations over the model's life, 6 N D + 2 N x served tokens.
 
     Sardana et al. 2023 (arXiv:2401.00448), equation 1: the more is served, the smaller the model and the longer its
-    training.
+    training; as far as the tokens at hand reach, where `unique` says how many there are.
     """
     smallest = (law["A"] / (wanted - law["E"])) ** (1 / law["alpha"])
 
-    def of(size: float) -> float:
-        return 6 * size * tokens_for_loss(law, size, wanted) + 2 * size * served
+    def of(size: Array) -> Array:
+        return 6 * size * tokens_for_loss(law, size, wanted, unique) + 2 * size * served
 
     size = _lowest(of, smallest * (1 + 1e-9), smallest * 1e4)
-    return Allocation(size, tokens_for_loss(law, size, wanted), Counting.ALL)
+    return Allocation(size, float(tokens_for_loss(law, np.array([size]), wanted, unique)[0]), Counting.ALL)
 
 
-def _lowest(of, low: float, high: float, points: int = 400) -> float:  # type: ignore[no-untyped-def]
-    """Where a function with one minimum in log x is lowest: a grid, then golden sections about its best point."""
-    step = math.log(high / low) / points
-    values = [of(low * math.exp(i * step)) for i in range(points + 1)]
-    best = min(range(points + 1), key=lambda i: values[i])
-    left, right = math.log(low) + (best - 1) * step, math.log(low) + (best + 1) * step
-    left, right = max(left, math.log(low)), min(right, math.log(high))
+def _lowest(of: Callable[[Array], Array], low: float, high: float, points: int = 800) -> float:
+    """Where `of` (sizes (n,) -> (n,)) is lowest: a grid in log x, then golden sections about its best point."""
+    grid = np.linspace(math.log(low), math.log(high), points + 1)
+    best = int(of(np.exp(grid)).argmin())
+    left, right = float(grid[max(best - 1, 0)]), float(grid[min(best + 1, points)])
     golden = (math.sqrt(5) - 1) / 2
     for _ in range(80):
         a, b = right - golden * (right - left), left + golden * (right - left)
-        left, right = (left, b) if of(math.exp(a)) <= of(math.exp(b)) else (a, right)
+        at_a, at_b = of(np.exp([a, b]))
+        left, right = (left, b) if at_a <= at_b else (a, right)
     return math.exp((left + right) / 2)

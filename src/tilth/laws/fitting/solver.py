@@ -77,15 +77,9 @@ def solve(
     while steps < max_steps and len(active):
         steps += 1
         row_weights = None if weights is None else weights[active]
-        gradient, newton, safe = _curvature(rows[active], jacobian[active], delta, row_weights)
-        gradient += precision[active] * (theta[active] - mean[active])
-        diagonal = np.arange(size)
-        newton[:, diagonal, diagonal] += precision[active]
-        safe[:, diagonal, diagonal] *= 2.0  # Marquardt's part: directions that no point speaks of
-        safe[:, diagonal, diagonal] += precision[active] + 1e-12
-        at = theta[active]
-        blocked = ((at <= low) & (gradient > 0)) | ((at >= high) & (gradient < 0))
-        moved = np.clip(at - _step(newton + damping[active, None, None] * safe, gradient, blocked), low, high)
+        pulled = precision[active], theta[active] - mean[active]
+        matrices = _curvature(rows[active], jacobian[active], delta, row_weights)
+        moved = np.clip(theta[active] - _damped(matrices, pulled, damping[active], theta[active], low, high), low, high)
         new_rows, new_jacobian = residuals(moved, active)
         new_value = objective(moved, new_rows, active)
         gain = value[active] - new_value
@@ -102,6 +96,26 @@ def solve(
         damping = np.clip(damping, DAMPING_FLOOR, DAMPING_CEILING * 10)
         active = active[~done]
     return Solution(theta, value, converged, steps)
+
+
+def _damped(
+    matrices: tuple[Array, Array, Array],
+    pulled: tuple[Array, Array],
+    damping: Array,
+    at: Array,
+    low: Array,
+    high: Array,
+) -> Array:
+    """Every problem's step, the penalty (precision, distance from its mean) added to gradient and matrices."""
+    gradient, newton, safe = matrices
+    precision, away = pulled
+    gradient = gradient + precision * away
+    diagonal = np.arange(at.shape[1])
+    newton[:, diagonal, diagonal] += precision
+    safe[:, diagonal, diagonal] *= 2.0  # Marquardt's part: directions that no point speaks of
+    safe[:, diagonal, diagonal] += precision + 1e-12
+    blocked = ((at <= low) & (gradient > 0)) | ((at >= high) & (gradient < 0))
+    return _step(newton + damping[:, None, None] * safe, gradient, blocked)
 
 
 def _curvature(rows: Array, jacobian: Array, delta: float, weights: Array | None) -> tuple[Array, Array, Array]:

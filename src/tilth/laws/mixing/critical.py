@@ -71,6 +71,9 @@ class Critical:
 
 def critical_ratio(shares: Array, losses: Array, base: float, settings: Settings | None = None) -> Critical:
     """The share r* of the old corpus with L(r*) = `base`; `shares`, `losses` (n,) of at least three runs."""
+    different = len(np.unique(shares))
+    if different < 3:
+        raise UserError(f"{different} different shares; at least 3 are needed", hint="continue at another share, too")
     found = fit(Exponential(), points({"r": shares}, losses), settings or Settings(folds=0))
     ratio = found.quantity(lambda theta: _crossing(theta, base))
     if not np.isfinite(ratio.value):

@@ -7,6 +7,7 @@ exponent a of a target is tied over all mixtures, c and x0 are each mixture's ow
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +15,7 @@ import numpy as np
 
 from tilth.base.errors import UserError
 from tilth.laws.fitting.solver import solve
+from tilth.laws.mixing.mixtures import Mixtures, mixtures
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 DELTA = 1e-3
@@ -88,3 +90,79 @@ def _over(exponents: Array, x: Array, losses: Array, measured: np.ndarray[Any, A
     total = found.objective.reshape(len(exponents), count).sum(1)
     at = int(total.argmin())
     return float(exponents[at]), found.theta.reshape(len(exponents), count, 2)[at], float(total[at])
+
+
+@dataclass(frozen=True)
+class Carried:
+    """What every mixture would reach, and how well the power laws fit what was measured."""
+
+    data: Mixtures
+    laws: dict[str, dict[str, TiedPower]]
+    """Of each column (step, size) and target."""
+    reach: dict[str, tuple[float, float]]
+    """Of each column: the largest that was measured, and what is asked."""
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What makes it a guess."""
+        said = [
+            f"{name}, {target}: {one}"
+            for name, laws in self.laws.items()
+            for target, law in laws.items()
+            for one in law.warnings
+        ]
+        far = [
+            f"{name} {asked:.4g} is {asked / largest:.3g} times beyond the runs ({largest:.4g})"
+            for name, (largest, asked) in self.reach.items()
+            if asked > 10 * largest
+        ]
+        return (*said, *far)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Exponents and errors (nats, on the points fitted) for JSON."""
+        return {
+            name: {"to": self.reach[name][1]}
+            | {target: {"exponent": law.exponent, "error": law.error} for target, law in laws.items()}
+            for name, laws in self.laws.items()
+        }
+
+
+def nest(
+    rows: Sequence[Mapping[str, float]],
+    domains: Sequence[str],
+    targets: Sequence[str],
+    along: Mapping[str, tuple[str, float]],
+) -> Carried:
+    """Carry the losses of runs to more steps, then to a larger model; what comes out is fit for a mixing law.
+
+    `along` names in their order what is carried: {"step": (column, to), "size": (column, to)}, or one of them. Runs are
+    of one mixture where their shares agree to six digits. A column that is not carried along must not vary.
+    """
+    shares = np.array([[row[name] for name in domains] for row in rows])
+    kinds, kind = np.unique(np.round(shares, 6), axis=0, return_inverse=True)
+    keys = np.column_stack([kind.reshape(-1), *([row[column] for row in rows] for column, _ in along.values())])
+    if len(np.unique(keys, axis=0)) < len(rows):
+        raise UserError(
+            "two runs have the same shares and the same " + " and ".join(column for column, _ in along.values()),
+            hint="keep one of them, or name the column in which they differ with --steps or --sizes",
+        )
+    losses = np.array([[row[name] for name in targets] for row in rows])
+    if (losses <= 0).any():
+        raise UserError(f"run {int(np.flatnonzero((losses <= 0).any(1))[0]) + 1}: a loss must be above 0")
+    laws: dict[str, dict[str, TiedPower]] = {}
+    reach: dict[str, tuple[float, float]] = {}
+    for at, (name, (column, to)) in enumerate(along.items(), start=1):
+        x = np.unique(keys[:, at])
+        if x[0] <= 0:
+            raise UserError(f"column {column!r} is {x[0]:g}: it must be above 0")
+        curves, curve = np.unique(np.delete(keys, at, axis=1), axis=0, return_inverse=True)
+        table = np.full((losses.shape[1], len(curves), len(x)), np.nan)
+        table[:, curve.reshape(-1), np.searchsorted(x, keys[:, at])] = losses.T
+        try:
+            fitted = {target: fit_tied_power(x, one) for target, one in zip(targets, table, strict=True)}
+        except UserError as error:
+            raise UserError(f"column {column!r}: {error.message}", hint=error.hint) from None
+        laws[name], reach[name] = fitted, (float(x[-1]), to)
+        losses = np.stack([law.at(to) for law in fitted.values()], axis=1)
+        keys = np.insert(curves, at, to, axis=1)
+    return Carried(mixtures(domains, kinds[keys[:, 0].astype(int)], targets, losses), laws, reach)

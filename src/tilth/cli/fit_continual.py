@@ -1,0 +1,193 @@
+"""`tilth fit dcpt` and `critical`: which share of the domain continual pre-training should take."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from tilth.base.errors import UserError
+from tilth.cli.fit_input import (
+    BootstrapOption,
+    ColumnOption,
+    CountingOption,
+    DeltaOption,
+    LossOption,
+    OutOption,
+    PlotOption,
+    PointsArgument,
+    PredictOption,
+    SeedOption,
+    columns,
+    fitted,
+)
+from tilth.cli.fit_output import Series, check_files, draw, fit_chart, tell, tell_fit
+from tilth.cli.numbers import count, within
+from tilth.cli.options import JsonOption, path
+from tilth.cli.table import assignments
+
+if TYPE_CHECKING:
+    from tilth.laws.fitting import Fit
+    from tilth.laws.mixing import Critical
+
+
+AtOption = Annotated[str | None, typer.Option("--at", metavar="N=…[,D=…]", help="The run that a share is wanted for.")]
+GeneralOption = Annotated[
+    Path | None, typer.Option("--general", metavar="FILE.csv", parser=path, help="The same runs' general losses.")
+]
+KeepOption = Annotated[
+    float | None, typer.Option("--keep-general", help="Best share with a general loss of at most this.")
+]
+ReachOption = Annotated[
+    float | None, typer.Option("--reach-domain", help="Best share with a domain loss of at most this.")
+]
+LimitOption = Annotated[
+    str | None, typer.Option("--domain-tokens", help="Best share and tokens where no more domain tokens are.")
+]
+
+
+def dcpt(
+    points: PointsArgument,
+    cross_domain: Annotated[bool, typer.Option("--cross-domain", help="With F / K^mu; a column K.")] = False,
+    counting: CountingOption = "all",
+    column: ColumnOption = None,
+    loss: LossOption = "loss",
+    predict: PredictOption = None,
+    at: AtOption = None,
+    general: GeneralOption = None,
+    keep_general: KeepOption = None,
+    reach_domain: ReachOption = None,
+    domain_tokens: LimitOption = None,
+    delta: DeltaOption = 1e-3,
+    bootstrap: BootstrapOption = 0,
+    seed: SeedOption = 0,
+    out: OutOption = None,
+    plot: PlotOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """The D-CPT law, and the share of the domain that it asks for.
+
+    Columns N, D and r, the share of the corpus whose loss it is (in the file of --general: 1 minus the domain's).
+
+    Example:
+
+        tilth fit dcpt domain.csv --predict N=1e9,D=2e10,r=0.3
+
+        tilth fit dcpt domain.csv --general general.csv --at N=1e9,D=2e10 --keep-general 3.0
+
+        tilth fit dcpt domain.csv --at N=1e9 --domain-tokens 5B
+    """
+    from tilth.laws.dcpt import DCPT
+
+    check_files(out, plot)
+    law = DCPT(cross_domain=cross_domain)
+    asked = (keep_general, reach_domain, domain_tokens)
+    if cross_domain and any(one is not None for one in asked):
+        raise UserError("--cross-domain: shares are asked of the law of one domain", hint="leave it out")
+    if (at or general) and not any(one is not None for one in asked):
+        option = "--at" if at else "--general"
+        raise UserError(f"{option}: what is asked?", hint="--keep-general, --reach-domain or --domain-tokens")
+    found = fitted(law, points, column, loss, counting, delta, bootstrap, seed)
+    more: dict[str, Any] = {}
+    if keep_general is not None or reach_domain is not None:
+        if general is None:
+            raise UserError("--keep-general and --reach-domain need the general losses", hint="--general FILE.csv")
+        other = fitted(law, general, column, loss, counting, delta, bootstrap, seed)
+        more |= _shares_asked(found, other, at, keep_general, reach_domain)
+    if domain_tokens is not None:
+        more["limited_domain_tokens"] = _limited(found, at, count("--domain-tokens", domain_tokens))
+    tell_fit(found, predict, more, out, plot, as_json)
+
+
+def _shares_asked(
+    domain: Fit, general: Fit, at: str | None, keep_general: float | None, reach_domain: float | None
+) -> dict[str, Any]:
+    """Of the questions that both losses answer: the share, its range, both losses there."""
+    from tilth.laws.dcpt import curves, share_for_domain, share_for_general
+
+    place = _place(at, ["N", "D"])
+    both = curves(domain.parameters, general.parameters, place["N"], place["D"])
+    found: dict[str, Any] = {}
+    for option, most, name, answer in (
+        ("--keep-general", keep_general, "keep_general", share_for_general),
+        ("--reach-domain", reach_domain, "reach_domain", share_for_domain),
+    ):
+        if most is None:
+            continue
+        within(option, most, 1e-3, 100, "2.6", unit="nats a token")
+        try:
+            best = answer(*both, most)
+        except UserError as error:
+            raise UserError(error.message, where=option, hint="allow a higher loss, or a larger run in --at") from None
+        found[name] = {
+            "domain_share": best.share,
+            "shares_that_do": [best.low, best.high],
+            "domain_loss": best.domain_loss,
+            "general_loss": best.general_loss,
+            "warnings": list(domain.outside({**place, "r": best.share})),
+        }
+    return found
+
+
+def _limited(domain: Fit, at: str | None, tokens: float) -> dict[str, Any]:
+    """Each domain token seen once: how much else to read beside them."""
+    from tilth.laws.dcpt import share_for_limited_tokens
+
+    place = _place(at, ["N"])
+    share, total, lowest = share_for_limited_tokens(domain.parameters, place["N"], tokens)
+    return {
+        "domain_share": share,
+        "tokens_in_all": total,
+        "domain_loss": lowest,
+        "warnings": list(domain.outside({**place, "D": total, "r": share})),
+    }
+
+
+def _place(at: str | None, names: list[str]) -> dict[str, float]:
+    if at is None:
+        raise UserError(f"--at {','.join(f'{name}=…' for name in names)} is missing: of which run?")
+    found = assignments(at, names, "--at")
+    for name, value in found.items():
+        within(f"--at {name}", value, 1, 1e18, "1e9")
+    return found
+
+
+def critical(
+    points: PointsArgument,
+    base: Annotated[float, typer.Option("--base", help="Loss on the old corpus before, to be kept.")],
+    column: ColumnOption = None,
+    loss: LossOption = "loss",
+    bootstrap: BootstrapOption = 0,
+    seed: SeedOption = 0,
+    out: OutOption = None,
+    plot: PlotOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """The share of the old corpus that keeps its loss. Columns r (the old corpus's share) and the loss on it.
+
+    Example:
+
+        tilth fit critical runs.csv --base 2.87
+    """
+    from tilth.laws.fitting import Settings
+    from tilth.laws.mixing import critical_ratio
+
+    check_files(out, plot)
+    within("--base", base, 1e-3, 100, "2.87", unit="nats a token")
+    table = columns(points, ("r",), column, loss)
+    try:
+        found = critical_ratio(table["r"], table["loss"], base, Settings(folds=0, bootstrap=bootstrap, seed=seed))
+    except UserError as error:
+        raise UserError(error.message, where=str(points), hint=error.hint) from None
+    if plot:
+        draw(plot, *_critical_chart(found))
+    tell(found.fit.as_dict() | {"critical_ratio": found.ratio.as_dict(), "base": base}, out, as_json)
+
+
+def _critical_chart(found: Critical) -> tuple[list[Series], str, str, list[tuple[float, str]]]:
+    """Points, curve, the loss to be kept, and where they cross."""
+    series, x_label, y_label = fit_chart(found.fit)
+    inside = 0 <= found.ratio.value <= 1
+    marks = [(found.ratio.value, f"r* = {found.ratio.value:.3g}")] if inside else []
+    return [*series, ("to be kept", [0.0, 1.0], [found.base, found.base])], x_label, y_label, marks

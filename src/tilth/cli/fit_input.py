@@ -1,0 +1,118 @@
+"""What the commands of `tilth fit` are given: their shared options, and the columns that a law needs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from tilth.base.errors import UserError
+from tilth.cli.numbers import within
+from tilth.cli.options import path
+from tilth.cli.table import header_of, read_rows
+
+if TYPE_CHECKING:
+    from tilth.laws.counting import Counting
+    from tilth.laws.fitting import Fit, Law, Points
+
+PointsArgument = Annotated[Path, typer.Argument(metavar="POINTS.csv", parser=path, help="Measured runs, one a line.")]
+CountingOption = Annotated[
+    str, typer.Option("--counting", help="How N is counted: without-embeddings, with-head or all.")
+]
+LossOption = Annotated[str, typer.Option("--loss", metavar="COLUMN", help="Column of the loss.")]
+BootstrapOption = Annotated[int, typer.Option("--bootstrap", min=0, max=100_000, help="Resamples for the intervals.")]
+SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Seed of resamples and folds.")]
+OutOption = Annotated[Path | None, typer.Option("--out", parser=path, help="Write the result as JSON.")]
+PlotOption = Annotated[
+    Path | None, typer.Option("--plot", metavar="FILE.svg", parser=path, help="Draw points and fit as SVG.")
+]
+ColumnOption = Annotated[
+    list[str] | None, typer.Option("--column", metavar="NAME=COLUMN", help="Another name of a column, as N=params.")
+]
+DropOption = Annotated[
+    int, typer.Option("--drop-highest", min=0, help="Leave out so many of the highest losses (diverged runs).")
+]
+DeltaOption = Annotated[
+    float, typer.Option("--delta", help="Huber's delta on the log of the loss; 0: plain least squares.")
+]
+PredictOption = Annotated[str | None, typer.Option("--predict", metavar="NAME=VALUE,…", help="Predict the loss there.")]
+FlopsOption = Annotated[float | None, typer.Option("--flops", help="Best size for this budget, in FLOP.")]
+
+
+LARGEST, MOST_NATS = 1e40, 1e4
+"""Sizes, tokens and FLOP, and losses in nats a token, that are still believed."""
+
+
+def checked_flops(flops: float | None) -> float | None:
+    """A budget of compute."""
+    return flops if flops is None else within("--flops", flops, 1e6, 1e35, "5.76e23", unit="FLOP")
+
+
+def checked_counting(name: str) -> Counting:
+    """The counting of that name."""
+    from tilth.laws.counting import counting_named
+
+    try:
+        return counting_named(name)
+    except UserError as error:
+        raise UserError(error.message, where="--counting", hint=error.hint) from None
+
+
+def fitted(
+    law: Law, file: Path, column: list[str] | None, loss: str, counting: str, delta: float, bootstrap: int, seed: int,
+    drop: int = 0,
+) -> Fit:  # fmt: skip
+    """The law, fitted on the points of a file."""
+    from tilth.laws.fitting import Settings, fit
+
+    within("--delta", delta, 0, 10, "1e-3")
+    data = law_points(file, law, column, loss, counting if law.counts_parameters else None, drop)
+    try:
+        return fit(law, data, Settings(delta=delta or float("inf"), bootstrap=bootstrap, seed=seed))
+    except UserError as error:
+        raise UserError(error.message, where=error.where or str(file), hint=error.hint) from None
+
+
+def law_points(
+    file: Path, law: Law, column: list[str] | None, loss: str, counting: str | None, drop: int = 0
+) -> Points:
+    """The columns that the law needs; D from C and N, C from N and D, where only those are there."""
+    from tilth.laws.fitting.data import points
+
+    counted = checked_counting(counting) if counting else None
+    table = columns(file, law.columns, column, loss)
+    try:
+        found = points({name: table[name] for name in law.columns}, table["loss"], counted)
+    except UserError as error:
+        raise UserError(error.message, where=str(file), hint=error.hint) from None
+    if drop >= len(found):
+        raise UserError(f"--drop-highest {drop}: there are {len(found)} runs", hint="leave out a few of them")
+    return found.without_highest(drop)
+
+
+def columns(file: Path, names: tuple[str, ...], column: list[str] | None, loss: str) -> dict[str, Any]:
+    """Named columns as arrays, with other names taken from NAME=COLUMN."""
+    import numpy as np
+
+    called = {name: name for name in (*names, "N", "D", "C")} | {"loss": loss}
+    for one in column or []:
+        name, sign, there = one.partition("=")
+        if not sign or name not in called:
+            raise UserError(f"--column {one}: expected NAME=COLUMN", hint=f"names: {', '.join(called)}")
+        called[name] = there
+    header = header_of(file)
+    derived = {"D": ("C", "N"), "C": ("N", "D")}
+    wanted = dict.fromkeys((*names, "loss"))
+    for name in names:
+        if called[name] not in header and name in derived and all(called[part] in header for part in derived[name]):
+            wanted |= dict.fromkeys(derived[name])
+            del wanted[name]
+    most = {called[name]: MOST_NATS if name == "loss" else LARGEST for name in wanted if name != "r"}
+    rows = read_rows(file, [called[name] for name in wanted], [], most)
+    table = {name: np.array([row[called[name]] for row in rows]) for name in wanted}
+    if "D" in names and "D" not in table:
+        table["D"] = table["C"] / 6.0 / table["N"]
+    if "C" in names and "C" not in table:
+        table["C"] = 6.0 * table["N"] * table["D"]
+    return table

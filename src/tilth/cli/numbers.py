@@ -1,0 +1,31 @@
+"""Numbers of options, checked: a mistake is told by the option's name, with what was expected."""
+
+from __future__ import annotations
+
+import math
+
+from tilth.base.errors import UserError
+
+
+def within(option: str, value: float, low: float, high: float, example: str, *, unit: str = "") -> float:
+    """The value, if it lies in [low, high]; nan lies nowhere. `example` is what a user may type instead."""
+    if not low <= value <= high:
+        unit = f" {unit}" if unit else ""
+        ends = f"at least {low:g}{unit}" if math.isinf(high) else f"between {low:g} and {high:g}{unit}"
+        typed = f"{option} {example}" if option.startswith("--") else example
+        raise UserError(f"{option} {value:g}: expected {ends}", hint=f"for example {typed}")
+    return value
+
+
+def count(option: str, text: str, *, low: float = 1.0, high: float = 1e18) -> float:
+    """A count such as 14B or 4Mi, within sensible bounds."""
+    from tilth.base.settings import parse_count
+
+    try:
+        found = float(parse_count(text))
+    except (ValueError, OverflowError):
+        try:
+            found = float(text)
+        except ValueError:
+            raise UserError(f"{option} {text!r}: expected a number such as 4096, 3.9M, 14B or 1.4e10") from None
+    return within(option, found, low, high, "14B")

@@ -1,0 +1,159 @@
+"""What the commands of `tilth plan` are given: models, clusters, budgets, bytes a parameter; keys for --help."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from typer.core import TyperCommand
+
+from tilth.base.errors import UserError, nearest
+from tilth.cli.numbers import within
+from tilth.cli.options import path
+
+if TYPE_CHECKING:
+    from tilth.base.settings import Settings
+    from tilth.laws.memory import StateBytes
+    from tilth.laws.model_size import Shape
+    from tilth.planning.cluster import Cluster
+    from tilth.planning.scale_plan import Budget
+
+DEVICES, DEVICE = 8, "H100-80G"
+"""The cluster that is planned for where none is named."""
+
+
+def shape_named(model: str, assignments: list[str] | None = None) -> Shape:
+    """Of a recipe, a published name, or a config.json (or the folder that holds one)."""
+    if model.endswith((".yaml", ".yml")):
+        from tilth.pipeline.forecast import shape_of_recipe
+        from tilth.pipeline.recipe import load_recipe
+
+        return shape_of_recipe(load_recipe(path(model), assignments))
+    refuse_settings(assignments)
+    from tilth.laws.architectures import PUBLISHED, published
+
+    file = path(model) / "config.json" if path(model).is_dir() else path(model)
+    if file.suffix == ".json":
+        return _shape_of_config(file)
+    found = published(model)
+    if found is None:
+        hint = f"{nearest(model, PUBLISHED)}; or give a .yaml or .json file"
+        raise UserError(f"no published model is called {model!r}", hint=hint)
+    return found
+
+
+def _shape_of_config(file: Path) -> Shape:
+    """A Hugging Face config.json; whatever is wrong with it is told by field."""
+    from tilth.base.files import read_json
+    from tilth.laws.architectures import shape_of
+
+    where, expected = str(file), "a config.json as Hugging Face's is expected"
+    try:
+        config = read_json(file)
+    except FileNotFoundError:
+        raise UserError("there is no such file", where=where, hint=expected) from None
+    except ValueError as error:  # not JSON, or not UTF-8
+        raise UserError(f"is not JSON: {error}", where=where, hint=expected) from None
+    if not isinstance(config, dict):
+        raise UserError("holds no object of fields", where=where, hint=expected)
+    try:
+        shape = shape_of(config)
+    except KeyError as error:
+        raise UserError(f"{error.args[0]} is missing", where=where, hint=expected) from None
+    except ValueError as error:
+        raise UserError(str(error), where=where) from None
+    except (TypeError, AttributeError, ZeroDivisionError):
+        raise UserError("a size is not a number above 0", where=where, hint=expected) from None
+    for name in ("vocabulary", "hidden", "layers", "heads", "kv_heads", "head_dim"):
+        value = getattr(shape, name)
+        if not isinstance(value, int) or value < 1:
+            raise UserError(f"{name} is {value!r}: a whole number above 0 is expected", where=where)
+    if any(isinstance(value, int) and value < 0 for value in vars(shape).values()):
+        raise UserError("a size is below 0", where=where, hint=expected)
+    return shape
+
+
+def refuse_settings(assignments: list[str] | None) -> None:
+    """KEY=VALUE belongs to recipes."""
+    if assignments:
+        raise UserError(f"{assignments[0]} says nothing here", hint="KEY=VALUE changes a recipe's settings")
+
+
+def states_named(text: str) -> StateBytes:
+    """A known way of keeping states, or P/G/O bytes."""
+    from tilth.laws.memory import STATE_BYTES, StateBytes
+
+    if text in STATE_BYTES:
+        return STATE_BYTES[text]
+    try:
+        parameter, gradient, optimizer = map(float, text.split("/"))
+    except ValueError:
+        raise UserError(
+            f"expected P/G/O bytes such as 2/2/12, found {text!r}", where="--states", hint=nearest(text, STATE_BYTES)
+        ) from None
+    for one in (parameter, gradient, optimizer):
+        within("--states", one, 0, 64, "2/2/12", unit="bytes")
+    return StateBytes(parameter, gradient, optimizer)
+
+
+def cluster_named(file: Path | None, devices: int | None, device: str | None, price: float | None) -> Cluster:
+    """A cluster's file with what the options say instead; without a file eight H100."""
+    from tilth.base.settings import Lines, load_yaml, validate
+    from tilth.planning.cluster import Cluster
+
+    if price is not None:
+        within("--price-per-hour", price, 0, 1e6, "2.5")
+    data, lines = load_yaml(file) if file else ({"devices": DEVICES, "device": DEVICE}, Lines())
+    if not isinstance(data, dict):
+        raise UserError("holds no settings", where=str(file), hint="write KEY: VALUE lines, as devices: 8")
+    given = {"devices": devices, "device": device, "price_per_hour": price}
+    data = {**data, **{name: value for name, value in given.items() if value is not None}}
+    return validate(Cluster, data, source=str(file) if file else "the cluster", lines=lines)
+
+
+def budget_named(flops: float | None, cluster: Cluster, days: float, utilisation: float) -> Budget:
+    """The operations that are given, or those of a cluster."""
+    from tilth.planning.scale_plan import Budget, budget_of
+
+    if flops is not None:
+        return Budget(within("--flops", flops, 1e12, 1e32, "1e21", unit="FLOP"), "as given")
+    within("--days", days, 1e-3, 36500, "7")
+    return budget_of(cluster, days, within("--utilisation", utilisation, 0.01, 1, "0.4"))
+
+
+def with_keys(title: str, settings: Callable[[], type[Settings]]) -> type[TyperCommand]:
+    """A command whose --help ends with the keys of `settings`, their defaults and what they mean."""
+
+    class Command(TyperCommand):
+        def format_epilog(self, ctx: Any, formatter: Any) -> None:
+            super().format_epilog(ctx, formatter)
+            with formatter.section(title):
+                formatter.write_dl([_key(name, field) for name, field in settings().model_fields.items()])
+
+    return Command
+
+
+def _key(name: str, field: Any) -> tuple[str, str]:
+    value = None if field.is_required() else field.default
+    if isinstance(value, bool):
+        value = str(value).lower()
+    elif isinstance(value, int):
+        value = f"{value:_}"
+    elif isinstance(value, float):
+        value = f"{value:g}"
+    return name if value is None else f"{name}={value}", field.description or ""
+
+
+def needs() -> type[Settings]:
+    """What `plan buy` asks."""
+    from tilth.planning.buy import Needs
+
+    return Needs
+
+
+def cluster_keys() -> type[Settings]:
+    """What a cluster's file may say."""
+    from tilth.planning.cluster import Cluster
+
+    return Cluster

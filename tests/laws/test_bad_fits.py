@@ -1,0 +1,204 @@
+"""What is wrong with a file or an option of `tilth fit` is told in one sentence, exit status 2; nothing is written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tilth.cli.main import main
+from tilth.laws.chinchilla import BESIROGLU, Chinchilla
+from tilth.laws.dcpt import DCPT, curves, share_for_domain, share_for_general, share_for_limited_tokens
+
+FILES = {
+    "empty.csv": "",
+    "blank.csv": "\n\n\n",
+    "header.csv": "N,D,C,U,r,loss,web,code,step\n",
+    "semicolons.csv": "N;D;C;U;r;loss;web;code;step\n1;2;3;4;5;6;7;8;9\n",
+    "tabs.csv": "N\tD\tC\tU\tr\tloss\tweb\tcode\tstep\n",
+    "thousands.csv": "N,D,C,U,r,loss,web,code,step\n1,000,1e9,1e18,1e8,0.5,3,0.5,0.5,9\n",
+    "short.csv": "N,D,C,U,r,loss,web,code,step\n1e8,1e9\n",
+    "twice.csv": "N,N,D,C,U,r,loss,web,code,step\n1,1,1,1,1,1,1,1,1,1\n",
+    "words.csv": "N,D,C,U,r,loss,web,code,step\n1e8,1e9,1e18,1e8,0.5,三,0.5,0.5,9\n",
+    "nan.csv": "N,D,C,U,r,loss,web,code,step\n" + "1e8,1e9,1e18,1e8,0.5,nan,0.5,0.5,9\n" * 9,
+    "negative.csv": "N,D,C,U,r,loss,web,code,step\n" + "1e8,1e9,1e18,1e8,0.5,-3,0.5,0.5,9\n" * 9,
+    "absurd.csv": "N,D,C,U,r,loss,web,code,step\n" + "1e8,1e9,1e18,1e8,0.5,1e300,0.5,0.5,9\n" * 9,
+    "one.csv": "N,D,C,U,r,loss,web,code,step\n1e8,1e9,1e18,1e8,0.5,3,0.5,0.5,9\n",
+}
+LAWS = {
+    "chinchilla": "",
+    "kaplan": "",
+    "isoflop": "",
+    "envelope": "",
+    "repeated": "",
+    "dcpt": "",
+    "critical": "--base 2.8",
+    "mixing": "--domains web,code --targets loss",
+    "nested": "--domains web,code --targets loss --steps step --to-steps 100k",
+}
+SAID = {
+    "empty.csv": "a CSV is expected",
+    "blank.csv": "a CSV is expected",
+    "header.csv": "holds no rows",
+    "semicolons.csv": "commas are expected",
+    "tabs.csv": "commas are expected",
+    "thousands.csv": "write numbers without commas",
+    "short.csv": "short.csv:2: holds 2 values for 9 columns",
+    "twice.csv": "names the column 'N' twice",
+    "words.csv": "words.csv:2: column 'loss': expected a number, found '三'",
+    "nan.csv": "nan.csv:2: column 'loss': expected a finite number",
+    "negative.csv": "negative.csv:2: column 'loss' is -3: expected above 0",
+    "absurd.csv": "absurd.csv:2: column 'loss' is 1e+300: expected above 0 and at most",
+    "one.csv": "",
+    "binary.csv": "is not UTF-8 text",
+    "gb.csv": "save it as UTF-8",
+    "folder": "is a folder (give a file in it: inside.csv)",
+    "none.csv": "there is no such file (a CSV is expected",
+}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    here = tmp_path_factory.mktemp("bad")
+    for name, text in FILES.items():
+        (here / name).write_text(text, encoding="utf-8")
+    (here / "binary.csv").write_bytes(bytes(range(256)))
+    (here / "gb.csv").write_bytes("参数,损失\n1,2\n".encode("gb18030"))
+    (here / "folder").mkdir()
+    (here / "folder" / "inside.csv").write_text("N,D,loss\n")
+    n, d = (x.ravel() for x in np.meshgrid(np.geomspace(1e7, 1e9, 6), np.geomspace(1e9, 1e11, 6)))
+    _write(here / "runs.csv", "N,D,loss", n, d, Chinchilla().predict(BESIROGLU, N=n, D=d))
+    _write(here / "中文.csv", "参数,词元,损失", n, d, Chinchilla().predict(BESIROGLU, N=n, D=d))
+    n, d, r = (x.ravel() for x in np.meshgrid([1e8, 3e8, 1e9], np.geomspace(1e9, 2e10, 4), np.linspace(0.1, 0.9, 5)))
+    _write(here / "domain.csv", "N,D,r,loss", n, d, r, DCPT().predict(DOMAIN, N=n, D=d, r=r))
+    _write(here / "general.csv", "N,D,r,loss", n, d, 1 - r, DCPT().predict(GENERAL, N=n, D=d, r=1 - r))
+    shares = np.random.default_rng(0).dirichlet(np.ones(3), 12)
+    _write(here / "mixtures.csv", "网页,代码,书籍,损失", *shares.T, 2 + 0.3 * (shares @ [1, 0.2, 0.4]) ** -0.3)
+    return here
+
+
+DOMAIN = {
+    "E": 1.4,
+    "A": 300,
+    "alpha": 0.33,
+    "B": 500,
+    "eta": 0.3,
+    "beta": 0.3,
+    "C": 0.25,
+    "epsilon": 0.08,
+    "gamma": 0.6,
+}
+GENERAL = DOMAIN | {"E": 1.6, "C": 0.5}
+
+
+def _write(file: Path, header: str, *columns: np.ndarray) -> None:
+    rows = (",".join(f"{cell:.10g}" for cell in row) for row in zip(*columns, strict=True))
+    file.write_text("\n".join([header, *rows]) + "\n", encoding="utf-8")
+
+
+@pytest.fixture
+def tell(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    """Run `tilth fit …` in the folder: exit status, what it printed, what it complained of."""
+    monkeypatch.chdir(folder)
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as end:
+            main(["fit", *arguments])
+        return (int(end.value.code or 0), *capsys.readouterr())
+
+    return run
+
+
+@pytest.mark.parametrize("file", SAID)
+@pytest.mark.parametrize("law", LAWS)
+def test_every_law_refuses_every_bad_file(tell, law: str, file: str) -> None:
+    status, printed, said = tell(law, file, *LAWS[law].split(), "--out", "never.json")
+    assert status == 2
+    assert printed == ""
+    assert SAID[file] in said
+    assert said.startswith("tilth: ")
+    assert said.count("\n") == 1
+    assert not Path("never.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("chinchilla runs.csv --flops nan", "--flops nan: expected between"),
+        ("chinchilla runs.csv --flops -1", "--flops -1: expected between"),
+        ("kaplan runs.csv --flops 1e300", "for example --flops 5.76e23"),
+        ("envelope runs.csv --flops 0", "--flops 0"),
+        ("isoflop runs.csv --noise -0.1", "--noise -0.1: expected between 0 and 0.5"),
+        ("isoflop runs.csv --noise nan", "--noise nan"),
+        ("isoflop runs.csv --noise 7", "--noise 7"),
+        ("chinchilla runs.csv --delta nan", "--delta nan: expected between 0 and 10"),
+        ("chinchilla runs.csv --delta -1", "--delta -1"),
+        ("critical domain.csv --base nan", "--base nan: expected between"),
+        ("critical domain.csv --base 0", "--base 0"),
+        ("critical domain.csv --base 1e9", "--base 1e+09"),
+        ("chinchilla runs.csv --drop-highest 99", "--drop-highest 99: there are 36 runs"),
+        ("chinchilla runs.csv --counting 全部", "--counting: '全部' is no way"),
+        ("chinchilla runs.csv --column X=Y", "expected NAME=COLUMN"),
+        ("chinchilla runs.csv --loss 损失", "has no column '损失'"),
+        ("chinchilla runs.csv --predict N=-1,D=1e9", "--predict: 'N' is -1"),
+        ("chinchilla runs.csv --predict N=1e8", "D is missing"),
+        ("chinchilla runs.csv --predict N=1e8,N=1e8,D=1e9", "N is given twice"),
+        ("chinchilla runs.csv --predict N=inf,D=1e9", "expected a finite number"),
+        ("chinchilla runs.csv --plot fit.png", "does not end in .svg"),
+        ("chinchilla runs.csv --out folder", "--out: folder is a folder"),
+        ("dcpt domain.csv --at N=1e9,D=2e10", "--at: what is asked?"),
+        ("dcpt domain.csv --general general.csv", "--general: what is asked?"),
+        ("dcpt domain.csv --keep-general 3", "need the general losses"),
+        ("dcpt domain.csv --general general.csv --keep-general 3", "--at N=…,D=… is missing"),
+        ("dcpt domain.csv --general general.csv --keep-general 1 --at N=1e9,D=2e10", "no share gives a general loss"),
+        ("dcpt domain.csv --at N=1e9 --domain-tokens -5B", "--domain-tokens -5e+09"),
+        ("dcpt domain.csv --at N=0 --domain-tokens 5B", "--at N 0"),
+        ("mixing mixtures.csv --domains 网页,代码 --targets 损失", "the shares sum to"),
+        ("mixing mixtures.csv --domains 网页,网页 --targets 损失", "'网页' stands twice"),
+        ("mixing mixtures.csv --domains 网页,,书籍 --targets 损失", "a name is empty"),
+        ("mixing mixtures.csv --domains 网页,代码,书籍 --targets 损失 --predict 网页=2,代码=-1,书籍=0", "sum to 1"),
+        ("mixing mixtures.csv --domains 网页,代码,书籍 --targets 损失 --members forest", "is no model of mixtures"),
+        ("nested mixtures.csv --domains 网页,代码,书籍 --targets 损失", "nothing to carry the losses along"),
+        (
+            "nested mixtures.csv --domains 网页,代码,书籍 --targets 损失 --steps 步",
+            "--steps and --to-steps go together",
+        ),
+        ("nested one.csv --domains web,code --targets loss --steps step --to-steps 0", "--to-steps 0: expected"),
+    ],
+)
+def test_a_bad_option_is_named(tell, line: str, said: str) -> None:
+    status, printed, complaint = tell(*line.split())
+    assert status == 2
+    assert printed == ""
+    assert said in complaint
+
+
+def test_chinese_names_are_names(tell) -> None:
+    assert tell("chinchilla", "中文.csv", "--column", "N=参数", "--column", "D=词元", "--loss", "损失")[0] == 0
+    columns = ["--domains", "网页,代码,书籍", "--targets", "损失"]
+    status, printed, _ = tell("mixing", "mixtures.csv", *columns, "--optimise", "--plot", "图.svg")
+    assert status == 0
+    assert "网页" in printed
+    assert "书籍" in Path("图.svg").read_text(encoding="utf-8")
+
+
+def test_the_questions_of_dcpt_are_answered_as_the_laws_answer_them(tell) -> None:
+    """From exact points both laws are found again, and with them the shares that the true laws give."""
+    import json
+
+    both = ["--general", "general.csv", "--at", "N=1e9,D=2e10", "--keep-general", "3.0", "--reach-domain", "2.45"]
+    found = json.loads(tell("dcpt", "domain.csv", *both, "--json")[1])
+    domain, general = curves(DOMAIN, GENERAL, 1e9, 2e10)
+    assert found["keep_general"]["domain_share"] == pytest.approx(
+        share_for_general(domain, general, 3.0).share, abs=0.01
+    )
+    assert found["reach_domain"]["domain_share"] == pytest.approx(
+        share_for_domain(domain, general, 2.45).share, abs=0.01
+    )
+    assert found["keep_general"]["general_loss"] == pytest.approx(3.0, abs=1e-6)
+    found = json.loads(tell("dcpt", "domain.csv", "--at", "N=1e9", "--domain-tokens", "5B", "--json")[1])
+    share, total, loss = share_for_limited_tokens(DOMAIN, 1e9, 5e9)
+    assert found["limited_domain_tokens"]["domain_share"] == pytest.approx(share, abs=0.02)
+    assert found["limited_domain_tokens"]["tokens_in_all"] == pytest.approx(total, rel=0.05)
+    assert found["limited_domain_tokens"]["domain_loss"] == pytest.approx(loss, abs=0.002)

@@ -1,0 +1,131 @@
+"""What is wrong with what `tilth plan` is given is told in one sentence, exit status 2; --help says what may be."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tilth.cli.main import main
+from tilth.planning.buy import Needs
+from tilth.planning.cluster import Cluster
+
+LLAMA = '{"model_type": "llama", "vocab_size": %s, "hidden_size": 8, "num_hidden_layers": 3, '
+LLAMA += '"num_attention_heads": %s, "intermediate_size": 5}'
+FILES = {
+    "list.json": "[1]",
+    "broken.json": "{",
+    "lost.json": '{"model_type": "llama"}',
+    "words.json": LLAMA % ('"a"', 2),
+    "no-heads.json": LLAMA % (10, 0),
+    "negative.json": LLAMA % (-10, 2),
+    "kind.json": '{"model_type": "大模型"}',
+    "empty.yaml": "",
+    "list.yaml": "- 1\n",
+    "unknown.yaml": "devices: 8\ndevice: H100-80G\nfoo: 1\n",
+    "few.yaml": "devices: -8\ndevice: H100-80G\n",
+    "infinite.yaml": "devices: 8\nmemory: 80G\nflops: .inf\n",
+    "brand.yaml": "devices: 8\ndevice: 华为\n",
+    "needs.yaml": "foo: 1\n",
+    "nan.yaml": "api_in: .nan\n",
+}
+
+
+@pytest.fixture
+def tell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    monkeypatch.chdir(tmp_path)
+    for name, text in FILES.items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    (tmp_path / "folder.svg").mkdir()
+
+    def run(line: str) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as end:
+            main(["plan", *line.split()])
+        return (int(end.value.code or 0), *capsys.readouterr())
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("size list.json", "holds no object of fields"),
+        ("size broken.json", "is not JSON"),
+        ("memory lost.json", "num_attention_heads is missing"),
+        ("memory words.json", "vocabulary is 'a': a whole number above 0 is expected"),
+        ("layout no-heads.json", "a size is not a number above 0"),
+        ("layout negative.json", "vocabulary is -10"),
+        ("size kind.json", "model_type is '大模型'; known:"),
+        ("size none.json", "there is no such file (a config.json"),
+        ("size folder.svg", "there is no such file (a config.json"),
+        ("size 模型", "no published model is called '模型'"),
+        ("size gpt2 model.layers=3", "changes a recipe's settings"),
+        ("memory gpt2 --logits nan", "--logits nan: expected between"),
+        ("memory gpt2 --states 1/2", "expected P/G/O bytes"),
+        ("layout gpt2 --states -1/2/3", "--states -1: expected between"),
+        ("layout gpt2 --cluster empty.yaml", "the file is empty"),
+        ("layout gpt2 --cluster list.yaml", "holds no settings"),
+        ("scale --cluster unknown.yaml", "unknown.yaml:3: unknown setting 'foo'"),
+        ("scale --cluster few.yaml", "few.yaml:1: devices: must be at least 1"),
+        ("cost 7B 140B --cluster infinite.yaml", "infinite.yaml:3: flops"),
+        ("layout gpt2 --cluster brand.yaml", "no device is called '华为'"),
+        ("layout gpt2 --device TPU", "no device is called 'TPU'"),
+        ("layout gpt2 --tokens -1", "--tokens -1: expected"),
+        ("layout gpt2 --batch nan", "--batch nan: expected"),
+        ("layout gpt2 --price-per-hour nan", "--price-per-hour nan: expected"),
+        ("scale --flops nan", "--flops nan: expected between"),
+        ("scale --flops 0", "--flops 0: expected between"),
+        ("scale --days inf", "--days inf: expected between"),
+        ("scale --utilisation nan", "--utilisation nan: expected between"),
+        ("scale --unique-tokens 0", "--unique-tokens 0: expected between"),
+        ("scale --plot scale.png", "does not end in .svg"),
+        ("scale --plot folder.svg", "folder.svg is a folder"),
+        ("cost 0 140B", "PARAMETERS 0: expected between"),
+        ("cost 7B many", "expected a number such as"),
+        ("cost 7B 140B --served -1", "--served -1: expected between"),
+        ("buy foo=1", "unknown setting 'foo'"),
+        ("buy 请求=1", "unknown setting '请求'"),
+        ("buy requests_per_month=-1", "must be at least 0"),
+        ("buy months=.inf", "months"),
+        ("buy needs.yaml", "needs.yaml:1: unknown setting 'foo'"),
+        ("buy nan.yaml", "nan.yaml:1: api_in"),
+        ("buy list.yaml", "holds no settings"),
+        ("buy none.yaml", "there is no such file"),
+    ],
+)
+def test_a_bad_plan_is_refused_by_name(tell, line: str, said: str) -> None:
+    status, printed, complaint = tell(line)
+    assert status == 2
+    assert printed == ""
+    assert complaint.startswith("tilth: ")
+    assert said in complaint
+
+
+@pytest.mark.parametrize(("command", "settings"), [("buy", Needs), ("layout", Cluster), ("scale", Cluster)])
+def test_help_lists_every_key_with_its_default(tell, command: str, settings: type) -> None:
+    status, printed, _ = tell(f"{command} --help")
+    assert status == 0
+    for name, field in settings.model_fields.items():
+        assert name in printed
+        assert field.description
+    if command == "buy":
+        assert "requests_per_month=100_000" in printed
+        assert "private=false" in printed
+        assert "recipe" not in printed
+    else:
+        assert "default: H100-80G" in " ".join(printed.split())
+
+
+def test_counts_may_be_written_with_an_exponent(tell) -> None:
+    assert tell("cost 7e9 1.4e11 --json")[1] == tell("cost 7B 140B --json")[1]
+
+
+def test_the_clusters_file_is_not_overruled(tell, tmp_path: Path) -> None:
+    """A cost is of the file's device and price."""
+    (tmp_path / "cheap.yaml").write_text("devices: 4\ndevice: A100-80G\nprice_per_hour: 1\n", encoding="utf-8")
+    with_file, by_hand = (
+        tell("cost 7B 140B --cluster cheap.yaml"),
+        tell("cost 7B 140B --device A100-80G --price-per-hour 1"),
+    )
+    assert with_file == by_hand
+    assert "cost of training" in with_file[1]
