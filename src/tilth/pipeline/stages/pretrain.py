@@ -82,8 +82,8 @@ def run_phase(context: Context, job: Job) -> dict[str, Any]:
 
     path = context.work / "job.json"
     job.save(path)
-    if context.compute.processes > 1:
-        launch_job(path, context.compute.processes, context.events.path)
+    if context.compute.processes > 1 or context.compute.restarts:
+        launch_job(path, context.compute.processes, context.events.path, context.compute.restarts)
     else:
         try:
             run_job(path, context.events.append)
