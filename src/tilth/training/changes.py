@@ -35,7 +35,7 @@ def _phase() -> Iterator[Change]:
         running = _running(name)
         if name in ("optimizer", "schedule"):
             asked = [field for field in _fields(PhaseSettings, name) if field in Control.model_fields]
-            running = f"{', '.join(asked)}" if asked else running
+            running = "; ".join(filter(None, [f"yes: {', '.join(asked)}" if asked else "", running]))
         yield Change(f"pretrain.{name}", _SHAPES if name in shaping else _FREE, running)
 
 

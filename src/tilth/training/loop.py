@@ -186,7 +186,7 @@ class _Loop:
         shared: tuple[dict[str, Any] | None, str | None] = self.world.gathered(found)[0]
         asked, refused = shared
         if asked is not None and asked.get("stop_at", step) < step:
-            asked, refused = None, f"stop_at is {asked['stop_at']}, and step {step} has been taken"
+            refused, asked = f"stop_at is {asked['stop_at']}, and step {step} has been taken", None
         if asked is None:
             self._warn(f"step {step}: the control file is refused: {refused}")
             return False

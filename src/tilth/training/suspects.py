@@ -87,4 +87,4 @@ def _document(pick: Pick, reader: Reader, model: Decoder) -> dict[str, Any]:
     found: dict[str, Any] = {"document": row, "document_loss": round(means[segment], 6)}
     if not math.isfinite(means[segment]):
         found["document_loss"] = None
-    return found | ({"id": name(row)} if name is not None else {})
+    return found | ({"id": name(row)} if name is not None and row >= 0 else {})
