@@ -46,7 +46,8 @@ def test_the_constants_are_those_of_the_code() -> None:
     assert (loss.CACHE_BYTES, loss.FUSED_BYTES, loss.DEVICE_BYTES) == (
         forecasts.CACHE_BYTES, forecasts.FUSED_BYTES, forecasts.DEVICE_BYTES,
     )  # fmt: skip
-    assert (attention._DENSE_UP_TO, muon.STACK_ELEMENTS) == (forecasts.DENSE_UP_TO, forecasts.STACK_ELEMENTS)
+    assert muon.STACK_ELEMENTS == forecasts.STACK_ELEMENTS
+    assert (attention.WHOLE_UP_TO, attention.QUERY_BLOCK) == (forecasts.WHOLE_UP_TO, forecasts.QUERY_BLOCK)
 
 
 @given(st.integers(1, 64), st.integers(1, 64), st.booleans(), st.booleans(), st.sampled_from(["adamw", "muon"]))

@@ -20,7 +20,8 @@ from tilth.base.errors import UserError
 from tilth.base.events import Journal, read_journal
 from tilth.base.files import digest_file, write_json
 from tilth.training import Interrupted, device
-from tilth.training.checkpoint import digest_start, find_fault, is_finished
+from tilth.training.checkpoint import find_fault
+from tilth.training.finished import digest_start, is_finished
 from tilth.training.folder import FINAL_FILES
 
 ROOT = Path(__file__).parents[2]

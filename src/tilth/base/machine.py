@@ -45,6 +45,18 @@ def memory_bytes() -> int:
         return physical
 
 
+def available_bytes() -> int:
+    """Bytes of memory that could still be had without swapping; all of it where that is not known."""
+    try:
+        with open("/proc/meminfo", encoding="ascii") as lines:
+            for line in lines:
+                if line.startswith("MemAvailable:"):
+                    return min(int(line.split()[1]) * 1024, memory_bytes())
+    except OSError:
+        pass
+    return memory_bytes()
+
+
 def processor_flags() -> set[str]:
     """Instruction-set names of the processor (empty where the system does not tell)."""
     try:

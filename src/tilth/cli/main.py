@@ -11,7 +11,7 @@ import typer
 
 import tilth
 from tilth.base.errors import UserError
-from tilth.cli import chat, corpus, doctor, evaluate, fit, look, mask, plan, run, serve, single_steps, tokens
+from tilth.cli import chat, corpus, doctor, evaluate, fit, look, mask, plan, repeat, run, serve, single_steps, tokens
 
 app = typer.Typer(
     name="tilth",
@@ -33,6 +33,7 @@ PLACES = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, er
 STOPPED = 130
 """Exit status of a command that Ctrl-C stopped; newer versions of typer return it instead of raising."""
 run.register(app)
+repeat.register(app)
 corpus.register(app)
 single_steps.register(app)
 look.register(app)

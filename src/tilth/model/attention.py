@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import torch
@@ -96,11 +97,15 @@ def _varlen(q: Tensor, k: Tensor, v: Tensor, boundaries: Boundaries) -> Tensor:
 #
 # Segments of similar length are gathered into batches [n, L], padded at the end: under a causal mask no real query
 # sees the padding behind it, so the result is exact. One call for each length class instead of one for each document
-# is what makes short documents cheap. In half precision short classes are three batched matrix products, 2× faster
-# than the flash kernel of torch 2.13; else the flash kernel.
+# is what makes short documents cheap. Half precision goes through batched matrix products, 2× faster than the flash
+# kernel of torch 2.13 at any length: a block of queries at a time, against the keys up to its end, so that scores stay
+# few and half of them are never made. Else the flash kernel.
 
-_CLASSES = (8, 16, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536)
-_DENSE_UP_TO = 512
+_CLASSES = (32, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536)
+_STEP = 32
+"""Padded lengths are multiples: softmax over other rows is up to 3 × slower."""
+WHOLE_UP_TO, QUERY_BLOCK = 256, 128
+"""Segments up to the first are one block of queries; longer ones are cut into blocks of the second."""
 
 _flash = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
 _flash_backward = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward
@@ -131,7 +136,7 @@ def _classes(offsets: bytes) -> tuple[_Class, ...]:
     classes = []
     for size in np.unique(padded[lengths > 0]):
         chosen = (padded == size) & (lengths > 0)
-        longest = int(lengths[chosen].max())
+        longest = -(-int(lengths[chosen].max()) // _STEP) * _STEP
         column = np.arange(longest)
         rows = np.where(column < lengths[chosen][:, None], starts[chosen][:, None] + column, edges[-1]).reshape(-1)
         sources, places = torch.from_numpy(np.minimum(rows, edges[-1] - 1)), torch.from_numpy(rows)
@@ -155,22 +160,73 @@ def _scatter(into: Tensor, part: _Class, x_nHLD: Tensor) -> None:
     into.index_copy_(0, part.places, x_nHLD.transpose(1, 2).reshape(-1, *into.shape[1:]))
 
 
-def _is_dense(x: Tensor, part: _Class) -> bool:
-    return part.length <= _DENSE_UP_TO and x.dtype in (torch.bfloat16, torch.float16)
+def _is_half(x: Tensor) -> bool:
+    return x.dtype in (torch.bfloat16, torch.float16)
 
 
-def _probabilities(q_BQD: Tensor, k_BLD: Tensor, queries_per_key: int) -> Tensor:
-    """Softmax of scaled scores; the `queries_per_key` heads of a group stand one below the other."""
-    length = k_BLD.shape[1]
-    mask_LL = torch.full((length, length), -torch.inf, dtype=q_BQD.dtype).triu_(1)
-    return torch.softmax(torch.baddbmm(mask_LL.repeat(queries_per_key, 1), q_BQD, k_BLD.mT), -1)
+class _Block(NamedTuple):
+    """A block of queries of every segment of a class, and the keys that it may see: up to its own end."""
+
+    start: int
+    end: int
+    q_BQD: Tensor
+    """Queries, scaled; the heads of a group stand one below the other."""
+    k_BKD: Tensor
+    v_BKD: Tensor
+    p_BQK: Tensor
+    """Attention probabilities."""
 
 
-def _dense_inputs(q: Tensor, k: Tensor, part: _Class) -> tuple[Tensor, Tensor]:
-    """[n, A, L, D] and [n, G, L, D] as batches of n·G groups, queries scaled."""
-    width = q.shape[-1]
-    batch = part.size * k.shape[1]
-    return (q * width**-0.5).reshape(batch, -1, width), k.reshape(batch, -1, width)
+def _query_blocks(q_nALD: Tensor, k_nGLD: Tensor, v_nGLD: Tensor) -> Iterator[_Block]:
+    """Blocks of a class of segments as batches of n·G key heads, probabilities included."""
+    n, heads, length, width = q_nALD.shape
+    groups = k_nGLD.shape[1]
+    q = (q_nALD * width**-0.5).reshape(n * groups, heads // groups, length, width)
+    k, v = (x.reshape(n * groups, length, width) for x in (k_nGLD, v_nGLD))
+    rows = length if length <= WHOLE_UP_TO else QUERY_BLOCK
+    for start in range(0, length, rows):
+        end = min(length, start + rows)
+        q_BQD, k_BKD = q[:, :, start:end].reshape(n * groups, -1, width), k[:, :end]
+        yield _Block(start, end, q_BQD, k_BKD, v[:, :end], _probabilities(q_BQD, k_BKD, end - start))
+
+
+def _probabilities(q_BQD: Tensor, k_BKD: Tensor, rows: int) -> Tensor:
+    """Softmax of the scores; the last `rows` keys are the queries' own places, masked where they lie ahead."""
+    scores_BQK = torch.bmm(q_BQD, k_BKD.mT)
+    future = torch.full((rows, rows), -torch.inf, dtype=q_BQD.dtype).triu_(1)
+    scores_BQK.view(len(q_BQD), -1, rows, k_BKD.shape[1])[..., -rows:] += future
+    return torch.softmax(scores_BQK, -1)
+
+
+def _dense_forward(q_nALD: Tensor, k_nGLD: Tensor, v_nGLD: Tensor) -> Tensor:
+    n, heads, length, width = q_nALD.shape
+    groups = k_nGLD.shape[1]
+    out = q_nALD.new_empty(n * groups, heads // groups, length, width)
+    for block in _query_blocks(q_nALD, k_nGLD, v_nGLD):
+        out[:, :, block.start : block.end] = torch.bmm(block.p_BQK, block.v_BKD).view(
+            n * groups, heads // groups, -1, width
+        )
+    return out.view(q_nALD.shape)
+
+
+def _dense_backward(grad_nALD: Tensor, q_nALD: Tensor, k_nGLD: Tensor, v_nGLD: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Gradients by the chain rule; probabilities are computed again, what blocks add to keys is summed in fp32."""
+    n, heads, length, width = q_nALD.shape
+    groups = k_nGLD.shape[1]
+    grad = grad_nALD.reshape(n * groups, heads // groups, length, width)
+    dq = torch.empty_like(grad)
+    exact = torch.float32 if length > WHOLE_UP_TO else q_nALD.dtype
+    dk, dv = (torch.zeros(n * groups, length, width, dtype=exact) for _ in range(2))
+    for block in _query_blocks(q_nALD, k_nGLD, v_nGLD):
+        rows = slice(block.start, block.end)
+        grad_BQD = grad[:, :, rows].reshape(n * groups, -1, width)
+        dp = torch.bmm(grad_BQD, block.v_BKD.mT)
+        ds = torch.ops.aten._softmax_backward_data(dp, block.p_BQK, -1, dp.dtype)
+        dv[:, : block.end] += torch.bmm(block.p_BQK.mT, grad_BQD)
+        dq[:, :, rows] = torch.bmm(ds, block.k_BKD).view(n * groups, heads // groups, -1, width)
+        dk[:, : block.end] += torch.bmm(ds.mT, block.q_BQD)
+    dk, dv = (x.to(q_nALD.dtype).view(k_nGLD.shape) for x in (dk, dv))
+    return dq.mul_(width**-0.5).view(q_nALD.shape), dk, dv
 
 
 @torch.library.custom_op("tilth::packed_attention", mutates_args=(), device_types="cpu")
@@ -182,10 +238,8 @@ def _cpu_attention(q: Tensor, k: Tensor, v: Tensor, offsets: Tensor) -> tuple[Te
     scale = torch.zeros(tokens + 1, heads, dtype=torch.float64 if q.dtype == torch.float64 else torch.float32)
     for part in _classes(offsets.numpy().tobytes()):
         q_part, k_part, v_part = (_gather(x, part) for x in (q, k, v))
-        if _is_dense(q, part):
-            q_flat, k_flat = _dense_inputs(q_part, k_part, part)
-            p = _probabilities(q_flat, k_flat, groups)
-            out_part = torch.bmm(p, v_part.reshape(k_flat.shape)).view(q_part.shape)
+        if _is_half(q):
+            out_part = _dense_forward(q_part, k_part, v_part)
         else:
             k_part, v_part = (x.repeat_interleave(groups, 1) for x in (k_part, v_part))
             out_part, scale_part = _flash(q_part, k_part, v_part, 0.0, True)
@@ -212,8 +266,8 @@ def _cpu_attention_backward(
     for part in _classes(offsets.numpy().tobytes()):
         q_part, k_part, v_part = (_gather(x, part) for x in (q, k, v))
         grad_part = _gather_or_zero(grad, part)
-        if _is_dense(q, part):
-            found = _dense_backward(grad_part, q_part, k_part, v_part, part)
+        if _is_half(q):
+            found = _dense_backward(grad_part, q_part, k_part, v_part)
         else:
             k_part, v_part = (x.repeat_interleave(groups, 1) for x in (k_part, v_part))
             out_part, scale_part = _gather(out, part), _gather(scale, part)
@@ -223,19 +277,6 @@ def _cpu_attention_backward(
             _scatter(into, part, x)
     dq, dk, dv = (x[:tokens] for x in grads)
     return dq, dk, dv
-
-
-def _dense_backward(grad: Tensor, q: Tensor, k: Tensor, v: Tensor, part: _Class) -> tuple[Tensor, Tensor, Tensor]:
-    """Gradients by the chain rule; the probabilities are computed again rather than kept."""
-    q_flat, k_flat = _dense_inputs(q, k, part)
-    v_flat, grad_flat = v.reshape(k_flat.shape), grad.reshape(q_flat.shape)
-    p = _probabilities(q_flat, k_flat, q.shape[1] // k.shape[1])
-    dv = torch.bmm(p.mT, grad_flat)
-    dp = torch.bmm(grad_flat, v_flat.mT)
-    ds = torch.ops.aten._softmax_backward_data(dp, p, -1, p.dtype)
-    dq = torch.bmm(ds, k_flat) * q.shape[-1] ** -0.5
-    dk = torch.bmm(ds.mT, q_flat)
-    return dq.view(q.shape), dk.view(k.shape), dv.view(v.shape)
 
 
 def _sum_groups(x_nALD: Tensor, groups: int) -> Tensor:

@@ -9,5 +9,6 @@ forecast     documents, tokens, memory and time, before anything runs
 execute      artifacts, locks, resume
 run          run_recipe: all of it, with the report
 corpus_only  run_corpus: the corpus chain alone, on plain files
+repeat       repeat_run: the training of a finished run once more, compared
 single_steps one step of it: duplicates, benchmark items, personal data
 """

@@ -19,8 +19,8 @@ EXACT = 4
 """Bytes of a number in fp32: parameters, gradients, norms, the softmax of the loss."""
 CACHE_BYTES, FUSED_BYTES, DEVICE_BYTES = 2**22, 2**24, 2**28
 """Logits of a chunk, as in model/loss.py."""
-DENSE_UP_TO = 512
-"""Documents up to so long go through dense products in half precision, as in model/attention.py."""
+WHOLE_UP_TO, QUERY_BLOCK = 256, 128
+"""Documents up to the first are one block of queries in half precision, longer ones are cut: model/attention.py."""
 STACK_ELEMENTS = 2**25
 """Elements that Muon orthogonalises at once, as in training/muon.py."""
 PROCESS_BYTES = 450e6
@@ -241,9 +241,11 @@ def attention_working(shape: Shape, training: Training) -> float:
     n, size, queries, keys = training.tokens, training.size, shape.query_width, shape.kv_width
     if training.cuda:
         return float(size * n * (2 * queries + 2 * keys))
-    if training.half and training.length <= DENSE_UP_TO:
-        scores = size * n * shape.heads * training.length
-        return float(3 * scores + size * n * (9 * queries + 7 * keys))
+    if training.half:
+        whole = training.length <= WHOLE_UP_TO
+        scores = size * n * shape.heads * (training.length if whole else QUERY_BLOCK)
+        sums = 0 if whole else 2 * (EXACT - size) * n * queries  # of the keys' gradients, in fp32
+        return float(3 * scores + sums + size * n * (9 * queries + 7 * keys))
     return float(size * n * (10 * queries + 2 * keys))
 
 

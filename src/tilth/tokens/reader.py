@@ -36,6 +36,10 @@ class SequenceReader:
         self.group_names = list(pack.group_names)
         self.sizes = [pack.sequences(name) for name in self.group_names]
 
+    def document_id(self, row: int) -> str:
+        """The id of the store's document number `row`; empty for padding."""
+        return str(self.store.columns["id"][row]) if row >= 0 else ""
+
     def read(self, group: int, index: int) -> Sequence:
         """The sequence `index` of group number `group`."""
         name = self.group_names[group]

@@ -6,10 +6,20 @@ order       Order: which sequence comes next, with a state of a few counters    
 controller  Controller (protocol), FixedMixture: who decides the mixture                               (no torch)
 job         Job, Factory: all that a phase is told, and its form as a file                             (no torch)
 batch       Batch, make_batch, Reader (protocol): packed sequences as tensors
+computing   the gradient of a step, summed over micro-batches and ranks
 objective   Objective (protocol), Losses, NextToken
 optimizers  AdamW, and Muon (muon) on hidden matrices; groups, state by name
 loop        train_phase, PhaseResult; Interrupted (interruption)
-checkpoint  load_model, load_for_inference: the model of a finished phase or of a Hugging Face folder
+state       all that a running phase is, and how it comes back from a checkpoint
+checkpoint  what is whole or not there; writer: written in a thread while training goes on
+finished    load_model, load_for_inference: the model of a finished phase or of a Hugging Face folder
+decisions   what was decided while training, followed by whoever comes by again                        (no torch)
+guard       steps that are out of the ordinary, spikes that stay                                       (no torch)
+suspects    the documents that a spike owes its loss to
+watchdog    a step that hangs ends the process
+control     settings that change while training                                                       (no torch)
+faults      faults on purpose, for trials                                                             (no torch)
+changes     what may change on resume                                                                 (no torch)
 parallel    World, GradientBuffer: the processes that train together
 folder      DETERMINISTIC_FILES, MEASURED_FILES: what a finished phase's folder holds                 (no torch)
 device      the one file that knows cpu, cuda and mps
@@ -30,7 +40,7 @@ from tilth.training.settings import ComputeSettings, OptimizerSettings, PhaseSet
 
 if TYPE_CHECKING:
     from tilth.training.batch import Batch, PackedSequence, Reader, make_batch
-    from tilth.training.checkpoint import load_for_inference, load_model
+    from tilth.training.finished import load_for_inference, load_model
     from tilth.training.interruption import Interrupted
     from tilth.training.launch import launch_job, run_job
     from tilth.training.loop import PhaseResult, train_phase
@@ -40,7 +50,7 @@ __getattr__ = lazy(
     __name__,
     {
         "batch": "Batch PackedSequence Reader make_batch",
-        "checkpoint": "load_for_inference load_model",
+        "finished": "load_for_inference load_model",
         "interruption": "Interrupted",
         "launch": "launch_job run_job",
         "loop": "PhaseResult train_phase",

@@ -1,70 +1,137 @@
-"""Checkpoints that are whole or not there, and the finished phase's folder that others start from.
+"""Checkpoints that are whole or not there.
 
 A checkpoint `step-00001000/` holds `tensors/` (what is trained and its optimizer state by
-torch.distributed.checkpoint: loads in any layout), `state.json` and `manifest.json`, the hash of every file. A finished
-phase holds `model.safetensors`, `optimizer.safetensors`, `decoder.json` and `state.json`, the same bytes in every
-repetition; behind one that trained an adapter also `adapter/`, which is merged into `model.safetensors`.
+torch.distributed.checkpoint: sharded over the ranks, loads in any layout), `state.json` and, written last,
+`manifest.json`: size and hash of every file. It is made aside and renamed; one that is torn or changed is never used.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
 import torch.distributed.checkpoint as dcp
-from safetensors.torch import load_file, safe_open, save_file
 from torch import Tensor, nn
+from torch.distributed.checkpoint.api import CheckpointException
 
 from tilth.base import files
-from tilth.base.errors import UserError
-from tilth.model import Decoder, DecoderConfig, build, import_model
-from tilth.model.adapters import AdapterSettings, merge_difference, remove, save_adapter
-from tilth.training.batch import Batch
-from tilth.training.folder import ADAPTER, FINAL_FILES
 from tilth.training.optimizers import Optimizers
-from tilth.training.parallel import World
+from tilth.training.parallel import Group
+
+Tensors = dict[str, dict[str, Tensor]]
 
 
-def save_checkpoint(
-    folder: Path, step: int, model: nn.Module, optimizers: Optimizers, state: dict[str, Any], world: World, keep: int
-) -> Path:
-    """Write `folder/step-N` aside, with the hash of each file, and rename it; then remove all but the last `keep`."""
+def tensors_of(model: nn.Module, optimizers: Optimizers) -> Tensors:
+    """What is trained and the state of its optimizer, by name, not copied."""
+    trained = {name: parameter.detach() for name, parameter in model.named_parameters() if parameter.requires_grad}
+    return {"model": trained, "optimizer": optimizers.state()}
+
+
+def snapshot(tensors: Tensors) -> Tensors:
+    """A copy on the host, in pinned memory where it comes from a GPU, that training no longer touches."""
+    copies = {part: {name: _copy(tensor) for name, tensor in named.items()} for part, named in tensors.items()}
+    if any(tensor.is_cuda for named in tensors.values() for tensor in named.values()):
+        torch.cuda.synchronize()
+    return copies
+
+
+def _copy(tensor: Tensor) -> Tensor:
+    return torch.empty_like(tensor, device="cpu", pin_memory=tensor.is_cuda).copy_(tensor, non_blocking=True)
+
+
+def size_of(tensors: Tensors) -> int:
+    """Bytes of all tensors."""
+    return sum(tensor.numel() * tensor.element_size() for named in tensors.values() for tensor in named.values())
+
+
+def write_checkpoint(folder: Path, step: int, tensors: Tensors, state: dict[str, Any], group: Group) -> Path:
+    """Write `folder/step-N`: every rank its shard and its shard's hashes, the first one the manifest, last.
+
+    An error of any rank is raised on all of them, and nothing is left of the attempt.
+    """
     final, aside = folder / f"step-{step:08d}", folder / f".step-{step:08d}.tmp"
-    if world.first:
-        files.remove(aside)
-        files.remove(final)
-        aside.mkdir(parents=True)
-    world.barrier()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # one process needs no process group
-        dcp.save(_tensors(model, optimizers), checkpoint_id=aside / "tensors")
-    world.barrier()
-    if world.first:
-        files.write_json(aside / "state.json", state)
-        manifest = {"step": step, "conditions": state["conditions"], "files": {}}
-        for name in files.list_files(aside):
-            manifest["files"][name] = {
-                "bytes": (aside / name).stat().st_size,
-                "sha256": files.digest_file(aside / name),
-            }
-        files.write_json(aside / "manifest.json", manifest)
-        files.publish_folder(aside, final)
-        for old in sorted(folder.glob("step-*"))[:-keep]:
-            shutil.rmtree(old)
-    world.barrier()
+
+    def begin() -> None:
+        if group.first:
+            files.remove(aside)
+            files.remove(final)
+            aside.mkdir(parents=True)
+
+    def shard() -> None:
+        with _plain_errors(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # one process needs no process group
+            dcp.save(tensors, checkpoint_id=aside / "tensors", process_group=group.handle, no_dist=group.size == 1)
+
+    def describe() -> dict[str, Any]:
+        mine = [name for name in files.list_files(aside) if Path(name).name.startswith(f"__{group.rank}_")]
+        if group.first:
+            files.write_json(aside / "state.json", state)
+            mine += ["state.json", "tensors/.metadata"]
+        return {
+            name: {"bytes": (aside / name).stat().st_size, "sha256": files.digest_file(aside / name)} for name in mine
+        }
+
+    def publish() -> None:
+        if group.first:
+            known = {name: facts for part in described for name, facts in sorted(part.items())}
+            manifest = {"step": step, "conditions": state["conditions"], "files": known}
+            files.write_json(aside / "manifest.json", manifest)
+            files.publish_folder(aside, final)
+
+    try:
+        group.together(begin)
+        group.together(shard)
+        described = group.together(describe)
+        group.together(publish)
+    except BaseException:
+        if group.first:
+            with contextlib.suppress(OSError):
+                files.remove(aside)
+        raise
     return final
 
 
-def find_checkpoint(folder: Path, report: Callable[[str], None]) -> Path | None:
-    """The newest whole checkpoint; a torn or changed one is reported and passed over."""
+@contextlib.contextmanager
+def _plain_errors() -> Iterator[None]:
+    """The first error behind torch's collection of them, which is no Exception."""
+    try:
+        yield
+    except CheckpointException as error:
+        raise next(iter(error.failures.values()))[0] from error
+
+
+def retire(folder: Path, keep: int, every: int | None, back: int) -> None:
+    """Remove the checkpoints that no rule keeps.
+
+    Kept are the newest `keep`, those of every `every` steps, and the newest one that lies `back` steps behind the
+    newest of all, to which a sustained spike can go back.
+    """
+    steps = [step_of(path) for path in sorted(folder.glob("step-*"))]
+    kept = set(steps[-keep:]) | {step for step in steps if every and step % every == 0}
+    kept |= set([step for step in steps if step <= steps[-1] - back][-1:])
+    for step in steps:
+        if step not in kept:
+            shutil.rmtree(folder / f"step-{step:08d}")
+
+
+def step_of(checkpoint: Path) -> int:
+    """The step that a checkpoint was taken behind."""
+    return int(checkpoint.name.removeprefix("step-"))
+
+
+def find_checkpoint(folder: Path, report: Callable[[str], None], until: int | None = None) -> Path | None:
+    """The newest whole checkpoint (`until` that step); a torn or changed one is reported and passed over."""
     for left in folder.glob(".step-*.tmp"):
         report(f"{left.name} was not finished when the run stopped; it is ignored")
     for candidate in sorted(folder.glob("step-*"), reverse=True):
+        if until is not None and step_of(candidate) > until:
+            continue
         fault = find_fault(candidate)
         if fault is None:
             return candidate
@@ -94,100 +161,6 @@ def read_state(checkpoint: Path) -> dict[str, Any]:
 
 def load_checkpoint(checkpoint: Path, model: nn.Module, optimizers: Optimizers) -> None:
     """Fill what is trained, and the optimizers, in place."""
-    with warnings.catch_warnings():
+    with _plain_errors(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        dcp.load(_tensors(model, optimizers), checkpoint_id=checkpoint / "tensors")
-
-
-def _tensors(model: nn.Module, optimizers: Optimizers) -> dict[str, dict[str, Tensor]]:
-    trained = {name: parameter.detach() for name, parameter in model.named_parameters() if parameter.requires_grad}
-    return {"model": trained, "optimizer": optimizers.state()}
-
-
-def start_model(start: DecoderConfig | Path, seed: int, dtype: torch.dtype, *, filled: bool) -> Decoder:
-    """The model that a phase starts from, on the CPU; its shape alone where a checkpoint will fill it."""
-    if isinstance(start, DecoderConfig):
-        return build(start, None if filled else seed, dtype=dtype)
-    if filled and is_finished(start):
-        return build(DecoderConfig.model_validate(files.read_json(start / "decoder.json")), dtype=dtype)
-    return load_model(start, dtype)
-
-
-def digest_start(folder: Path, *, fresh: bool) -> str:
-    """16 hex digits that name what a phase takes over from `folder`: the model, and of a finished phase all the rest.
-
-    An artifact says the hashes of its files, which are taken while those are older than it.
-    """
-    if not (folder / "decoder.json").exists():
-        names = ["config.json", *sorted(path.name for path in folder.glob("*.safetensors*"))]
-    elif is_finished(folder) and not fresh:
-        names = [*FINAL_FILES]
-    else:
-        names = ["decoder.json", "model.safetensors"]
-    found = [name for name in names if (folder / name).exists()]
-    said = _said_hashes(folder)
-    return files.fingerprint([[name, said.get(name) or files.digest_file(folder / name)] for name in found])
-
-
-def _said_hashes(folder: Path) -> dict[str, str]:
-    """What the folder's `artifact.json` says of the files that have not been written since."""
-    try:
-        written = (folder / "artifact.json").stat().st_mtime_ns
-        said = files.read_json(folder / "artifact.json")["files"]
-    except (OSError, ValueError, KeyError):
-        return {}
-    paths = {name: folder / name for name in said}
-    return {name: said[name] for name, path in paths.items() if path.exists() and path.stat().st_mtime_ns <= written}
-
-
-def save_and_merge(folder: Path, model: Decoder, settings: AdapterSettings, batch: Batch) -> dict[str, Any]:
-    """Keep the adapter in a folder of its own and merge it into the model; says what that changed on `batch`."""
-    save_adapter(model, settings, folder / ADAPTER)
-    with torch.compiler.set_stance("force_eager"):  # one look is not worth compiling for another dtype
-        difference = merge_difference(model, batch.tokens, batch.positions, batch.boundaries)
-    remove(model)
-    return {"adapter": settings.canonical(), "largest_logit_difference": difference}
-
-
-def save_final(folder: Path, model: Decoder, optimizers: Optimizers, state: dict[str, Any]) -> None:
-    """Write the finished phase's deterministic files; `state.json` last: its presence says that the phase is whole."""
-    weights = {name: parameter.detach() for name, parameter in model.named_parameters()}
-    for name, tensors in (("model", weights), ("optimizer", optimizers.state())):
-        with files.atomic_file(folder / f"{name}.safetensors") as aside:
-            save_file({key: value.cpu() for key, value in tensors.items()}, aside)
-    files.write_json(folder / "decoder.json", model.config.canonical())
-    files.write_json(folder / "state.json", state)
-
-
-def is_finished(folder: Path) -> bool:
-    """Whether `folder` holds a finished phase."""
-    return all((folder / name).exists() for name in FINAL_FILES)
-
-
-def load_model(folder: Path, dtype: torch.dtype = torch.float32) -> Decoder:
-    """The model of a finished phase, or of a Hugging Face folder, on the CPU."""
-    if not (folder / "decoder.json").exists():
-        return import_model(folder, dtype)
-    config = DecoderConfig.model_validate(files.read_json(folder / "decoder.json"))
-    model = build(config, dtype=dtype)
-    with safe_open(folder / "model.safetensors", "pt") as stored, torch.no_grad():
-        for name, parameter in model.named_parameters():
-            parameter.copy_(stored.get_tensor(name))
-    return model
-
-
-def load_for_inference(folder: Path, on: torch.device, products: torch.dtype) -> Decoder:
-    """The same on a device, in evaluation mode, its products in the dtype `products`."""
-    model = load_model(folder).to(on).eval()
-    model.compute_dtype = products
-    return model
-
-
-def load_optimizer(folder: Path, optimizers: Optimizers) -> None:
-    """Continue with the optimizer state of a finished phase."""
-    stored = load_file(folder / "optimizer.safetensors")
-    target = optimizers.state()
-    if stored.keys() != target.keys():
-        raise UserError("the finished phase's optimizer state is of another optimizer or model", where=str(folder))
-    for name, tensor in target.items():
-        tensor.copy_(stored[name])
+        dcp.load(tensors_of(model, optimizers), checkpoint_id=checkpoint / "tensors")

@@ -54,6 +54,8 @@ class Job:
     """NEFTune's alpha; 0: none."""
     fresh: bool = False
     """Of a finished phase its weights alone go on, as behind another kind of training."""
+    decisions: Path | None = None
+    """A journal of decisions to follow from the first step on, of a phase that is to be repeated."""
 
     def save(self, path: Path) -> None:
         """Write the job for `load`."""
@@ -72,6 +74,7 @@ class Job:
                 "adapter": self.adapter and self.adapter.canonical(),
                 "embedding_noise": self.embedding_noise,
                 "fresh": self.fresh,
+                "decisions": self.decisions and str(self.decisions.absolute()),
             }
             | {name: maker and vars(maker) for name, maker in makers.items()},
         )
@@ -90,6 +93,7 @@ class Job:
                 "start": Path(start) if isinstance(start, str) else DecoderConfig.model_validate(start),
                 "compute": ComputeSettings.model_validate(stored["compute"]),
                 "adapter": adapter and AdapterSettings.model_validate(adapter),
+                "decisions": stored["decisions"] and Path(stored["decisions"]),
             }
         )
 

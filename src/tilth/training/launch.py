@@ -28,11 +28,16 @@ from tilth.training import parallel
 from tilth.training.interruption import Interrupted
 from tilth.training.job import Job
 from tilth.training.loop import PhaseResult, train_phase
+from tilth.training.watchdog import HUNG
 
 LAUNCHER = "TILTH_LAUNCHER"
 """Environment: the process that started this rank, and with which it ends."""
 GRACE_SECONDS = 30.0
-"""How long the others may go on when a rank has failed."""
+"""How long the others may go on when a rank has failed,"""
+GONE_SECONDS = 2.0
+"""and when it was killed or has hung: they wait for it in vain."""
+DEAD = (-signal.SIGKILL, -signal.SIGSEGV, -signal.SIGABRT, -signal.SIGBUS, HUNG)
+"""Statuses of a rank that can no longer talk to the others."""
 
 
 def run_job(path: Path, on_event: Callable[[dict[str, Any]], None] | None = None) -> PhaseResult:
@@ -43,12 +48,34 @@ def run_job(path: Path, on_event: Callable[[dict[str, Any]], None] | None = None
     return train_phase(job, on_event, world)
 
 
-def launch_job(path: Path, processes: int, events: Path | None = None) -> None:
-    """Run the job in `processes` ranks of this machine, to their end; rank 0 writes its events to the journal `events`.
+def launch_job(path: Path, processes: int, events: Path | None = None, restarts: int = 0) -> None:
+    """Run the job in `processes` ranks of this machine, to their end; they write events to the journal `events`.
 
     Ctrl-C and SIGTERM are passed on to the ranks, which save and stop: KeyboardInterrupt. A rank's UserError is raised
-    here. The ranks die with this process.
+    here. When a rank dies or hangs, the others are ended, and all are started again, `restarts` times at most. The
+    ranks die with this process.
     """
+    for left in range(restarts, -1, -1):
+        try:
+            _launch(path, processes, events)
+            return
+        except RanksFailed as failed:
+            if not left:
+                raise
+            message = f"{failed}; starting them again from the last checkpoint ({left} restarts left)"
+            sys.stderr.write(f"warning: {message}\n")
+            if events is not None:
+                journal = Journal(events)
+                journal.append({"event": "restart", "message": message, "left": left - 1})
+                journal.close()
+
+
+class RanksFailed(RuntimeError):
+    """Ranks died, or ended with an error that is not the user's."""
+
+
+def _launch(path: Path, processes: int, events: Path | None) -> None:
+    """Run all ranks once."""
     from torch.distributed import TCPStore
 
     for left in path.parent.glob(f"{path.stem}.error*"):
@@ -102,7 +129,8 @@ def _wait(ranks: Sequence[subprocess.Popen[bytes]]) -> None:
     while any(rank.poll() is None for rank in ranks):
         if failed_at is None and any(rank.returncode for rank in ranks):
             failed_at = time.monotonic()
-        if failed_at is not None and time.monotonic() - failed_at > GRACE_SECONDS:
+        gone = any(rank.returncode is not None and rank.returncode in DEAD for rank in ranks)
+        if failed_at is not None and time.monotonic() - failed_at > (GONE_SECONDS if gone else GRACE_SECONDS):
             return
         time.sleep(0.05)
 
@@ -121,8 +149,8 @@ def _judge(path: Path, statuses: Sequence[int], received: Sequence[int]) -> None
         return
     for error in sorted(path.parent.glob(f"{path.stem}.error*")):
         raise UserError(error.read_text(encoding="utf-8"))
-    raise RuntimeError(
-        f"the ranks ended with {list(statuses)}; their output stands above (-9: killed, short of memory?)"
+    raise RanksFailed(
+        f"the ranks ended with {list(statuses)}; their output stands above (-9: killed, short of memory? {HUNG}: hung)"
     )
 
 
@@ -140,7 +168,7 @@ def main(arguments: list[str]) -> int:
     if launched:
         _die_with(int(os.environ[LAUNCHER]))
     rank = int(os.environ.get("RANK", 0))
-    tell = Journal(Path(arguments[1])).append if len(arguments) > 1 and rank == 0 else None
+    tell = Journal(Path(arguments[1])).append if len(arguments) > 1 else None
     try:
         run_job(job, tell)
     except Interrupted as stopped:

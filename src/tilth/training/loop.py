@@ -9,34 +9,30 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from signal import SIGTERM
 from typing import Any
 
-import torch
-from torch import Tensor
-
 from tilth.base import files
 from tilth.base.errors import UserError
 from tilth.base.events import Journal, rewind_journal
-from tilth.base.keyed import stable_hash
 from tilth.base.progress import Progress
-from tilth.model import Decoder, DecoderConfig
-from tilth.model.adapters import attach
-from tilth.training import checkpoint, device
-from tilth.training.batch import Batch, Feeder, Pick, Reader, make_batch
-from tilth.training.controller import Controller, FixedMixture
+from tilth.training import checkpoint, device, finished, suspects
+from tilth.training.batch import Batch, Pick, make_batch
+from tilth.training.computing import Computed
+from tilth.training.control import find_control, take_control
 from tilth.training.interruption import Interrupted, Signals
-from tilth.training.job import Job, made
-from tilth.training.objective import NextToken, Objective
-from tilth.training.optimizers import Optimizers
-from tilth.training.order import Order
-from tilth.training.parallel import GradientBuffer, World, join
+from tilth.training.job import Job
+from tilth.training.parallel import World, join
 from tilth.training.schedule import step_multiplier
+from tilth.training.state import PhaseState
+from tilth.training.watchdog import Watchdog
+from tilth.training.writer import Writer
 
 MOST_SKIPS = 20
 """Steps in a row whose gradient is not finite: after that many the phase ends."""
+SPIKE = 100.0
+"""Factor of the rate in a step that is made a spike, for trials."""
 
 
 @dataclass(frozen=True)
@@ -64,14 +60,15 @@ def train_phase(
     joined. Raises Interrupted after Ctrl-C or SIGTERM, with the state saved, and UserError where the data, the mixture
     or the start do not fit.
     """
-    if checkpoint.is_finished(job.folder):
+    if finished.is_finished(job.folder):
         files.remove(job.folder / "checkpoints")  # left if it was killed between its last two acts
         return _result(job.folder, files.read_json(job.folder / "state.json"), finished_before=True)
-    return _Phase(job, on_event, world).run()
+    return _Loop(job, on_event, world).run()
 
 
 def _result(folder: Path, state: dict[str, Any], *, finished_before: bool = False) -> PhaseResult:
-    return PhaseResult(folder, state["step"], state["tokens"], _number(state["loss"]), state["seen"], finished_before)
+    loss = math.nan if state["loss"] is None else state["loss"]
+    return PhaseResult(folder, state["step"], state["tokens"], loss, state["seen"], finished_before)
 
 
 def _finite(value: float) -> float | None:
@@ -79,317 +76,308 @@ def _finite(value: float) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def _number(value: float | None) -> float:
-    return math.nan if value is None else value
+@dataclass(frozen=True)
+class Planned:
+    """A step whose sequences are drawn."""
+
+    picks: list[Pick]
+    drawn: tuple[int, int]
+    """The numbers of its sequences in the phase, those that are left out among them, as [first, stop)."""
+    weights: list[float]
+    """The mixture."""
+    batches: Future[list[Batch]]
 
 
-class _Phase:
-    """The state of one running phase."""
+class _Loop:
+    """The steps of one running phase."""
 
     def __init__(
         self, job: Job, on_event: Callable[[dict[str, Any]], None] | None = None, world: World | None = None
     ) -> None:
-        self.phase, self.folder, self.seed, self.compute = job.phase, job.folder, job.seed, job.compute
-        self.adapter, self.on_event = job.adapter, on_event
-        self.reader: Reader = made(job.reader)
-        phase, reader = self.phase, self.reader
-        if reader.length != phase.sequence_length:
-            raise UserError(
-                f"phase {phase.name}: sequence_length is {phase.sequence_length}, the data is packed at {reader.length}"
-            )
-        self.names = list(reader.group_names)
+        self.job, self.phase, self.folder, self.on_event = job, job.phase, job.folder, on_event
         self.world = world or join(job.compute.device)
-        self.device = device.choose(job.compute.device, self.world.local_rank)
-        threads = device.prepare(job.compute, self.device)
-        parameters, products = device.precision(phase.precision, self.device)
-        compiled = device.compiles(phase, self.device)
-        self.conditions = device.conditions(self.device, threads, compiled, products) | {"ranks": self.world.size}
-        objective, controller = made(job.objective), made(job.controller)
-        self.objective: Objective = NextToken(phase.z_loss, compiled=compiled) if objective is None else objective
-        self.identity = self._identity(job)
-        self.step, self.tokens, self.loss, self.skips = 0, 0, math.nan, 0
-        self.seen = dict.fromkeys(self.names, 0)
-        self.order = Order(self.names, reader.sizes, reader.length, job.seed)
-        self.controller: Controller = (
-            FixedMixture(self.names, reader.sizes, phase.mixture) if controller is None else controller
+        self.state = PhaseState(job, self.world, self._warn, self._tell)
+        self.decisions, self.faults = self.state.decisions, self.state.faults
+        guard = self.phase.guard
+        self.writer = Writer(
+            self.folder / "checkpoints",
+            job.compute,
+            self.world,
+            self.faults,
+            guard.sustained + guard.margin if guard.sigmas else 0,
+            self._tell,
+            self._warn,
         )
-        self.weights: list[float] | None = None
-        """The mixture of the step that is planned next, decided already."""
-        self._begin(job.start, job.fresh, parameters, products)
-        self.model.embedding_noise = job.embedding_noise
-        self.model.recompute = job.compute.recompute
-        self.model.train()
-        if compiled:
-            for part in (*self.model.blocks, self.model.norm):  # one graph serves all layers
-                part.compile(dynamic=False)
-        self.gradients = GradientBuffer(self.model.parameters())
-        share = -(-phase.sequences // self.world.size)
-        micro_batch = min(share, phase.micro_batch_sequences)
-        self.feeder = Feeder(reader, micro_batch, self.world.rank, self.world.size, self.device)
-
-    def _identity(self, job: Job) -> str:
-        """What shapes the phase, in 16 hex digits: a checkpoint of another is not gone on from."""
-        origin = (
-            job.start.canonical()
-            if isinstance(job.start, DecoderConfig)
-            else self.world.told(partial(checkpoint.digest_start, job.start, fresh=job.fresh))
-        )
-        data = [self.names, list(self.reader.sizes)]
-        added = [self.objective.describe(), job.adapter and job.adapter.canonical(), job.embedding_noise]
-        return files.fingerprint([job.phase.shaping(), job.seed, *data, origin, *added])
-
-    def _begin(self, start: DecoderConfig | Path, fresh: bool, parameters: torch.dtype, products: torch.dtype) -> None:
-        """The model and everything else as they stand at the last checkpoint, else at the phase's start."""
-        saved = checkpoint.find_checkpoint(self.folder / "checkpoints", self._warn)
-        if saved:
-            self._check(checkpoint.read_state(saved), saved)
-        filled = saved is not None and self.adapter is None  # beside an adapter the frozen weights are the start's
-        self.model: Decoder = checkpoint.start_model(start, self.seed, parameters, filled=filled).to(self.device)
-        self.model.compute_dtype = products
-        if self.adapter is not None:
-            attach(self.model, self.adapter, self.seed)
-        self.optimizers = Optimizers(self.model, self.phase.optimizer, products)
-        if saved:
-            checkpoint.load_checkpoint(saved, self.model, self.optimizers)
-            self._resume(checkpoint.read_state(saved), saved)
-        elif isinstance(start, Path) and checkpoint.is_finished(start) and not fresh:
-            before = files.read_json(start / "state.json")
-            self.order.continue_from(before["order"])
-            self.seen |= before["seen"]
-            if before["optimizer"] != self.phase.optimizer.kind:
-                self._warn(f"the phase before used {before['optimizer']}: optimizer state begins at zero")
-            elif self.adapter is not None or "adapter" in before:
-                self._warn("an adapter's optimizer state is not of these weights: optimizer state begins at zero")
-            else:
-                checkpoint.load_optimizer(start, self.optimizers)
-        for name in ("metrics", "decisions", "timings"):
+        first = self.state.step
+        for name in ("metrics", "timings"):
             if self.world.first:
-                rewind_journal(self.folder / f"{name}.jsonl", lambda record: record["step"] <= self.step)
-
-    def _check(self, state: dict[str, Any], saved: Path) -> None:
-        if state["identity"] != self.identity:
-            raise UserError(
-                "this checkpoint belongs to other settings, data or weights to start from",
-                where=str(saved),
-                hint="use another folder, or remove it to begin the phase again",
-            )
-
-    def _resume(self, state: dict[str, Any], saved: Path) -> None:
-        for name, value in self.conditions.items():
-            if state["conditions"].get(name) != value:
-                self._warn(f"{name} was {state['conditions'].get(name)!r}, now {value!r}: the last bits may differ")
-        self.step, self.tokens, self.seen = state["step"], state["tokens"], state["seen"]
-        self.loss, self.skips = _number(state["loss"]), state["skips"]
-        self.order.load_state_dict(state["order"])
-        self.controller.load_state_dict(state["controller"])
-        self.weights = state["weights"]
-        self._tell({"event": "resumed", "step": self.step, "checkpoint": saved.name})
+                rewind_journal(self.folder / f"{name}.jsonl", lambda record: record["step"] <= first)
 
     def run(self) -> PhaseResult:
         """All remaining steps, then the finished files."""
-        names = ("metrics", "decisions", "timings")
-        journals = [Journal(self.folder / f"{name}.jsonl" if self.world.first else Path(os.devnull)) for name in names]
-        self.metrics, self.decisions, self.timings = journals
-        left = self.phase.steps - self.step
+        paths = [self.folder / f"{name}.jsonl" for name in ("metrics", "timings")]
+        self.metrics, self.timings = (Journal(path if self.world.first else Path(os.devnull)) for path in paths)
+        left = self.phase.steps - self.state.step
+        watchdog = Watchdog(self.job.compute.step_limit, self.world.rank, self._tell_from_anywhere)
         try:
-            with Signals() as signals, Progress(f"train {self.phase.name}", left, "step") as bar:
-                self._train(signals, bar)
+            with Signals() as signals, watchdog, Progress(f"train {self.phase.name}", left, "step") as bar:
+                self._train(signals, watchdog, bar)
+            self.writer.wait()
         finally:
-            self.feeder.close()
-            for journal in journals:
+            self.writer.close()
+            self.state.feeder.close()
+            for journal in (self.metrics, self.decisions, self.timings):
                 journal.close()
         return self._finish()
 
-    def _train(self, signals: Signals, bar: Progress) -> None:
-        planned = self._plan() if self.step < self.phase.steps else None
+    def _train(self, signals: Signals, watchdog: Watchdog, bar: Progress) -> None:
+        state = self.state
+        planned = self._plan() if state.step < self.phase.steps else None
         while planned is not None:
+            watchdog.beat(state.step + 1)
             began = time.monotonic()
-            before = self.order.state_dict()  # as a resumed run must find it to plan the next step again
-            picks, batches = planned[0], planned[1].result()
+            self._strike()
+            before = state.order.state_dict()  # as a resumed run must find it to plan the next step again
+            current, batches = planned, planned.batches.result()
             planned = None
-            if self.step + 1 < self.phase.steps:
-                self.weights = self._decide(self.step + 1)
+            if state.step + 1 < self.phase.steps:
+                state.weights = self._decide(state.step + 1)
                 planned = self._plan()
-            self._one_step(picks, batches)
+            self._one_step(current, batches)
             self._time(began)
-            bar.add(1, f"loss {self.loss:.3f}")
-            stopped = self.world.any(signals.received is not None)
-            due = self.step % self.compute.checkpoint_steps == 0 and planned is not None
-            if stopped or due:
-                saved = self._save(before)
-                if stopped:
-                    raise Interrupted(self.step, saved, signals.received or SIGTERM)
+            bar.add(1, f"loss {state.loss:.3f}")
+            if self._spiked():
+                if planned is not None:
+                    planned.batches.result()
+                self._rewind()
+                planned = self._plan()
+                continue
+            stopped = self._border(signals, before, last=planned is None)
+            if stopped:
+                saved = self.writer.wait()
+                raise Interrupted(state.step, saved or self.folder, signals.received or SIGTERM)
+
+    def _strike(self) -> None:
+        """What a fault that is injected does to the process."""
+        if self.faults.strikes("kill", self.state.step + 1):
+            os.kill(os.getpid(), 9)
+        if self.faults.strikes("hang", self.state.step + 1):
+            while True:
+                time.sleep(1.0)
+
+    def _border(self, signals: Signals, before: dict[str, Any], *, last: bool) -> bool:
+        """Between two steps: obey signals and the control file, save what is due; returns whether to stop."""
+        self.writer.poll()
+        there = self.world.first and find_control(self.folder) is not None
+        stop, asked, control = self.world.largest(signals.received or 0, int(signals.take_save()), int(there))
+        if control:
+            asked |= self._control()
+        step = self.state.step
+        stopping = bool(stop) or self.decisions.asked("stop_at", step + 1, None) == step
+        every = self.decisions.asked("checkpoint_steps", step + 1, self.job.compute.checkpoint_steps)
+        if stopping or asked or (step % every == 0 and not last):
+            self._save(before)
+        return stopping
+
+    def _control(self) -> bool:
+        """Take up what a control file asks; returns whether it wants a checkpoint now."""
+        step = self.state.step
+        found = take_control(self.folder) if self.world.first else (None, None)
+        shared: tuple[dict[str, Any] | None, str | None] = self.world.gathered(found)[0]
+        asked, refused = shared
+        if asked is not None and asked.get("stop_at", step) < step:
+            refused, asked = f"stop_at is {asked['stop_at']}, and step {step} has been taken", None
+        if asked is None:
+            self._warn(f"step {step}: the control file is refused: {refused}")
+            return False
+        self.decisions.take({"step": step, "decision": "control", "asked": asked})
+        self._tell({"event": "control", "step": step, "asked": asked})
+        return bool(asked.get("save"))
 
     def _decide(self, step: int) -> list[float]:
-        """The mixture of `step`; a change is a decision, written down before it is used."""
-        weights = self.controller.weights(step)
-        if self.weights is not None and weights != self.weights and self.world.first:
-            self.decisions.append(
-                {"step": self.step + 1, "decision": "weights", "from_step": step + 1, "weights": weights}, durable=True
-            )
+        """The mixture of `step` (from 0); a change is a decision, written down before it is used."""
+        state = self.state
+        weights = state.controller.weights(step)
+        decided = self.decisions.find("weights", step)
+        if decided is not None:
+            return list(decided["weights"])
+        if state.weights is not None and weights != state.weights:
+            self.decisions.take({"step": step, "decision": "weights", "from_step": step + 1, "weights": weights})
         return weights
 
-    def _plan(self) -> tuple[list[Pick], Future[list[Batch]]]:
-        """Draw the sequences of the next step and have them read."""
-        if self.weights is None:
-            self.weights = self._decide(self.step)
-        picks = [self.order.draw(self.weights) for _ in range(self.phase.sequences)]
-        return picks, self.feeder.submit(picks)
+    def _plan(self) -> Planned:
+        """Draw the sequences of the next step, past those that are left out, and have them read."""
+        state = self.state
+        if state.weights is None:
+            state.weights = self._decide(state.step)
+        first, picks = state.order.number, list[Pick]()
+        while len(picks) < self.phase.sequences:
+            left_out = self.decisions.skipped(state.order.number)
+            pick = state.order.draw(state.weights)
+            if not left_out:
+                picks.append(pick)
+        return Planned(picks, (first, state.order.number), state.weights, state.feeder.submit(picks))
 
-    def _one_step(self, picks: list[Pick], batches: list[Batch]) -> None:
-        """Forward and backward of every micro-batch, sums over ranks, clipping, update, metrics."""
-        torch.manual_seed(stable_hash(self.seed, "step", self.step, self.world.rank) >> 1)
-        self.gradients.zero()
-        exact = torch.float32 if self.device.type == "mps" else torch.float64
-        sums = torch.zeros(3, len(self.names), dtype=exact, device=self.device)
-        reported: list[dict[str, tuple[Tensor, str]]] = []
-        counts = self._counts(batches)
-        for batch in batches:
-            losses = self.objective.loss(self.model, batch, counts)
-            torch.stack(list(losses.terms.values())).sum().backward()
-            units = batch.counts if losses.units is None else losses.units
-            for row, amounts in zip(sums, (losses.sums, units, batch.counts), strict=True):
-                row.index_add_(0, batch.groups, amounts.to(exact))
-            reported.append(losses.metrics)
-        self.gradients.sum(self.world)
-        loss_G, unit_G, target_G = self.world.sum(sums).tolist()
-        metrics = self._metrics(reported, counts, exact)
-        multiplier = step_multiplier(self.phase.schedule, self.step, self.phase.step_tokens, self.phase.steps)
-        norm = self.gradients.norm()
-        self.step += 1
-        self.tokens += self.phase.step_tokens
-        if math.isfinite(norm):
-            self.skips = 0
-            if self.phase.gradient_clip is not None and norm > self.phase.gradient_clip:
-                self.gradients.scale(self.phase.gradient_clip / norm)
-            self.optimizers.step(multiplier)
-        else:  # the norm is of summed gradients, so every rank decides the same
-            self._skip_update(picks, norm)
-        for name, count in zip(self.names, target_G, strict=True):
-            self.seen[name] += int(count)
-        self._record(loss_G, unit_G, metrics, multiplier, norm)
-        if self.skips >= MOST_SKIPS:
+    def _one_step(self, planned: Planned, batches: list[Batch]) -> None:
+        """Gradient, judgement, clipping, update, metrics."""
+        state, picks = self.state, planned.picks
+        state.guard.mixture(planned.weights)
+        poisoned = self.faults.strikes("nan", state.step + 1)
+        found = state.computing.run(self.job.seed, state.step, batches, poisoned=poisoned)
+        multiplier = step_multiplier(self.phase.schedule, state.step, self.phase.step_tokens, self.phase.steps)
+        state.step += 1
+        state.tokens += self.phase.step_tokens
+        multiplier *= self.decisions.rate(state.step)
+        worst = suspects.worst(picks, found.sequences)
+        accepted = self._accepted(found, picks, worst)
+        if accepted:
+            clip = self.decisions.asked("gradient_clip", state.step, self.phase.gradient_clip)
+            if clip is not None and found.norm > clip:
+                state.computing.gradients.scale(clip / found.norm)
+            state.set_weight_decay(self.decisions.asked("weight_decay", state.step, None))
+            spike = self.faults.strikes("spike", state.step)
+            state.optimizers.step(multiplier * SPIKE if spike else multiplier)
+        state.recent.note(state.step, *planned.drawn, worst)
+        state.guard.note(found.loss, found.norm, accepted=accepted)
+        for name, count in zip(state.names, found.targets, strict=True):
+            state.seen[name] += int(count)
+        self._record(found, multiplier)
+        if state.skips >= MOST_SKIPS and not self._may_rewind():
             raise UserError(
-                f"phase {self.phase.name}: the gradient was not finite in {self.skips} steps in a row, "
-                f"up to step {self.step}",
+                f"phase {self.phase.name}: the gradient was not finite in {state.skips} steps in a row, "
+                f"up to step {state.step}",
                 hint=f"lower optimizer.learning_rate or lengthen schedule.warmup; their sequences stand in "
                 f"{self.decisions.path}",
             )
 
-    def _skip_update(self, picks: list[Pick], norm: float) -> None:
-        """Say, and write down which sequences made the step unusable."""
-        self.skips += 1
-        self._warn(f"step {self.step}: the gradient is not finite ({norm}); the update is skipped")
-        sequences = [[self.names[group], index] for group, index in picks]
-        record = {"step": self.step, "decision": "skip_update", "gradient_norm": repr(norm), "sequences": sequences}
-        if self.world.first:
-            self.decisions.append(record, durable=True)
-
-    def _counts(self, batches: list[Batch]) -> dict[str, int]:
-        """Global denominators of the step."""
-        counts: dict[str, int] = {}
-        for batch in batches:
-            for term, count in self.objective.counts(batch).items():
-                counts[term] = counts.get(term, 0) + count
-        if self.world.size == 1:
-            return counts
-        totals = self.world.sum(torch.tensor(list(counts.values()), device=self.device)).tolist()
-        return dict(zip(counts, totals, strict=True))
-
-    def _metrics(
-        self, reported: list[dict[str, tuple[Tensor, str]]], counts: dict[str, int], exact: torch.dtype
-    ) -> dict[str, float]:
-        """Global means of what the objective reports beside its loss."""
-        if not reported[0]:
-            return {}
-        sums = torch.stack([torch.stack([value.to(exact) for value, _ in part.values()]) for part in reported]).sum(0)
-        terms = [term for _, term in reported[0].values()]
-        totals = self.world.sum(sums).tolist()
-        return {name: x / max(1, counts[term]) for name, x, term in zip(reported[0], totals, terms, strict=True)}
-
-    def _record(
-        self, loss_G: list[float], unit_G: list[float], metrics: dict[str, float], multiplier: float, norm: float
-    ) -> None:
-        losses = {n: a / b for n, a, b in zip(self.names, loss_G, unit_G, strict=True) if b}
-        self.loss = sum(loss_G) / max(1, sum(unit_G))
-        self.controller.observe(self.step - 1, losses)
-        warning = self.objective.watch(self.step, metrics) if metrics else None
-        if warning:
-            self._warn(f"step {self.step}: {warning}")
-        if self.world.first:
-            self.metrics.append(
+    def _accepted(self, found: Computed, picks: list[Pick], worst: list[suspects.Suspect]) -> bool:
+        """Whether the step is learnt from; if not, say so, and write down which sequences made it unusable."""
+        state = self.state
+        state.skips = 0 if math.isfinite(found.norm) else state.skips + 1
+        decided = self.decisions.find("skip_update", state.step)
+        reason = decided["reason"] if decided else state.guard.judge(found.loss, found.norm)
+        if not self.world.any(reason is not None):  # figures of sums over ranks: all see the same, and one is enough
+            return True
+        reason = reason or "another rank found the step unusable"
+        self._warn(f"step {state.step}: {reason}; the update is skipped")
+        if decided is None:
+            self.decisions.take(
                 {
-                    "step": self.step,
-                    "tokens": self.tokens,
-                    "loss": _finite(self.loss),
-                    "groups": {name: _finite(loss) for name, loss in losses.items()},
-                    "learning_rate": multiplier * self.phase.optimizer.learning_rate,
-                    "gradient_norm": norm if math.isfinite(norm) else repr(norm),
+                    "step": state.step,
+                    "decision": "skip_update",
+                    "reason": reason,
+                    "gradient_norm": found.norm if math.isfinite(found.norm) else repr(found.norm),
+                    "loss": _finite(found.loss),
+                    "sequences": [[state.names[group], index] for group, index in picks],
+                    "suspects": suspects.describe(worst, state.reader, state.names, state.model),
                 }
-                | ({"metrics": {name: _finite(value) for name, value in metrics.items()}} if metrics else {})
             )
+        return False
+
+    def _may_rewind(self) -> bool:
+        left = len(self.decisions.rewinds()) < self.phase.guard.rewinds
+        return left and self.state.guard.sustained() is not None
+
+    def _spiked(self) -> bool:
+        """Whether to go back from a spike that lasts; where no rewind is left, its level is taken as it is."""
+        state = self.state
+        if state.guard.sustained() is None:
+            return False
+        if len(self.decisions.rewinds()) < self.phase.guard.rewinds:
+            return True
+        self._warn(f"step {state.step}: the loss stays high and no rewind is left; its level is taken as it is")
+        self.decisions.take({"step": state.step, "decision": "new_level", "loss": _finite(state.loss)})
+        state.guard.history.clear()
+        return False
+
+    def _rewind(self) -> None:
+        """Back to the last checkpoint before the spike; the sequences from its beginning on are left out."""
+        state, guard, at = self.state, self.phase.guard, self.state.step
+        begin = max(1, at - (state.guard.sustained() or 1) + 1 - guard.margin)
+        skip, worst, loss = state.recent.drawn(begin), state.recent.worst(begin), state.loss
+        self.writer.wait()
+        self.world.barrier()
+        state.restore(checkpoint.find_checkpoint(self.folder / "checkpoints", self._warn, until=begin - 1))
+        named = suspects.describe(worst, state.reader, state.names, state.model)
+        self.decisions.take(
+            {
+                "step": at,
+                "decision": "rewind",
+                "to": state.step,
+                "from_step": begin,
+                "skip": list(skip),
+                "rate_cut": guard.rate_cut,
+                "loss": _finite(loss),
+                "suspects": named,
+            }
+        )
+        if self.world.first:
+            for path in (self.folder / "checkpoints").glob("step-*"):
+                if checkpoint.step_of(path) > state.step:
+                    files.remove(path)
+            for journal in (self.metrics, self.timings):
+                rewind_journal(journal.path, lambda record: record["step"] <= state.step)
+        self.world.barrier()
+        self._warn(
+            f"step {at}: the loss has risen to {loss:.4g} and stays there; back to step {state.step}, without the "
+            f"{skip[1] - skip[0]:,} sequences from step {begin} on (highest loss: "
+            f"{', '.join(str(s.get('id', s['document'])) for s in named)})"
+        )
+
+    def _record(self, found: Computed, multiplier: float) -> None:
+        state = self.state
+        losses = {n: a / b for n, a, b in zip(state.names, found.losses, found.units, strict=True) if b}
+        state.loss = found.loss
+        state.controller.observe(state.step - 1, losses)
+        warning = state.objective.watch(state.step, found.metrics) if found.metrics else None
+        if warning:
+            self._warn(f"step {state.step}: {warning}")
+        metrics = {name: _finite(value) for name, value in found.metrics.items()}
+        self.metrics.append(
+            {
+                "step": state.step,
+                "tokens": state.tokens,
+                "loss": _finite(state.loss),
+                "groups": {name: _finite(loss) for name, loss in losses.items()},
+                "learning_rate": multiplier * self.phase.optimizer.learning_rate,
+                "gradient_norm": found.norm if math.isfinite(found.norm) else repr(found.norm),
+            }
+            | ({"metrics": metrics} if metrics else {})
+        )
 
     def _time(self, began: float) -> None:
-        if self.world.first:
-            seconds = time.monotonic() - began
-            self.timings.append(
-                {
-                    "step": self.step,
-                    "seconds": round(seconds, 6),
-                    "tokens_per_second": round(self.phase.step_tokens / seconds, 1),
-                    "peak_memory_bytes": device.peak_memory(self.device),
-                }
-            )
-
-    def _state(self, order: dict[str, Any]) -> dict[str, Any]:
-        return {
-            "step": self.step,
-            "tokens": self.tokens,
-            "loss": _finite(self.loss),
-            "seen": self.seen,
-            "order": order,
-            "controller": self.controller.state_dict(),
-            "optimizer": self.phase.optimizer.kind,
-            "phase": self.phase.shaping(),
-            "seed": self.seed,
-        }
-
-    def _save(self, order: dict[str, Any]) -> Path:
-        began = time.monotonic()
-        if self.world.first:
-            for journal in (self.metrics, self.decisions, self.timings):
-                journal.sync()  # a checkpoint is never ahead of them, even after a power cut
-        state = self._state(order) | {
-            "skips": self.skips,
-            "weights": self.weights,
-            "identity": self.identity,
-            "conditions": self.conditions,
-        }
-        saved = checkpoint.save_checkpoint(
-            self.folder / "checkpoints",
-            self.step,
-            self.model,
-            self.optimizers,
-            state,
-            self.world,
-            self.compute.checkpoint_keep,
+        seconds = time.monotonic() - began
+        self.timings.append(
+            {
+                "step": self.state.step,
+                "seconds": round(seconds, 6),
+                "tokens_per_second": round(self.phase.step_tokens / seconds, 1),
+                "peak_memory_bytes": device.peak_memory(self.state.device),
+            }
         )
-        self._tell({"event": "checkpoint", "step": self.step, "seconds": round(time.monotonic() - began, 3)})
-        return saved
+
+    def _save(self, order: dict[str, Any]) -> None:
+        def sync() -> None:  # a checkpoint is never ahead of its journals, even after a power cut
+            for journal in (self.metrics, self.decisions, self.timings) if self.world.first else ():
+                journal.sync()
+
+        tensors = checkpoint.tensors_of(self.state.model, self.state.optimizers)
+        self.writer.save(tensors, self.state.all_of_it(order), sync)
 
     def _finish(self) -> PhaseResult:
-        state = self._state(self.order.state_dict())
+        state, model = self.state, self.state.model
+        kept = state.shared(state.order.state_dict())
         if self.world.first:
-            if self.adapter is not None:
-                group = next(group for group, size in enumerate(self.reader.sizes) if size)
-                batch = make_batch([self.reader.read(group, 0)]).to(self.device)
-                state["adapter"] = checkpoint.save_and_merge(self.folder, self.model, self.adapter, batch)
-                self._tell({"event": "merged"} | state["adapter"])
-            files.write_json(self.folder / "conditions.json", self.conditions)
-            checkpoint.save_final(self.folder, self.model, self.optimizers, state)
+            if self.job.adapter is not None:
+                group = next(group for group, size in enumerate(state.reader.sizes) if size)
+                batch = make_batch([state.reader.read(group, 0)]).to(state.device)
+                kept["adapter"] = finished.save_and_merge(self.folder, model, self.job.adapter, batch)
+                self._tell({"event": "merged"} | kept["adapter"])
+            files.write_json(self.folder / "conditions.json", state.conditions)
+            finished.save_final(self.folder, model, state.optimizers, kept)
             files.remove(self.folder / "checkpoints")
         self.world.barrier()
-        return _result(self.folder, state)
+        return _result(self.folder, kept)
 
     def _warn(self, message: str) -> None:
         if self.world.first:
@@ -397,5 +385,9 @@ class _Phase:
         self._tell({"event": "warning", "message": message})
 
     def _tell(self, record: dict[str, Any]) -> None:
-        if self.on_event is not None and self.world.first:
+        if self.world.first:
+            self._tell_from_anywhere(record)
+
+    def _tell_from_anywhere(self, record: dict[str, Any]) -> None:
+        if self.on_event is not None:
             self.on_event(record | {"phase": self.phase.name})

@@ -33,6 +33,11 @@ class Order:
         self.owed = [0.0] * len(self.names)
         self.picked = [0] * len(self.names)
 
+    @property
+    def number(self) -> int:
+        """Sequences that the phase has drawn: the number of the next one."""
+        return sum(self.picked)
+
     def pick(self, weights: Sequence[float]) -> int:
         """The group whose deficit of picks, against the sum of its weights so far, would first reach one sequence.
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,57 @@ class World:
         """Wait for all."""
         if self.size > 1:
             dist.barrier()
+
+    def largest(self, *values: int) -> list[int]:
+        """The largest of each over all processes."""
+        if self.size == 1:
+            return list(values)
+        votes = torch.tensor(values, device=_collective_device())
+        dist.all_reduce(votes, dist.ReduceOp.MAX)
+        return votes.tolist()
+
+    def gathered(self, value: Any) -> list[Any]:
+        """Everyone's value, in the order of ranks."""
+        if self.size == 1:
+            return [value]
+        found: list[Any] = [None] * self.size
+        dist.all_gather_object(found, value)
+        return found
+
+    def group(self) -> Group:
+        """The same processes once more, for another thread to talk in beside this one; all must ask for it."""
+        handle = dist.new_group(backend="gloo") if self.size > 1 else None
+        return Group(self.rank, self.size, handle)
+
+
+@dataclass(frozen=True)
+class Group:
+    """The processes as a thread beside the loop sees them: on the host, with collectives of its own."""
+
+    rank: int = 0
+    size: int = 1
+    handle: Any = None
+
+    @property
+    def first(self) -> bool:
+        """Whether this process writes what is written once."""
+        return self.rank == 0
+
+    def together(self, act: Callable[[], T]) -> list[T]:
+        """Everyone's result of `act`; an error of one is raised in all."""
+        if self.size == 1:
+            return [act()]
+        mine: tuple[Any, Exception | None]
+        try:
+            mine = act(), None
+        except Exception as error:
+            mine = None, error
+        found: list[Any] = [None] * self.size
+        dist.all_gather_object(found, mine, group=self.handle)
+        for _, fault in found:
+            if fault is not None:
+                raise fault
+        return [result for result, _ in found]
 
 
 def _collective_device() -> str:

@@ -10,6 +10,7 @@ from pydantic import Field, field_validator, model_validator
 from tilth.base.pool import Engine, Workers
 from tilth.base.settings import Count, Settings
 from tilth.laws.flops import Recompute
+from tilth.training.faults import parse_faults
 
 PositiveCount = Annotated[Count, Field(gt=0)]
 
@@ -75,6 +76,19 @@ class OptimizerSettings(Settings):
         return self
 
 
+class GuardSettings(Settings):
+    """What becomes of steps that are out of the ordinary (training/guard.py)."""
+
+    sigmas: float | None = Field(
+        default=6.0, gt=0, description="a loss or gradient norm so far above the last steps' is not learnt from"
+    )
+    window: int = Field(default=128, ge=32, description="accepted steps that say what is ordinary")
+    sustained: int = Field(default=16, ge=4, description="last steps whose median makes a sustained spike")
+    margin: int = Field(default=4, ge=0, description="steps before a sustained spike that are skipped with it")
+    rewinds: int = Field(default=3, ge=0, description="of a phase; after that a new level is taken as it is")
+    rate_cut: float = Field(default=1.0, gt=0, le=1, description="factor of the rate behind a rewind")
+
+
 MUON_AND_ADAPTER = (
     "Muon is for whole weight matrices, not for an adapter's thin ones: train it with optimizer.kind: adamw"
 )
@@ -110,6 +124,7 @@ class PhaseSettings(Settings):
     compile: Literal["auto", "on", "off"] = Field(
         default="auto", description="auto: on from 300 steps, where a compiler is found"
     )
+    guard: GuardSettings = GuardSettings()
 
     @model_validator(mode="after")
     def _consistent(self) -> PhaseSettings:
@@ -130,8 +145,10 @@ class PhaseSettings(Settings):
         return {name: weight for name, weight in mixture.items() if weight}
 
     def shaping(self) -> dict[str, Any]:
-        """The settings that shape the result, as plain JSON values: not `max_epochs`, which only permits."""
-        return {name: value for name, value in self.canonical().items() if name != "max_epochs"}
+        """The settings that shape the result, as plain JSON values: not `max_epochs`, which only permits, nor the guard
+        as it is by default, which leaves an ordinary run as it is."""
+        silent = {"max_epochs"} | ({"guard"} if self.guard == GuardSettings() else set())
+        return {name: value for name, value in self.canonical().items() if name not in silent}
 
     @property
     def sequences(self) -> int:
@@ -165,7 +182,20 @@ class ComputeSettings(Settings):
     engine: Engine = Field(default="local", description="local: processes of this machine; ray: a Ray cluster")
     processes: int = Field(default=1, ge=1, description="data-parallel training processes on this machine")
     checkpoint_steps: int = Field(default=250, ge=1, description="steps between checkpoints")
-    checkpoint_keep: int = Field(default=2, ge=1, description="checkpoints kept")
+    checkpoint_keep: int = Field(default=2, ge=1, description="newest checkpoints kept while the phase runs")
+    checkpoint_keep_every: int | None = Field(
+        default=None, ge=1, description="and those of every so many steps, while the phase runs"
+    )
+    checkpoint_async: Literal["auto", "on", "off"] = Field(
+        default="auto", description="written while training goes on; auto: where memory holds a copy of the state"
+    )
+    step_limit: float | None = Field(
+        default=None,
+        gt=0,
+        description="seconds until a step counts as hung; default: 20 times the slowest",
+    )
+    restarts: int = Field(default=0, ge=0, description="times that ranks which died or hung are started again")
+    faults: str | None = Field(default=None, description="faults to inject, for trials: kill@120:rank1, nan@50")
     recompute: Recompute = Field(
         default="none",
         description="of each layer in the backward pass, to save memory, with the same bits: selective: what is cheap "
@@ -174,6 +204,12 @@ class ComputeSettings(Settings):
     deterministic: bool = Field(
         default=True, description="the same bits in every run on the same machine, threads and compile mode"
     )
+
+    @field_validator("faults")
+    @classmethod
+    def _readable(cls, faults: str | None) -> str | None:
+        parse_faults(faults or "")
+        return faults
 
     @property
     def data_workers(self) -> Workers:

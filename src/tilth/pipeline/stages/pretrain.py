@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -80,10 +81,13 @@ def run_phase(context: Context, job: Job) -> dict[str, Any]:
     from tilth.training.interruption import Interrupted
     from tilth.training.launch import launch_job, run_job
 
+    followed = context.work / "decisions.jsonl"
+    if followed.exists():  # laid there to be repeated
+        job = replace(job, decisions=followed)
     path = context.work / "job.json"
     job.save(path)
-    if context.compute.processes > 1:
-        launch_job(path, context.compute.processes, context.events.path)
+    if context.compute.processes > 1 or context.compute.restarts:
+        launch_job(path, context.compute.processes, context.events.path, context.compute.restarts)
     else:
         try:
             run_job(path, context.events.append)

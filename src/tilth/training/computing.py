@@ -1,0 +1,98 @@
+"""The gradient of one step: forward and backward of every micro-batch, sums over micro-batches and ranks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from tilth.base.keyed import stable_hash
+from tilth.model import Decoder
+from tilth.training.batch import Batch
+from tilth.training.objective import Objective
+from tilth.training.parallel import GradientBuffer, World
+
+
+@dataclass(frozen=True)
+class Computed:
+    """What a step came to, over all ranks; the gradient itself lies in the buffer."""
+
+    losses: list[float]
+    """Sum of the reported loss of each group,"""
+    units: list[float]
+    """what it is a mean over,"""
+    targets: list[float]
+    """and the targets with a loss."""
+    sequences: list[float]
+    """Mean loss of each sequence of the step, in the order of its picks; 0 where it has no target."""
+    metrics: dict[str, float]
+    norm: float
+    """Global L2 norm of the gradient."""
+
+    @property
+    def loss(self) -> float:
+        """Mean reported loss."""
+        return sum(self.losses) / max(1, sum(self.units))
+
+
+class Computing:
+    """Computes steps of `sequences` sequences of `groups` groups."""
+
+    def __init__(
+        self, model: Decoder, objective: Objective, world: World, device: torch.device, groups: int, sequences: int
+    ) -> None:
+        self.model, self.objective, self.world, self.device = model, objective, world, device
+        self.groups, self.sequences = groups, sequences
+        self.exact = torch.float32 if device.type == "mps" else torch.float64
+        self.gradients = GradientBuffer(model.parameters())
+
+    def run(self, seed: int, step: int, batches: list[Batch], *, poisoned: bool = False) -> Computed:
+        """The gradient of step `step` (from 0) into the buffer; `poisoned` makes it NaN, for trials."""
+        torch.manual_seed(stable_hash(seed, "step", step, self.world.rank) >> 1)
+        self.gradients.zero()
+        sums = torch.zeros(3, self.groups, dtype=self.exact, device=self.device)
+        reported: list[dict[str, tuple[Tensor, str]]] = []
+        rows: list[Tensor] = []
+        counts = self._counts(batches)
+        for batch in batches:
+            losses = self.objective.loss(self.model, batch, counts)
+            torch.stack(list(losses.terms.values())).sum().backward()
+            units = batch.counts if losses.units is None else losses.units
+            for row, amounts in zip(sums, (losses.sums, units, batch.counts), strict=True):
+                row.index_add_(0, batch.groups, amounts.to(self.exact))
+            rows.append(torch.where(units > 0, losses.sums.to(self.exact) / units, 0.0))
+            reported.append(losses.metrics)
+        if poisoned:
+            self.gradients.flat[0] = torch.nan
+        self.gradients.sum(self.world)
+        loss_G, unit_G, target_G = self.world.sum(sums).tolist()
+        metrics = self._metrics(reported, counts)
+        return Computed(loss_G, unit_G, target_G, self._sequences(rows), metrics, self.gradients.norm())
+
+    def _sequences(self, rows: list[Tensor]) -> list[float]:
+        """The mean loss of every sequence: sequence i is row i // size of rank i mod size."""
+        all_S = torch.zeros(self.sequences, dtype=self.exact, device=self.device)
+        mine = all_S[self.world.rank :: self.world.size]
+        mine.copy_(torch.cat(rows)[: len(mine)])
+        return self.world.sum(all_S).tolist()
+
+    def _counts(self, batches: list[Batch]) -> dict[str, int]:
+        """Global denominators of the step."""
+        counts: dict[str, int] = {}
+        for batch in batches:
+            for term, count in self.objective.counts(batch).items():
+                counts[term] = counts.get(term, 0) + count
+        if self.world.size == 1:
+            return counts
+        totals = self.world.sum(torch.tensor(list(counts.values()), device=self.device)).tolist()
+        return dict(zip(counts, totals, strict=True))
+
+    def _metrics(self, reported: list[dict[str, tuple[Tensor, str]]], counts: dict[str, int]) -> dict[str, float]:
+        """Global means of what the objective reports beside its loss."""
+        if not reported[0]:
+            return {}
+        parts = [torch.stack([value.to(self.exact) for value, _ in part.values()]) for part in reported]
+        terms = [term for _, term in reported[0].values()]
+        totals = self.world.sum(torch.stack(parts).sum(0)).tolist()
+        return {name: x / max(1, counts[term]) for name, x, term in zip(reported[0], totals, terms, strict=True)}

@@ -1,0 +1,110 @@
+"""A finished phase's folder, which others start from, and the model that a phase starts with.
+
+It holds `model.safetensors`, `optimizer.safetensors`, `decoder.json` and `state.json`, the same bytes in every
+repetition; behind a phase that trained an adapter also `adapter/`, which is merged into `model.safetensors`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, safe_open, save_file
+
+from tilth.base import files
+from tilth.base.errors import UserError
+from tilth.model import Decoder, DecoderConfig, build, import_model
+from tilth.model.adapters import AdapterSettings, merge_difference, remove, save_adapter
+from tilth.training.batch import Batch
+from tilth.training.folder import ADAPTER, FINAL_FILES
+from tilth.training.optimizers import Optimizers
+
+
+def start_model(start: DecoderConfig | Path, seed: int, dtype: torch.dtype, *, filled: bool) -> Decoder:
+    """The model that a phase starts from, on the CPU; its shape alone where a checkpoint will fill it."""
+    if isinstance(start, DecoderConfig):
+        return build(start, None if filled else seed, dtype=dtype)
+    if filled and is_finished(start):
+        return build(DecoderConfig.model_validate(files.read_json(start / "decoder.json")), dtype=dtype)
+    return load_model(start, dtype)
+
+
+def digest_start(folder: Path, *, fresh: bool) -> str:
+    """16 hex digits that name what a phase takes over from `folder`: the model, and of a finished phase all the rest.
+
+    An artifact says the hashes of its files, which are taken while those are older than it.
+    """
+    if not (folder / "decoder.json").exists():
+        names = ["config.json", *sorted(path.name for path in folder.glob("*.safetensors*"))]
+    elif is_finished(folder) and not fresh:
+        names = [*FINAL_FILES]
+    else:
+        names = ["decoder.json", "model.safetensors"]
+    found = [name for name in names if (folder / name).exists()]
+    said = _said_hashes(folder)
+    return files.fingerprint([[name, said.get(name) or files.digest_file(folder / name)] for name in found])
+
+
+def _said_hashes(folder: Path) -> dict[str, str]:
+    """What the folder's `artifact.json` says of the files that have not been written since."""
+    try:
+        written = (folder / "artifact.json").stat().st_mtime_ns
+        said = files.read_json(folder / "artifact.json")["files"]
+    except (OSError, ValueError, KeyError):
+        return {}
+    paths = {name: folder / name for name in said}
+    return {name: said[name] for name, path in paths.items() if path.exists() and path.stat().st_mtime_ns <= written}
+
+
+def save_and_merge(folder: Path, model: Decoder, settings: AdapterSettings, batch: Batch) -> dict[str, Any]:
+    """Keep the adapter in a folder of its own and merge it into the model; says what that changed on `batch`."""
+    save_adapter(model, settings, folder / ADAPTER)
+    with torch.compiler.set_stance("force_eager"):  # one look is not worth compiling for another dtype
+        difference = merge_difference(model, batch.tokens, batch.positions, batch.boundaries)
+    remove(model)
+    return {"adapter": settings.canonical(), "largest_logit_difference": difference}
+
+
+def save_final(folder: Path, model: Decoder, optimizers: Optimizers, state: dict[str, Any]) -> None:
+    """Write the finished phase's deterministic files; `state.json` last: its presence says that the phase is whole."""
+    weights = {name: parameter.detach() for name, parameter in model.named_parameters()}
+    for name, tensors in (("model", weights), ("optimizer", optimizers.state())):
+        with files.atomic_file(folder / f"{name}.safetensors") as aside:
+            save_file({key: value.cpu() for key, value in tensors.items()}, aside)
+    files.write_json(folder / "decoder.json", model.config.canonical())
+    files.write_json(folder / "state.json", state)
+
+
+def is_finished(folder: Path) -> bool:
+    """Whether `folder` holds a finished phase."""
+    return all((folder / name).exists() for name in FINAL_FILES)
+
+
+def load_model(folder: Path, dtype: torch.dtype = torch.float32) -> Decoder:
+    """The model of a finished phase, or of a Hugging Face folder, on the CPU."""
+    if not (folder / "decoder.json").exists():
+        return import_model(folder, dtype)
+    config = DecoderConfig.model_validate(files.read_json(folder / "decoder.json"))
+    model = build(config, dtype=dtype)
+    with safe_open(folder / "model.safetensors", "pt") as stored, torch.no_grad():
+        for name, parameter in model.named_parameters():
+            parameter.copy_(stored.get_tensor(name))
+    return model
+
+
+def load_for_inference(folder: Path, on: torch.device, products: torch.dtype) -> Decoder:
+    """The same on a device, in evaluation mode, its products in the dtype `products`."""
+    model = load_model(folder).to(on).eval()
+    model.compute_dtype = products
+    return model
+
+
+def load_optimizer(folder: Path, optimizers: Optimizers) -> None:
+    """Continue with the optimizer state of a finished phase."""
+    stored = load_file(folder / "optimizer.safetensors")
+    target = optimizers.state()
+    if stored.keys() != target.keys():
+        raise UserError("the finished phase's optimizer state is of another optimizer or model", where=str(folder))
+    for name, tensor in target.items():
+        tensor.copy_(stored[name])

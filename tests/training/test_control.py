@@ -1,0 +1,114 @@
+"""The control file and SIGUSR1: obeyed between two steps, written down, followed by a resumed run."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.training.fakes import FakeReader, FakeSequence
+from tests.training.phases import COMPUTE, digest, phase, train
+from tilth.base.errors import UserError
+from tilth.base.events import read_journal
+from tilth.training import Interrupted
+from tilth.training.control import Control, read_control
+from tilth.training.settings import PhaseSettings
+
+SETTINGS = phase(30, precision="fp32")
+
+
+class Writes(FakeReader):
+    """Does something when it reads its `at`-th sequence."""
+
+    def __init__(self, at: int, act: Any) -> None:
+        super().__init__()
+        self.reads, self.at, self.act = 0, at, act
+
+    def read(self, group: int, index: int) -> FakeSequence:
+        self.reads += 1
+        if self.reads == self.at:
+            self.act()
+        return super().read(group, index)
+
+
+def writing(folder: Path, text: str, at: int = 60) -> Writes:
+    return Writes(at, lambda: (folder / "control.yaml").write_text(text))
+
+
+def rates(folder: Path) -> list[float]:
+    return [record["learning_rate"] for record in read_journal(folder / "metrics.jsonl")]
+
+
+def test_rates_change_and_a_resumed_run_follows(tmp_path: Path) -> None:
+    asked = "learning_rate: 0.5\nweight_decay: 0.0\ngradient_clip: 0.1\n"
+    train(tmp_path / "whole", SETTINGS, reader=writing(tmp_path / "whole", asked))
+    (record,) = read_journal(tmp_path / "whole" / "decisions.jsonl")
+    assert record["asked"] == {"learning_rate": 0.5, "weight_decay": 0.0, "gradient_clip": 0.1}
+    found = rates(tmp_path / "whole")
+    assert found[: record["step"]] == [4e-3] * record["step"]
+    assert set(found[record["step"] :]) == {2e-3}
+    assert not list((tmp_path / "whole").glob("control*"))
+
+    folder = tmp_path / "stopped"
+    reader = writing(folder, asked)
+    train_until(folder, record["step"] + 4, reader)
+    (again,) = read_journal(folder / "decisions.jsonl")
+    if again["step"] == record["step"]:  # the file is seen at the border that the reader's thread has reached
+        train(folder, SETTINGS)
+        assert digest(folder) == digest(tmp_path / "whole")
+
+
+def train_until(folder: Path, step: int, reader: FakeReader) -> None:
+    """Stop behind `step`, then go on from the checkpoint before the change."""
+
+    class Stop(Exception):
+        pass
+
+    def stop(event: dict[str, Any]) -> None:
+        if event["event"] == "checkpoint" and event["step"] >= step - step % 4:
+            raise Stop
+
+    with pytest.raises(Stop):
+        train(folder, SETTINGS, reader=reader, on_event=stop)
+
+
+def test_stop_at_and_save(tmp_path: Path) -> None:
+    with pytest.raises(Interrupted, match="after step 17"):
+        train(tmp_path, SETTINGS, reader=writing(tmp_path, "stop_at: 17\nsave: true\n"))
+    assert (tmp_path / "checkpoints" / "step-00000017").exists()
+    assert train(tmp_path, SETTINGS).steps == 30
+
+
+def test_what_cannot_change_is_refused_with_its_reason(tmp_path: Path) -> None:
+    events: list[dict[str, Any]] = []
+    train(tmp_path, SETTINGS, reader=writing(tmp_path, "save: false\noptimizer: adamw\n"), on_event=events.append)
+    (message,) = [event["message"] for event in events if "control" in event.get("message", "")]
+    assert "control.yaml:2: optimizer cannot change while training (another optimizer has another state" in message
+    assert (tmp_path / "control.refused.yaml").exists()
+    path = tmp_path / "control.json"
+    path.write_text('{"learning_rat": 2}')
+    with pytest.raises(UserError, match="did you mean 'learning_rate'"):
+        read_control(path)
+
+
+def test_sigusr1_saves_and_training_goes_on(tmp_path: Path) -> None:
+    events: list[dict[str, Any]] = []
+    compute = COMPUTE.model_copy(update={"checkpoint_steps": 100})
+    reader = Writes(60, lambda: os.kill(os.getpid(), signal.SIGUSR1))
+    train(tmp_path, SETTINGS, compute=compute, reader=reader, on_event=events.append)
+    assert sum(event["event"] == "checkpoint" for event in events) == 1
+
+
+def test_what_may_change_is_asked_of_the_settings() -> None:
+    from tilth.training.changes import as_text, resume_table
+
+    table = {change.setting: change for change in resume_table()}
+    for name in PhaseSettings.model_fields:
+        assert table[f"pretrain.{name}"].on_resume.startswith("yes" if name == "max_epochs" else "no")
+    assert table["compute.threads"].on_resume == "yes; the last bits may differ"
+    assert table["compute.checkpoint_steps"].while_training == "yes"
+    assert "gradient_clip" in Control.model_fields
+    assert "another optimizer has another state" in as_text()
