@@ -151,7 +151,7 @@ def traced(case: Case) -> dict[str, Any]:
         if live > peak:
             peak, at = live, when
     running = [e.name() for e in events if e.name() != "[memory]" and e.start_ns() <= at <= e.end_ns()]
-    return {"peak": peak, "running": sorted(set(running), key=running.index)[:3]}
+    return {"peak": peak, "running": sorted(set(running), key=running.index)[:6]}
 
 
 def resident(case: Case) -> dict[str, Any]:

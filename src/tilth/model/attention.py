@@ -220,9 +220,10 @@ def _dense_backward(grad_nALD: Tensor, q_nALD: Tensor, k_nGLD: Tensor, v_nGLD: T
     for block in _query_blocks(q_nALD, k_nGLD, v_nGLD):
         rows = slice(block.start, block.end)
         grad_BQD = grad[:, :, rows].reshape(n * groups, -1, width)
-        dp = torch.bmm(grad_BQD, block.v_BKD.mT)
-        ds = torch.ops.aten._softmax_backward_data(dp, block.p_BQK, -1, dp.dtype)
         dv[:, : block.end] += torch.bmm(block.p_BQK.mT, grad_BQD)
+        ds = torch.ops.aten._softmax_backward_data(
+            torch.bmm(grad_BQD, block.v_BKD.mT), block.p_BQK, -1, block.p_BQK.dtype
+        )
         dq[:, :, rows] = torch.bmm(ds, block.k_BKD).view(n * groups, heads // groups, -1, width)
         dk[:, : block.end] += torch.bmm(ds.mT, block.q_BQD)
     dk, dv = (x.to(q_nALD.dtype).view(k_nGLD.shape) for x in (dk, dv))

@@ -220,15 +220,20 @@ def _weight_copies(shape: Shape, training: Training) -> dict[str, int]:
 
 
 def _head_working(shape: Shape, training: Training) -> float:
-    """The head's copy and one chunk: its logits, its gradient and that of the chunk before; eager: fp32 twice."""
+    """The head's copy and one chunk: its logits, its gradient and that of the chunk before (eager: fp32 twice),
+    or its logits, its gradient and the weight's gradient from it."""
     room = DEVICE_BYTES if training.cuda else FUSED_BYTES if training.compiled else CACHE_BYTES
     chunk = max(256, room // (EXACT * shape.vocabulary) // 64 * 64)
     before = 1 if training.tokens > chunk else 0
-    copies = (2 + before) * training.size
+    logits = min(chunk, training.tokens) * shape.vocabulary
+    weights = shape.vocabulary * shape.hidden
+    softmax = (2 + before) * training.size * logits
     if not training.compiled:
-        copies += 2 * EXACT if training.half else 0
-    weight = training.size * shape.vocabulary * shape.hidden if training.half else 0
-    return weight + copies * min(chunk, training.tokens) * shape.vocabulary
+        softmax += 2 * EXACT * logits if training.half else 0
+    product = 0 if training.rank else 2 * training.size * logits + EXACT * weights
+    if training.half:  # the product of a chunk in bf16, then in fp32
+        product += 0 if training.rank else training.size * weights
+    return max(softmax, product) + (training.size * weights if training.half else 0)
 
 
 def _feed_forward_working(shape: Shape, training: Training) -> float:
@@ -242,10 +247,11 @@ def attention_working(shape: Shape, training: Training) -> float:
     if training.cuda:
         return float(size * n * (2 * queries + 2 * keys))
     if training.half:
-        whole = training.length <= WHOLE_UP_TO
-        scores = size * n * shape.heads * (training.length if whole else QUERY_BLOCK)
-        sums = 0 if whole else 2 * (EXACT - size) * n * queries  # of the keys' gradients, in fp32
-        return float(3 * scores + sums + size * n * (9 * queries + 7 * keys))
+        if training.length <= WHOLE_UP_TO:
+            return float(3 * size * n * shape.heads * training.length + size * n * (9 * queries + 7 * keys))
+        scores = size * n * shape.heads * QUERY_BLOCK
+        sums = (2 * EXACT + size + EXACT) * n * keys  # of the keys' gradients in fp32, and what a block adds
+        return float(max(3 * scores + 2 * EXACT * n * keys, 2 * scores + sums) + size * n * (7.5 * queries + 6 * keys))
     return float(size * n * (10 * queries + 2 * keys))
 
 
