@@ -1,12 +1,15 @@
 """Near-deduplication of more text than fits into memory, killed ten times: memory, time, and what stays.
 
     python benchmarks/out_of_core.py DATA/pretrain WORK [--gigabytes 20] [--kills 10] [--ray] [--result FILE]
+                                     [--parts one,two,killed,ray]
 
 DATA/pretrain holds `.jsonl.zst` files with a `text` a line. The input is recombined from that text: each document is
 made of pieces of one file, drawn by a seed, so that any size can be made. Two documents in a hundred stand there twice:
 one as it is, one with words replaced, at any distance; the pairs' exact similarities are kept in WORK. `tilth corpus`
 (measure, exact, near) runs over it in a process of its own: with one worker, with two, and with two again, killed by
-SIGKILL at random points of its course and started anew. Ends with an error where the files of two runs differ in a
+SIGKILL at random points of its course and started anew. Each of these parts can be asked for alone; what it found is
+kept in WORK/parts, and a part that is there is not run again, so that the program itself can be stopped and started
+anew. With all parts there it ends, with an error where the files of two runs differ in a
 byte, where a run's processes together held more memory than the limit, or where planted pairs were missed. Writes
 results/out_of_core.json.
 """
@@ -211,6 +214,50 @@ def stages(out: Path) -> dict[str, Any]:
     return {name: {k: figures[k] for k in ("wall_seconds", "cpu_seconds")} for name, figures in found.items()}
 
 
+PARTS = {"one": (1, "local"), "two": (2, "local"), "killed": (2, "local"), "ray": (2, "ray")}
+"""Workers and engine of each part of the program, in order; `killed` needs the course of `two`."""
+
+
+def run_part(name: str, work: Path, kills: int, seed: int) -> dict[str, Any]:
+    """Run one part, or look up what it found; the first also judges which planted pairs were found."""
+    done = work / "parts" / f"{name}.json"
+    if done.exists():
+        return dict(read_json(done))
+    out, (workers, engine) = work / "out", PARTS[name]
+    remove(out)
+    moments: list[tuple[int, float]] = []
+    if name == "killed":
+        before = read_json(work / "parts" / "two.json")
+        course = Course(before["wall_seconds"], steps=[(when, shards) for when, shards in before["steps"]])
+        moments = points(course, kills, random.Random(seed))
+    load = os.getloadavg()[0]
+    killed = sum(run(work, out, workers, engine, moment) is None for moment in moments)
+    ended = run(work, out, workers, engine)
+    assert ended is not None
+    found = {"kills": killed, **ended.figures(), "load_before": round(load, 2), "stages": stages(out)}
+    if name == "one":
+        found["planted"] = judge(work, out)
+    write_json(done, {**found, "steps": ended.steps, "hashes": hashes(out)})
+    print(name, json.dumps(found), flush=True)
+    remove(out)
+    return dict(read_json(done))
+
+
+def wrongs(found: dict[str, dict[str, Any]], kills: int) -> list[str]:
+    """What the parts found that must not be."""
+    wrong, first = [], found["one"]
+    for name, part in found.items():
+        if different := sorted(dict(part["hashes"].items() ^ first["hashes"].items())):
+            wrong.append(f"{name}: {len(different)} files differ from those of one worker, {different[0]} among them")
+        if name == "killed" and part["kills"] < kills:
+            wrong.append(f"{name}: ended before it had been killed {kills} times")
+        if part["peak_tree_memory_bytes"] > LIMIT:
+            wrong.append(f"{name}: {part['peak_tree_memory_bytes']:,} bytes of memory are more than {LIMIT:,}")
+    if first["planted"]["exact_recall"] < 1 or first["planted"]["near_recall"] < RECALL:
+        wrong.append(f"planted pairs were missed: {first['planted']}")
+    return wrong
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("data", type=Path)
@@ -218,49 +265,37 @@ def main() -> None:
     parser.add_argument("--gigabytes", type=float, default=20.0)
     parser.add_argument("--kills", type=int, default=10)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--parts", default="one,two,killed")
     parser.add_argument("--ray", action="store_true")
     parser.add_argument("--result", type=Path, default=Path(__file__).parent / "results" / "out_of_core.json")
     asked = parser.parse_args()
-    if asked.ray and not importlib.util.find_spec("ray"):
+    parts = [*dict.fromkeys([*asked.parts.split(","), *(["ray"] if asked.ray else [])])]
+    if unknown := [name for name in parts if name not in PARTS]:
+        sys.exit(f"--parts {unknown[0]}: the parts are {', '.join(PARTS)}")
+    if "ray" in parts and not importlib.util.find_spec("ray"):
         sys.exit("--ray: Ray is not installed here")
-    load, work, out = os.getloadavg()[0], asked.work, asked.work / "out"
+    work = asked.work
+    if "killed" in parts and "two" not in parts and not (work / "parts" / "two.json").exists():
+        sys.exit("--parts killed: the moments are drawn from the course of `two`, which has not been run")
     made = make_input(asked.data, work / "input", round(asked.gigabytes * 1e9), asked.seed)
     (work / "chain.yaml").write_text(CHAIN)
-    found: dict[str, Any] = {}
-    wrong: list[str] = []
-    first: dict[str, str] = {}
-    course = Course()
-    for name, workers, engine, kills in (
-        ("one worker", 1, "local", 0),
-        ("two workers", 2, "local", 0),
-        ("killed", 2, "local", asked.kills),
-        *([("ray", 2, "ray", 0)] if asked.ray else []),
-    ):
-        remove(out)
-        moments = points(course, kills, random.Random(asked.seed)) if kills else []
-        killed = sum(run(work, out, workers, engine, moment) is None for moment in moments)
-        ended = run(work, out, workers, engine)
-        assert ended is not None
-        course = ended
-        found[name] = {"kills": killed, **course.figures(), "stages": stages(out)}
-        if not first:
-            first = hashes(out)
-            found["planted"] = judge(work, out)
-        elif different := sorted(dict(hashes(out).items() ^ first.items())):
-            wrong.append(f"{name}: {len(different)} files differ from those of one worker, {different[0]} among them")
-        if killed < kills:
-            wrong.append(f"{name}: ended before it had been killed {kills} times")
-        if course.peak_tree_memory_bytes > LIMIT:
-            wrong.append(f"{name}: {course.peak_tree_memory_bytes:,} bytes of memory are more than {LIMIT:,}")
-        print(name, json.dumps(found[name]), flush=True)
-    if found["planted"]["exact_recall"] < 1 or found["planted"]["near_recall"] < RECALL:
-        wrong.append(f"planted pairs were missed: {found['planted']}")
+    key = {"input": made, "kills": asked.kills, "seed": asked.seed}
+    if (work / "parts.json").exists() and read_json(work / "parts.json") != key:
+        remove(work / "parts")
+    (work / "parts").mkdir(exist_ok=True)
+    write_json(work / "parts.json", key)
+    for name in parts:
+        run_part(name, work, asked.kills, asked.seed)
+    found = {name: read_json(path) for name in PARTS if (path := work / "parts" / f"{name}.json").exists()}
+    if not {"one", "two", "killed"} <= found.keys():
+        sys.exit(f"{', '.join(found)} are there; the result is written when one, two and killed are")
     host = machine.describe()
     del host["host"]
-    result = {"input": made, **found, "wrong": wrong, "load_before": round(load, 2), "machine": host}
+    told = {name: {k: v for k, v in part.items() if k not in ("steps", "hashes")} for name, part in found.items()}
+    wrong = wrongs(found, asked.kills)
+    result = {"input": made, **told, "wrong": wrong, "machine": host}
     write_json(asked.result, result)
     print(json.dumps(result, indent=1))
-    remove(out)
     sys.exit("\n".join(wrong) or 0)
 
 

@@ -99,6 +99,18 @@ def test_exact_keeps_the_first_and_the_holdouts(tmp_path: Path) -> None:
     assert list(pairs) == [(1, "d3"), (2, "d0"), (5, "d0")]
 
 
+@pytest.mark.parametrize(("order", "survivor"), [("highest", "d3"), ("lowest", "d1")])
+@pytest.mark.parametrize(
+    "values",
+    [np.array([None, "A", "", "Nz"], object), np.array([np.nan, 1.0, np.nan, 7.5])],
+)
+def test_who_has_no_value_is_no_survivor(tmp_path: Path, order: str, survivor: str, values: np.ndarray) -> None:
+    """A null is no text "None", which would stand between "A" and "Nz"."""
+    step = ExactStep("exact", SurvivorSettings.model_validate({order: "signal.votes"}))
+    found = step.decide(Columns(signal_hash=np.ones((4, 16), np.uint8), signal_votes=values), Scratch(tmp_path))
+    assert set(found.partners.tolist()) == {survivor}
+
+
 def test_adding_documents_moves_nobody_across_the_border() -> None:
     random = np.random.default_rng(0)
     hashes = random.integers(0, 256, (3000, 16), np.uint8)

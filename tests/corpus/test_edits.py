@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections import Counter
 
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.corpus.helpers import CHINESE, ENGLISH, table_of
 from tilth.base.errors import UserError
+from tilth.corpus.edits.boilerplate import HEADS, TELLING
 from tilth.corpus.edits.lines import LinesStep
 from tilth.corpus.edits.repair import RepairStep
 from tilth.corpus.edits.split import cuts
 from tilth.corpus.settings import LinesSettings, RepairSettings
 from tilth.corpus.steps import Edit
+from tilth.text import Heads
 
 REPAIR = RepairStep("repair", RepairSettings())
 LINES = LinesStep("lines", LinesSettings())
@@ -117,3 +121,22 @@ def test_cuts_cover_the_text_in_order(text: str, longest: int) -> None:
 def test_cuts_prefer_paragraphs() -> None:
     text = (ENGLISH * 3 + "\n\n") * 8
     assert all(text[:end].endswith("\n\n") for _, end in cuts(text, 500))
+
+
+@given(st.from_regex(re.compile(TELLING, re.IGNORECASE), fullmatch=True))
+@settings(max_examples=1500, deadline=None)
+def test_whatever_is_telling_begins_with_a_head(phrase: str) -> None:
+    assert Heads(HEADS).lines(pa.array([f"x{phrase}"], pa.large_string()), 1000)[0].tolist() == [0]
+
+
+@given(st.lists(st.text(st.sampled_from("aBc信息 \n,é"), max_size=60), max_size=4), st.integers(0, 20))
+def test_heads_are_found_in_short_lines(texts: list[str], longest: int) -> None:
+    heads = ["ab", "cab", "信息", "bc, a"]
+    expected = [
+        (row, line)
+        for row, text in enumerate(texts)
+        for line in text.split("\n")
+        if len(line) <= longest and any(head in line.lower() for head in heads)
+    ]
+    rows, lines = Heads(heads).lines(pa.array(texts, pa.large_string()), longest)
+    assert list(zip(rows.tolist(), lines, strict=True)) == expected

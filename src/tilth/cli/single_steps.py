@@ -43,7 +43,8 @@ def dedup(
         typer.Option(help="Documents that are kept aside: their copies leave INPUT. May be given several times."),
     ] = None,
     threshold: Annotated[
-        float | None, typer.Option(min=0, max=1, help="minhash: similarity from which a document goes; default 0.75.")
+        float | None,
+        typer.Option(min=0.05, max=1, help="minhash: similarity from which a document goes; default 0.75."),
     ] = None,
     length: Annotated[
         int | None, typer.Option(min=8, help="substring: letters of a stretch, a Chinese one counts two; default 100.")

@@ -165,6 +165,13 @@ class NearSettings(Settings):
     def _fits_the_signature(self) -> NearSettings:
         if self.bands * self.rows > SIGNATURE:
             raise ValueError(f"bands x rows is {self.bands * self.rows}, but a signature has {SIGNATURE} values")
+        meets = 1 - (1 - self.threshold**self.rows) ** self.bands
+        if meets < 0.1:
+            raise ValueError(
+                f"at a similarity of {self.threshold} {self.bands} bands of {self.rows} rows compare only {meets:.1%} "
+                "of the pairs: the threshold would promise what is not looked at; give fewer `rows` and more `bands`, "
+                "or a higher `threshold`"
+            )
         return self
 
 

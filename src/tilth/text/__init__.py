@@ -9,16 +9,17 @@ anchors, windows where substrings can stand at several places, and their hashes
 Seen, by_part    which keys have been met before, part by part of the keys
 Ngrams, Hits     the n-grams of benchmark items and where documents hold them
 personal_places  where personal data can stand
+Heads            lines in which one of some phrases may begin: a cheap test
 Keywords         many words looked for at once, in Chinese and English
 web_lines        lines that are no prose: capitals, figures, one word
 control_flags    which texts need the slow repair path
 unit_counts      how many words and single Han characters a text has
 script_shares    in which scripts a text is written
 
-The statistics: measure (all in one call), words, units, lines, repetition, c4, code. What text is made of:
-characters and unicode (tables), scripts, urls and exceptions (where words do not end), flags, furniture (lines).
-Under them: buffers (Arrow's memory), hashing, jit (numba in one place); minhash, leaders, ngrams (with spans),
-passages, substrings, seen, keywords and places (which gives signs) stand on them.
+The statistics: measure (all in one call), words (with cutting and memo), units, lines, repetition, c4, code. What text
+is made of: characters and unicode (tables), scripts, urls and exceptions (where words do not end), flags, furniture.
+Under them: buffers (Arrow's memory), hashing, jit (numba in one place); minhash, leaders, ngrams (with ngram_index and
+spans), passages, substrings, seen, heads, keywords and places (which gives signs) stand on them.
 
 What reads texts takes a `pa.LargeStringArray` without nulls and gives numpy arrays of its length, or places in it.
 numba and the kernels are loaded at the first use of a name, not by `import tilth.text`.
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from tilth.text.flags import control_flags
     from tilth.text.furniture import web_lines
     from tilth.text.hashing import content_hashes
+    from tilth.text.heads import Heads
     from tilth.text.keywords import Keywords
     from tilth.text.leaders import cluster
     from tilth.text.measure import statistics
@@ -52,6 +54,7 @@ __getattr__ = lazy(
         "flags": "control_flags",
         "furniture": "web_lines",
         "hashing": "content_hashes",
+        "heads": "Heads",
         "keywords": "Keywords",
         "leaders": "cluster",
         "measure": "statistics",
@@ -67,6 +70,7 @@ __getattr__ = lazy(
 )
 
 __all__ = [
+    "Heads",
     "Hits",
     "Keywords",
     "Ngrams",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -9,6 +11,30 @@ import numpy as np
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+
+_KEPT_BYTES = 1 << 24
+"""Of one array of scratch space that is kept, at most."""
+_kept = threading.local()
+
+
+def scratch(name: str, dtypes: Sequence[str], items: int, *, zero: bool = False) -> tuple[np.ndarray, ...]:
+    """Arrays of at least `items` items for a kernel to write into; whoever asks by the same name gets the same ones.
+
+    They hold anything: what was left in them, if they are kept; with `zero` they are 0 the first time. Fresh memory
+    must be cleared by the system, huge page by huge page, for space of which a batch of short texts touches little.
+    Each thread has its own.
+    """
+    found = []
+    for i, dtype in enumerate(dtypes):
+        label = f"{name}.{i}"
+        array = getattr(_kept, label, None)
+        if array is None or len(array) < items:
+            array = np.zeros(items, dtype) if zero else np.empty(items, dtype)
+            if array.nbytes <= _KEPT_BYTES:
+                setattr(_kept, label, array)
+        found.append(array)
+    return tuple(found)
 
 
 @dataclass(frozen=True)

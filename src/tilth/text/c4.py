@@ -112,12 +112,14 @@ def _wide_gap(data: Any, at: int, classes: Any) -> bool:
 
 
 @helper
-def count_sentences(data: Any, tokens: Any, first: int, last: int, classes: Any) -> int:
-    """Sentences of the tokens [first, last) of a line: a new one starts at the first word, or the first white space
-    beyond a single space, after a terminal mark."""
+def count_sentences(data: Any, tokens: Any, first: int, count: int, end: int, classes: Any) -> Any:
+    """Sentences of the tokens from `first` on, of `count`, that start before the byte `end`, and the token behind them.
+
+    A new one starts at the first word, or the first white space beyond a single space, after a terminal mark.
+    """
     _, starts, _, flags = tokens
-    sentences, ended = 1, False
-    for i in range(first, last):
+    sentences, ended, i = 1, False, first
+    while i < count and starts[i] < end:
         if ended and i > first and _wide_gap(data, starts[i], classes):
             sentences += 1
             ended = False
@@ -126,7 +128,8 @@ def count_sentences(data: Any, tokens: Any, first: int, last: int, classes: Any)
         elif ended and not flags[i] & MARKS:
             sentences += 1
             ended = False
-    return sentences
+        i += 1
+    return sentences, i
 
 
 @helper
@@ -213,6 +216,9 @@ def measure_c4(
     data, (classes, table, run), (tokens, count), (copy, spare_tokens) = text[0], cutting, document, spare
     lorem, curly, sentences = 0, 0, 0
     at, token = start, 0
+    # What is nowhere in the document is not looked for in each line.
+    phrases = _may_hold_phrases(data, start, stop)
+    cites, curls = _holds(data, start, stop, 91), _holds(data, start, stop, 123)
     while at < stop:
         end, following = next_line(text, at, stop, classes, plain)
         first, last = strip(data, at, end, classes)
@@ -220,22 +226,22 @@ def measure_c4(
         if first == last or not (_ends_sentence(data[last - 1]) or data[last - 1] == 93):  # ] may end a citation
             continue
         line, begin, end = data, first, last
-        cited = _holds(data, first, last, 91)
+        cited = cites and _holds(data, first, last, 91)
         if cited:
             line, begin, end = copy[0], 0, _without_citations(data, first, last, classes, copy[0])
         if not _well_ended(line, begin, end) or not _has_words(data, first, last, classes):
             continue
-        found = _find_phrases(line, begin, end)
+        found = _find_phrases(line, begin, end) if phrases or cited else 0
         lorem += found & 1
         if not found & 3:
-            curly += _holds(data, first, last, 123)
+            curly += curls and _holds(data, first, last, 123)
         if found & ~1:  # a line with lorem ipsum stays, as one with a bracket does: C4 drops the whole page
             continue
         if cited and end < last - first:
             size = split_words(copy, 0, end, classes, table, run, spare_tokens)
-            sentences += count_sentences(copy[0], spare_tokens, 0, size, classes)
+            more, _ = count_sentences(copy[0], spare_tokens, 0, size, end, classes)
         else:
             begin = _first_token(tokens[1], token, count, first)
-            token = _first_token(tokens[1], begin, count, last)
-            sentences += count_sentences(data, tokens, begin, token, classes)
+            more, token = count_sentences(data, tokens, begin, count, last, classes)
+        sentences += more
     out[0], out[1], out[2] = lorem, curly, sentences

@@ -16,6 +16,7 @@ STOP_WORDS = ("the", "be", "to", "of", "and", "that", "have", "with")  # Gopher'
 
 SPECIAL = 1 << 20  # the entry is a special word, cut into the pieces below
 UNIT_TAG = 1 << 21  # a unit of measurement: taken off a number
+SIEVE_BITS = 16
 
 _ABBREVIATIONS = (
     "Mt. Ak. Ala. Apr. Ariz. Ark. Aug. Calif. Colo. Conn. Dec. Del. Feb. Fla. Ga. Ia. Id. Ill. Ind. Jan. Jul. "
@@ -51,10 +52,12 @@ class WordTable(NamedTuple):
     """An open-addressing table from the hash of a word to its entry.
 
     `keys` uint64 [slots] (0: free), `entries` uint32 [slots]: three pieces of 6 bits each (their characters) and tags.
+    `sieve` uint64 [1024]: the bit that the upper SIEVE_BITS of a hash name is set where a word of the table has them.
     """
 
     keys: np.ndarray
     entries: np.ndarray
+    sieve: np.ndarray
 
 
 def special_words() -> dict[str, tuple[str, ...]]:
@@ -126,10 +129,12 @@ def word_table() -> WordTable:
     for unit in UNITS:
         entries[unit] = entries.get(unit, 0) | UNIT_TAG
     slots = 1 << (2 * len(entries)).bit_length()
-    table = WordTable(np.zeros(slots, np.uint64), np.zeros(slots, np.uint32))
+    table = WordTable(np.zeros(slots, np.uint64), np.zeros(slots, np.uint32), np.zeros(1 << SIEVE_BITS - 6, np.uint64))
     for key, entry in zip(word_hashes(pa.array(list(entries), pa.large_string())), entries.values(), strict=True):
         slot = int(key) & (slots - 1)
         while table.keys[slot]:
             slot = (slot + 1) & (slots - 1)
         table.keys[slot], table.entries[slot] = key, entry
+        bit = int(key) >> (64 - SIEVE_BITS)
+        table.sieve[bit >> 6] |= np.uint64(1 << (bit & 63))
     return table

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tilth.text.buffers import strings
-from tilth.text.jit import BYTES, OFFSETS, WRITE_U64, WRITE_U64_2D, helper, jit, pointer, read_eight, void
+from tilth.text.jit import BYTES, OFFSETS, WRITE_U64, WRITE_U64_2D, helper, inlined, jit, pointer, read_eight, void
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -20,7 +20,7 @@ _ZERO, _ONES = np.uint64(0), np.uint64(0xFFFFFFFFFFFFFFFF)
 _27, _30, _31, _33, _64 = map(np.uint64, (27, 30, 31, 33, 64))
 
 
-@helper
+@inlined
 def mix(value: Any) -> Any:
     """The finaliser of SplitMix64 (Steele, Lea and Flood, 2014): every input bit reaches every output bit."""
     value = (value ^ (value >> _30)) * _MIX1
@@ -28,13 +28,20 @@ def mix(value: Any) -> Any:
     return value ^ (value >> _31)
 
 
-@helper
+@inlined
 def load(text: Any, at: int, stop: int) -> Any:
     """uint64: up to eight bytes of (data, size) from `at` on, none from `stop` on; at < stop <= size, size >= 8."""
     data, size = text
     over = at + 8 - size  # bytes by which eight would reach beyond the buffer
     value = read_eight(data, at) if over <= 0 else read_eight(data, size - 8) >> np.uint64(8 * over)
     return value if stop - at >= 8 else value & (_ONES >> np.uint64(64 - 8 * (stop - at)))
+
+
+@inlined
+def hash_eight(word: Any, size: int) -> Any:
+    """What `hash_bytes` gives for the 1 to 8 lowest bytes of `word`, whose others are 0."""
+    value = (np.uint64(size) * _C1 ^ word) * _C2
+    return mix(value ^ value >> _31)
 
 
 @helper

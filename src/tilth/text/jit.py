@@ -63,6 +63,12 @@ def helper(function: Kernel) -> Kernel:
     return compiled
 
 
+def inlined(function: Kernel) -> Kernel:
+    """A helper that becomes part of whatever calls it: where a call would cost as much as what it does."""
+    compiled: Kernel = numba.njit(nogil=True, error_model="numpy", forceinline=True)(function)
+    return compiled
+
+
 def summing(function: Kernel) -> Kernel:
     """A helper whose sums may be taken in any order, which is what makes them work for vector registers."""
     compiled: Kernel = numba.njit(nogil=True, error_model="numpy", fastmath={"reassoc", "nsz", "contract"})(function)
@@ -136,14 +142,14 @@ BYTES = _read(types.uint8)
 """uint8 [bytes]: the data buffer of the strings."""
 OFFSETS = _read(types.int64)
 """int64 [N + 1]: where each string starts and ends."""
-READ_U8, READ_U16, READ_U32, READ_U64, READ_I64 = map(
-    _read, (types.uint8, types.uint16, types.uint32, types.uint64, types.int64)
+READ_U8, READ_U16, READ_U32, READ_U64, READ_I32, READ_I64 = map(
+    _read, (types.uint8, types.uint16, types.uint32, types.uint64, types.int32, types.int64)
 )
 READ_I32_2D, READ_U32_2D, READ_I64_2D, READ_U64_2D = (
     _read(dtype, 2) for dtype in (types.int32, types.uint32, types.int64, types.uint64)
 )
-WRITE_BOOL, WRITE_U8, WRITE_U32, WRITE_U64, WRITE_I64, WRITE_F64 = map(
-    _write, (types.boolean, types.uint8, types.uint32, types.uint64, types.int64, types.float64)
+WRITE_BOOL, WRITE_U8, WRITE_U32, WRITE_U64, WRITE_I32, WRITE_I64, WRITE_F64 = map(
+    _write, (types.boolean, types.uint8, types.uint32, types.uint64, types.int32, types.int64, types.float64)
 )
 WRITE_U32_2D, WRITE_U64_2D, WRITE_I64_2D, WRITE_F64_2D = (
     _write(dtype, 2) for dtype in (types.uint32, types.uint64, types.int64, types.float64)

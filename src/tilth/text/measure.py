@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numba import types
 
-from tilth.text import unicode
-from tilth.text.buffers import Strings, strings
+from tilth.text import memo, unicode
+from tilth.text.buffers import Strings, scratch, strings
 from tilth.text.c4 import measure_c4
 from tilth.text.characters import COUNTS, count_characters
 from tilth.text.exceptions import stop_words, word_table
@@ -74,12 +74,13 @@ def _arrays(*kinds: str) -> types.Tuple:
     return types.Tuple([types.Array(getattr(types, kind), 1, "C") for kind in kinds])
 
 
-_TABLE = types.Tuple((READ_U64, READ_U32))
+_TABLE = types.Tuple((READ_U64, READ_U32, READ_U64))
 _RUN = _arrays("int32", "uint16", "int64", "uint8")
 _TOKENS = _arrays("uint64", "int64", "int32", "uint16")
 _LEVEL, _SLOTS = _arrays("int64", "uint64", "int32", "int32", "int64"), _arrays("uint64", "int32")
+_RUN_AND_MEMO = types.Tuple([*_RUN, types.Array(types.uint64, 1, "C")])
 _TERMS, _CLEAN = types.Array(types.float64, 1, "C"), types.Array(types.uint8, 1, "C")
-_SCRATCH = types.Tuple((_RUN, _TOKENS, _TOKENS, _LEVEL, _SLOTS, _TERMS, _CLEAN))
+_SCRATCH = types.Tuple((_RUN_AND_MEMO, _TOKENS, _TOKENS, _LEVEL, _SLOTS, _TERMS, _CLEAN))
 """Space for one text: a run without spaces; the tokens of the text and of a line; n-grams, a table and terms for what
 repeats; a line without citations."""
 
@@ -109,7 +110,7 @@ def _measure(
     out: Any,
 ) -> None:
     data, classes, traits = pointer(buffer), pointer(class_table), pointer(trait_table)
-    table = (pointer(word_entries[0]), pointer(word_entries[1]), len(word_entries[0]))
+    table = (pointer(word_entries[0]), pointer(word_entries[1]), len(word_entries[0]), pointer(word_entries[2]))
     run, tokens, spare, level, slots = (
         pointers(scratch[0]),
         pointers(scratch[1]),
@@ -160,18 +161,21 @@ def _raw(buffers: Strings) -> dict[str, np.ndarray]:
     room = buffers.longest + 8
     slots = 1 << (2 * room).bit_length()
 
-    def space(arrays: types.Tuple, items: int = room) -> tuple[np.ndarray, ...]:
-        return tuple(np.empty(items, str(array.dtype)) for array in arrays)  # untouched pages of it cost nothing
+    def space(name: str, arrays: types.Tuple, items: int = room) -> tuple[np.ndarray, ...]:
+        return scratch(f"measure.{name}", [str(array.dtype) for array in arrays], items)
 
     tables = unicode.classes(), unicode.traits(), tuple(word_table()), stop_words()
-    scratch = (
-        *map(space, (_RUN, _TOKENS, _TOKENS, _LEVEL)),
-        space(_SLOTS, slots),
+    arrays = (
+        (*space("run", _RUN), *scratch("memo", ["uint64"], memo.ROWS * memo.WIDTH, zero=True)),
+        space("tokens", _TOKENS),
+        space("spare", _TOKENS),
+        space("level", _LEVEL),
+        space("slots", _SLOTS, slots),
         np.empty(TERMS),
-        np.empty(room + 8, np.uint8),
+        *scratch("measure.clean", ["uint8"], room + 8),
     )
     out = np.zeros((len(buffers), len(_COLUMNS)))
-    _measure(buffers.data, buffers.offsets, *tables, scratch, out)
+    _measure(buffers.data, buffers.offsets, *tables, arrays, out)
     return dict(zip(_COLUMNS, out.T, strict=True))
 
 

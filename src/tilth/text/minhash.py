@@ -8,7 +8,7 @@ import numpy as np
 from numba import types
 
 from tilth.text import unicode
-from tilth.text.buffers import strings
+from tilth.text.buffers import scratch, strings
 from tilth.text.hashing import hash_bytes, mix
 from tilth.text.jit import (
     BYTES,
@@ -23,7 +23,7 @@ from tilth.text.jit import (
     pointers,
     void,
 )
-from tilth.text.units import FOUND, TABLES, split_units
+from tilth.text.units import FOUND, TABLES, UNIT_TYPES, split_units
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -115,7 +115,7 @@ def signatures(texts: pa.LargeStringArray, hashes: int = 112, ngram: int = 5) ->
         (unicode.classes(), unicode.lower()),
         ngram,
         (draws[0], draws[1], draws[2]),
-        (np.empty(room, np.uint64), np.empty(room, np.int64), np.empty(room, np.int64)),
+        scratch("units", UNIT_TYPES, room),
         (np.empty(_BLOCK, np.uint32), np.empty(_BLOCK, np.uint32)),
         out,
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,40 +9,39 @@ import numpy as np
 from numba import types
 
 from tilth.text import unicode
-from tilth.text.buffers import strings
+from tilth.text.buffers import scratch, strings
 from tilth.text.hashing import mix
 from tilth.text.jit import (
     BYTES,
     OFFSETS,
+    READ_I32,
     READ_I64,
     READ_I64_2D,
     READ_U8,
     READ_U64,
-    WRITE_I64,
     WRITE_I64_2D,
-    WRITE_U8,
     WRITE_U64,
     helper,
+    inlined,
     int64,
     jit,
     pointer,
     pointers,
-    uint64,
+    trailing_zeros,
     void,
 )
 from tilth.text.lines import count_code_points
-from tilth.text.spans import grow_spans, slot_of
-from tilth.text.units import FOUND, TABLES, decode, split_units
+from tilth.text.ngram_index import index_keys, map_blocks, slot_of
+from tilth.text.spans import grow_spans
+from tilth.text.units import FOUND, TABLES, UNIT_TYPES, decode, split_units
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 _PRIME, _ZERO, _ONE = np.uint64(0x9E3779B97F4A7C15), np.uint64(0), np.uint64(1)
-_LEAST_BLOCK = 3
-_PARTS = 256
 _THREE, _SEVEN = np.uint64(3), np.uint64(7)
 _UNIT, _SIZE = np.uint16(unicode.UNIT), np.int64(unicode.SIZE)
-_INDEX = types.Tuple((READ_U64, READ_U8, READ_U64, READ_I64, READ_I64))
+_INDEX = types.Tuple((READ_U64, READ_U8, READ_U64, READ_I32, READ_I64))
 """What is looked for: powers of the hash's base, bitmaps of blocks, slots of keys and their ids, sizes of n-grams."""
 
 
@@ -117,7 +115,7 @@ def _item_grams(
 
 
 @helper
-def _match(place: Any, sums: Any, units: Any, index: Any, last_slot: Any, sizes: Any, out: Any, found: int) -> int:
+def _match(place: Any, sums: Any, units: Any, index: Any, table: Any, sizes: Any, out: Any, found: int) -> int:
     """Write the matches of these sizes at `place` (row, unit, units of the row); returns how many there are now."""
     row, first, count = place
     _, starts, stops = units
@@ -127,7 +125,7 @@ def _match(place: Any, sums: Any, units: Any, index: Any, last_slot: Any, sizes:
         if first + n > count:
             break
         key = mix(sums[first + n] - sums[first] * powers[n] + np.uint64(n))
-        slot = slot_of(keys, key, last_slot)
+        slot = slot_of(keys, key, table[0], table[1])
         if keys[slot] == key:
             if found < len(out):
                 out[found, 0], out[found, 1] = row, ids[slot]
@@ -136,7 +134,7 @@ def _match(place: Any, sums: Any, units: Any, index: Any, last_slot: Any, sizes:
     return found
 
 
-@helper
+@inlined
 def _missing_block(first: int, sums: Any, index: Any, rule: Any) -> int:
     """How far in the head at unit `first` the last block is that no item has; -1 where items have all."""
     head, block, base, shift, _, _ = rule
@@ -165,11 +163,12 @@ def _probe(
     """Write (row, gram, first byte, last byte + 1) of every match in the rows from `begin` on, as long as `out` has
     room for all of a row; returns the row behind the last one, and how many matches there are.
 
-    `rules`: what `_blocks` says. A block that no item has rules out every n-gram over it: the next place to look at
+    `rules`: what `map_blocks` says. A block that no item has rules out every n-gram over it: the next place to look at
     is behind its first unit, as in the search of Boyer and Moore (1977).
     """
     data, tables, units = pointer(buffer), pointers(table_arrays), pointers(unit_arrays)
-    sums, index, last_slot = pointer(sum_array), pointers(index_arrays), np.uint64(len(index_arrays[2]) - 1)
+    sums, index, slots = pointer(sum_array), pointers(index_arrays), len(index_arrays[2])
+    table = slots - 1, np.uint64(64 - trailing_zeros(np.uint64(slots)))
     done = 0
     for row in range(begin, len(offsets) - 1):
         found = done
@@ -183,7 +182,7 @@ def _probe(
             while i + rule[0] <= count:
                 missing = _missing_block(i, sums, index, rule)
                 if missing < 0:
-                    found = _match((row, i, count), sums, units, index, last_slot, rule[4:], out, found)
+                    found = _match((row, i, count), sums, units, index, table, rule[4:], out, found)
                 i += max(missing, 0) + 1
         if found > len(out):
             return row, done
@@ -222,19 +221,11 @@ class Ngrams:
     ) -> None:
         self.lengths = lengths
         self.too_short = np.flatnonzero(lengths == 0)
-        slots = 1 << max(3, (3 * len(keys) // 2).bit_length())
-        slot_keys, ids = np.zeros(slots, np.uint64), np.zeros(slots, np.int64)
-        keys, owners = _by_slot(keys, grams, slots)
-        of_keys, counts = np.empty(len(keys), np.int64), np.zeros(len(keys), np.int64)
-        unique = _number(keys, owners, slot_keys, ids, of_keys, counts, np.full(len(keys), -1))
-        self._owner_counts = counts[:unique].copy()
-        self._first = np.cumsum(self._owner_counts) - self._owner_counts
-        self._owners = np.empty(int(self._owner_counts.sum()), np.int64)
-        _list_owners(owners, of_keys, self._first, np.zeros(unique, np.int64), self._owners)
+        self._owners = index_keys(keys, grams)
         sizes = np.unique(lengths[lengths > 0])
         powers = np.array([pow(int(_PRIME), n, 2**64) for n in range(int(lengths.max(initial=0)) + 1)], np.uint64)
-        seen, self._rules = _blocks(_ranges(sizes, whole), sizes, lengths, *units)
-        self._index = (powers, seen, slot_keys, ids, sizes)
+        seen, self._rules = map_blocks(sizes, lengths, *units, whole)
+        self._index = (powers, seen, self._owners.keys, self._owners.ids, sizes)
         self._items = (*units, lengths)
 
     @classmethod
@@ -264,7 +255,7 @@ class Ngrams:
         """Every stretch of the texts that consists of n-grams of an item, with its place and the item's coverage."""
         buffers = strings(texts)
         tables, units = _scratch(buffers.longest)
-        sums = np.empty(buffers.longest + 1, np.uint64)
+        (sums,) = scratch("ngrams.sums", ["uint64"], buffers.longest + 1)
         parts, row, room = [np.empty((0, 4), np.int64)], 0, 1 << 14
         while row < len(buffers):
             out, begin = np.empty((room, 4), np.int64), row
@@ -282,118 +273,17 @@ class Ngrams:
 
     def _of_items(self, matches: np.ndarray) -> np.ndarray:
         """Each match once for every item that has its n-gram: (row, item, start, end), sorted."""
-        gram = matches[:, 1]
-        times = self._owner_counts[gram]
-        place = np.repeat(self._first[gram] - np.cumsum(times) + times, times) + np.arange(times.sum())
+        gram, owners = matches[:, 1], self._owners
+        times = owners.counts[gram]
+        place = np.repeat(owners.first[gram] - np.cumsum(times) + times, times) + np.arange(times.sum())
         row, start, end = (np.repeat(matches[:, column], times) for column in (0, 2, 3))
-        item = self._owners[place]
-        return np.stack([row, item, start, end], axis=1)[np.lexsort((start, item, row))]
-
-
-def _blocks(
-    ranges: list[tuple[int, int]], sizes: np.ndarray, lengths: np.ndarray, units: np.ndarray, begins: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Bitmaps of the blocks in the heads of the n-grams, one after another, and for each a rule.
-
-    Each of the `ranges` of sizes has a map of its own. The head of an n-gram is its first units, as many as the
-    shortest in the range has; its blocks are the stretches of half as many in it: few texts have all blocks of a head.
-    A rule: units of a head and of a block, first byte of the map, how far a hash is shifted to give its bit, range of
-    sizes by their numbers. 16 bits or more for a block.
-    """
-    maps, rules = [np.zeros(0, np.uint8)], []
-    for first, last in ranges:
-        head = int(sizes[first])
-        block = min(head, max(_LEAST_BLOCK, head // 2))
-        items = (lengths >= head) & (lengths <= sizes[last - 1])
-        count = int((np.diff(begins)[items] - lengths[items] + 1 + head - block).sum())
-        power = max(6, (16 * count - 1).bit_length())
-        bitmap = np.zeros(1 << (power - 3), np.uint8)
-        _mark_blocks(units, begins, np.where(items, lengths, 0), head, block, 64 - power, bitmap)
-        rules.append((head, block, sum(map(len, maps)), 64 - power, first, last))
-        maps.append(bitmap)
-    return np.concatenate(maps), np.array(rules, np.int64).reshape(-1, 6)
-
-
-def _ranges(sizes: np.ndarray, whole: tuple[int, ...]) -> list[tuple[int, int]]:
-    """Cut the sizes, in order, in front of and behind each one that most items have; by their numbers."""
-    cuts = {0, len(sizes)}
-    for size in whole:
-        cuts |= {int(np.searchsorted(sizes, size)), int(np.searchsorted(sizes, size, "right"))}
-    borders = sorted(cuts)
-    return list(itertools.pairwise(borders))
-
-
-@jit(void(READ_U64, READ_I64, READ_I64, int64, int64, int64, WRITE_U8))
-def _mark_blocks(units: Any, begins: Any, lengths: Any, head: int, block: int, shift: int, bitmap: Any) -> None:
-    """Set the bits of the blocks in the heads of the n-grams of every item whose length is not 0."""
-    for item in range(len(lengths)):
-        if not lengths[item]:
-            continue
-        for first in range(begins[item], begins[item + 1] - lengths[item] + 1 + head - block):
-            value = _ZERO
-            for i in range(first, first + block):
-                value = value * _PRIME + units[i]
-            bit = value >> np.uint64(shift)
-            bitmap[np.int64(bit >> _THREE)] |= np.uint8(1) << np.uint8(bit & _SEVEN)
-
-
-def _by_slot(keys: np.ndarray, grams: np.ndarray, slots: int) -> tuple[np.ndarray, np.ndarray]:
-    """The keys and the items that have them, brought together by the part of the table that they belong to.
-
-    Within a part they stay in order. So whoever fills the table looks at little memory at a time.
-    """
-    parts = min(slots, _PARTS)
-    ends, ordered, owners = np.zeros(parts, np.int64), np.empty_like(keys), np.empty(len(keys), np.int64)
-    _spread(keys, grams, np.uint64(slots - 1), (slots // parts).bit_length() - 1, ends, ordered, owners)
-    return ordered, owners
-
-
-@jit(void(READ_U64, READ_I64, uint64, int64, WRITE_I64, WRITE_U64, WRITE_I64))
-def _spread(keys: Any, grams: Any, last: Any, shift: int, ends: Any, ordered: Any, owners: Any) -> None:
-    for key in keys:
-        ends[np.int64((key & last) >> np.uint64(shift))] += 1
-    total = 0
-    for part in range(len(ends)):
-        total, ends[part] = total + ends[part], total
-    at = 0
-    for item in range(len(grams)):
-        for key in keys[at : at + grams[item]]:
-            place = np.int64((key & last) >> np.uint64(shift))
-            ordered[ends[place]], owners[ends[place]] = key, item
-            ends[place] += 1
-        at += grams[item]
-
-
-@jit(int64(READ_U64, READ_I64, WRITE_U64, WRITE_I64, WRITE_I64, WRITE_I64, WRITE_I64))
-def _number(keys: Any, owners: Any, slot_keys: Any, ids: Any, of_keys: Any, counts: Any, last: Any) -> int:
-    """Number the distinct keys (slots, `ids`; `of_keys` of each key) and count the items that have each; returns how
-    many there are. `owners` int64: the item of each key, rising among equal ones; `last` is -1.
-    """
-    top, distinct = np.uint64(len(slot_keys) - 1), 0
-    for at in range(len(keys)):
-        slot = slot_of(slot_keys, keys[at], top)
-        if slot_keys[slot] == _ZERO:
-            slot_keys[slot], ids[slot] = keys[at], distinct
-            distinct += 1
-        found = ids[slot]
-        of_keys[at] = found
-        counts[found] += last[found] != owners[at]
-        last[found] = owners[at]
-    return distinct
-
-
-@jit(void(READ_I64, READ_I64, READ_I64, WRITE_I64, WRITE_I64))
-def _list_owners(owners: Any, of_keys: Any, first: Any, filled: Any, out: Any) -> None:
-    """The items that have each key, key after key: those of key k stand from `first[k]` on. `filled` is 0."""
-    for at in range(len(of_keys)):
-        found = of_keys[at]
-        place = first[found] + filled[found]
-        if not filled[found] or out[place - 1] != owners[at]:
-            out[place] = owners[at]
-            filled[found] += 1
+        item = owners.items[place]
+        # An item's matches are found in rising order, so that only rows and items are left to be sorted.
+        order = np.argsort(row * len(self) + item, kind="stable")
+        return np.stack([row, item, start, end], axis=1)[order]
 
 
 def _scratch(room: int) -> tuple[tuple[np.ndarray, ...], tuple[np.ndarray, ...]]:
     """The tables of the units and space for those of one text."""
     tables = unicode.classes(), unicode.lower()
-    return tables, (np.empty(room, np.uint64), np.empty(room, np.int64), np.empty(room, np.int64))
+    return tables, scratch("units", UNIT_TYPES, room)

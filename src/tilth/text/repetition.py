@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from tilth.text.jit import helper
+from tilth.text.jit import helper, inlined
 from tilth.text.words import ALONE
 
 LONGEST = 10
@@ -46,7 +46,7 @@ def clear(keys: Any, items: int) -> int:
     return size
 
 
-@helper
+@inlined
 def insert(keys: Any, ids: Any, size: int, key: Any, fresh: int) -> int:
     """The id of `key` in the table of `size` slots; `fresh` is written and given where it is new."""
     if key == _ZERO:
@@ -69,6 +69,18 @@ def equal_pairs(distinct: int, counts: Any, firsts: Any, flags: Any, n: int) -> 
         if counts[k] > 1 and flags[first] & ALONE and flags[first + n - 1] & ALONE:
             equal += counts[k] * (counts[k] - 1)
     return equal
+
+
+@helper
+def _count_alone(count: int, flags: Any) -> Any:
+    """How many tokens are single Han or kana characters, and how many neighbours of which both are."""
+    alone, pairs = 0, 0
+    for i in range(count):
+        alone += flags[i] & ALONE != 0
+    if alone:
+        for i in range(1, count):
+            pairs += flags[i - 1] & flags[i] & ALONE != 0
+    return alone, pairs
 
 
 @helper
@@ -213,11 +225,13 @@ def measure_repetition(count: int, tokens: Any, scratch: Any, stop_words: Any, o
     active, distinct = count, _name_words(count, hashes, level, table)
     out[19] = _count_held(stop_words, table[0], slots(count))
     out[0], out[1] = _entropy(count, distinct, counts, terms), distinct
-    out[15] = equal_pairs(distinct, counts, firsts, flags, 1)
+    alone = _count_alone(count, flags)
+    out[17], out[18] = alone
+    out[15] = equal_pairs(distinct, counts, firsts, flags, 1) if alone[0] else 0
     for n in range(2, LONGEST + 1):
         active, distinct = _name_ngrams(active, level, table)
         if n == 2:
-            out[16] = equal_pairs(distinct, counts, firsts, flags, 2)
+            out[16] = equal_pairs(distinct, counts, firsts, flags, 2) if alone[1] else 0
         if n <= 4:
             top, place = _top(distinct, counts, firsts)
             length = _joined_characters(lengths, flags, place, place + n) if count >= n else 0
@@ -226,8 +240,3 @@ def measure_repetition(count: int, tokens: Any, scratch: Any, stop_words: Any, o
             out[n] = _duplicates(active, n, lengths, level)
         if n == 5:
             out[14] = _looped(active, n, lengths, level)
-    alone, pairs = 0, 0
-    for i in range(count):
-        alone += flags[i] & ALONE != 0
-        pairs += i > 0 and flags[i - 1] & flags[i] & ALONE != 0
-    out[17], out[18] = alone, pairs

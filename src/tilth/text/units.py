@@ -39,6 +39,8 @@ TABLES = types.Tuple((READ_U16, READ_U32))
 """What `split_units` cuts by: the classes and the lower-case letters."""
 FOUND = types.Tuple((WRITE_U64, WRITE_I64, WRITE_I64))
 """Space for the units of one text: hashes, first bytes, ends."""
+UNIT_TYPES = ("uint64", "int64", "int64")
+"""Of its arrays."""
 _SEED, _PRIME = np.uint64(0xCBF29CE484222325), np.uint64(0x9E3779B97F4A7C15)
 _EACH = 0x0101010101010101  # one in each byte
 _BYTE, _LOW_BITS, _HIGH_BITS, _CASE = (np.uint64(bits) for bits in (0xFF, 0x7F * _EACH, 0x80 * _EACH, 0x20 * _EACH))

@@ -20,9 +20,10 @@ def priority(view: View, survivor: SurvivorSettings) -> np.ndarray:
 
 
 def _costs(values: np.ndarray, highest: bool) -> np.ndarray:
-    """float64 [N]: lower ones stay; infinite where there is no number, or an empty string."""
+    """float64 [N]: lower ones stay; infinite where there is no number, a null or an empty string."""
     if values.dtype == object:
-        known, ranks = np.unique(values.astype(str), return_inverse=True)
+        texts = np.array(["" if value is None else str(value) for value in values], object)
+        known, ranks = np.unique(texts, return_inverse=True)
         missing = (known == "")[ranks]
     else:
         ranks, missing = values, np.isnan(values.astype(np.float64))

@@ -98,4 +98,21 @@ TELLING = "|".join(
         "[职職]日[结結]|抵押[贷貸]款|高仿",
     )
 )
-"""One of these stands in every line that a pattern takes: a fast test of whole documents, for pyarrow's engine (RE2)."""
+"""One of these stands in every line that a pattern takes, for pyarrow's engine (RE2) ..."""
+
+HEADS = [
+    head.replace("_", " ")
+    for head in (
+        "about_us back_to_ click_he contact_ continue cookie icp javascri line_: line: load_mor log_in "
+        "lorem_ip mail_on mail_thi newslett pin_on pin_this print_on print_th privacy_ qq read_mor "
+        "rights_r share_on share_th show_mor sign_in site_map sitemap skip_to terms_& terms_an terms_of "
+        "tweet_on tweet_th you_agre line_： line： q群 © 一键 上一 下一 下載 下载 人气 人氣 代开 代購 代购 代開 來源 保留 假一 免責 免责 公众 "
+        "公网 关于 关注 关闭 分享 列印 刻章 加入 加载 包邮 包郵 厂家 发表 咨询 回列 回到 回复 回覆 回頁 字号 字號 尾頁 尾页 展开 帮助 广告 廠家 廣告 当前 微信 微博 忘記 "
+        "忘记 打印 打开 扣扣 扫描 扫码 抵押 招聘 推荐 播放 收藏 未经 末頁 末页 来源 查看 法律 注冊 注册 浏览 瀏覽 点击 点赞 热门 版权 版權 猜你 现在 現在 留言 當前 登入 "
+        "登录 登錄 相关 秒杀 秒殺 粉丝 網站 编辑 网站 翻版 职日 联系 聯絡 聯繫 職日 薇信 訂購 訪問 設為 註冊 註册 評論 諮詢 讚人 讚次 讚量 订购 设为 访问 评论 识别 貨到 "
+        "購物 责任 货到 购物 赞人 赞次 赞量 轉發 轉載 转发 转载 返回 量大 长按 閱讀 關於 關閉 阅读 限时 限時 領取 领取 首頁 首页 高仿 點擊 點讚 "
+        "\u017f \u212a"
+    ).split()
+]
+"""... and with one of these, at most eight bytes, it begins, in any case (`_` is a space): for a kernel. The last two are
+the long s and the sign of Kelvin, which stand for s and k where case does not count."""

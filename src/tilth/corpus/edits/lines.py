@@ -8,6 +8,7 @@ take the headings out of a book.
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -16,12 +17,14 @@ import numpy as np
 
 from tilth.base.errors import UserError
 from tilth.corpus.document import SIGNAL, texts_of
-from tilth.corpus.edits.boilerplate import COUNTER, PATTERNS, TELLING
+from tilth.corpus.edits.boilerplate import COUNTER, HEADS, PATTERNS, TELLING
 from tilth.corpus.settings import LinesSettings
 from tilth.corpus.steps import Edit, EditLog, Place, edit_rows
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+    from tilth.text import Heads
 
 REMOVED = SIGNAL + "removed_words"
 """With `web: true`: the share of a document's words that stood in the lines removed."""
@@ -43,7 +46,7 @@ class LinesStep(Edit):
         return (REMOVED,) if self.settings.web else ()
 
     def edit(self, table: pa.Table) -> tuple[pa.Table, EditLog]:
-        """Lines without any of the telling words are passed over by a vectorised test."""
+        """Lines in which none of the telling words begins are passed over by a kernel."""
         texts = texts_of(table)
         rows = self._suspects(texts)
         if not self.settings.web:
@@ -57,15 +60,15 @@ class LinesStep(Edit):
     def _suspects(self, texts: pa.LargeStringArray) -> np.ndarray:
         """Rows with at least one boilerplate line."""
         import pyarrow as pa
-        import pyarrow.compute as pc
 
-        rows = np.arange(len(texts)) if self._own else np.flatnonzero(_matches(texts))
-        lines = pc.split_pattern(texts.take(pa.array(rows)), pattern="\n")
-        flat = lines.flatten()
-        asked = (pc.utf8_length(flat).to_numpy() <= self.settings.longest) & (_matches(flat) | bool(self._own))
-        places = np.flatnonzero(asked)
-        found = [self._kind(line.strip()) is not None for line in flat.take(pa.array(places)).to_pylist()]
-        return rows[np.unique(pc.list_parent_indices(lines).to_numpy()[places[np.array(found, bool)]])]
+        if self._own:
+            rows, lines = _short_lines(texts, self.settings.longest)
+        else:
+            rows, lines = _heads().lines(texts, self.settings.longest)
+            telling = _matches(pa.array(lines, pa.large_string()))
+            rows, lines = rows[telling], [lines[i] for i in np.flatnonzero(telling).tolist()]
+        found = [self._kind(line.strip()) is not None for line in lines]
+        return np.unique(rows[np.array(found, bool)])
 
     def clean(self, text: str, web: Mapping[int, str] | None = None) -> tuple[str, list[Place]]:
         """The text without its boilerplate lines, and where they stood (with their line ends).
@@ -139,6 +142,24 @@ def _with_removed(table: pa.Table, before: pa.LargeStringArray) -> pa.Table:
     share = pa.array(np.divide(gone, words, out=np.zeros_like(words), where=words > 0).astype(np.float32))
     at = table.schema.get_field_index(REMOVED)
     return table.append_column(REMOVED, share) if at < 0 else table.set_column(at, REMOVED, share)
+
+
+@functools.cache
+def _heads() -> Heads:
+    """What the kernel looks for."""
+    from tilth.text import Heads
+
+    return Heads(HEADS)
+
+
+def _short_lines(texts: pa.LargeStringArray, longest: int) -> tuple[np.ndarray, list[str]]:
+    """The lines of at most `longest` characters, and int64 [M] their rows, rising."""
+    import pyarrow.compute as pc
+
+    lines = pc.split_pattern(texts, pattern="\n")
+    flat = lines.flatten()
+    short = pc.less_equal(pc.utf8_length(flat), longest)
+    return pc.list_parent_indices(lines).filter(short).to_numpy(), flat.filter(short).to_pylist()
 
 
 def _matches(texts: pa.LargeStringArray) -> np.ndarray:

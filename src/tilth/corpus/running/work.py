@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,6 +44,19 @@ def claim(work: Path, out: Path, key: dict[str, Any]) -> None:
     for name in OUTPUTS:
         remove(out / name)
     write_json(owner, {"key": wanted})
+
+
+@contextlib.contextmanager
+def uncollected() -> Iterator[None]:
+    """No garbage collection in the block, or in the function that this decorates: what is read makes no cycles, and
+    looking for them walks over every record of a batch again and again."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 @dataclass(frozen=True)

@@ -29,8 +29,8 @@ def _may_differ(value: Any) -> bool:
     kind = type(value)
     if kind is float:
         return bool(value == 0 or abs(value) >= _BEYOND)
-    if kind is list:
-        return any(type(item) is not str and _may_differ(item) for item in value)
-    if kind is dict:
-        return any(type(item) is not str and _may_differ(item) for item in value.values())
+    if kind is list or kind is dict:
+        for item in value if kind is list else value.values():  # most items are strings: no generator for them
+            if type(item) is not str and _may_differ(item):
+                return True
     return False

@@ -59,12 +59,12 @@ def named_fields(settings: SourceSettings) -> set[str]:
 
 
 class _Taken(NamedTuple):
-    """Fields of a record: those of the text and the id, or None; of each label the field, what is fixed, the default;
-    and those that no column takes."""
+    """Fields of a record: those of the text and the id, or None; of each label the field, what is fixed, the default,
+    or its value where no record changes that; and those that no column takes."""
 
     text: str | None
     id: str | None
-    labels: list[tuple[str | None, _Template | None, _Template | None]]
+    labels: list[str | tuple[str | None, _Template | None, _Template | None]]
     rest: list[str]
 
 
@@ -102,7 +102,7 @@ class Mapper:
             raise Unusable(f"the text is not a string but {_kind(text)}")
         if not text or text.isspace():
             raise Unusable("no text: it is empty")
-        labels = tuple([_label(record, *label) for label in taken.labels])
+        labels = tuple([label if type(label) is str else _label(record, *label) for label in taken.labels])
         own = _plain(lookup(record, taken.id)) if taken.id is not None else ""
         numbers = tuple([_number(lookup(record, name)) if name else float("nan") for name in self.signals])
         parent = _plain(record.get("parent"))
@@ -132,7 +132,7 @@ class Mapper:
         used: set[str] = set()
         text = _find(record, self.names["text"], used)
         labels = [
-            (_find(record, names, used) if fixed is None else None, fixed, default)
+            _settled(_find(record, names, used) if fixed is None else None, fixed, default)
             for names, fixed, default in self.labels
         ]
         own = _find(record, self.names["id"], used)
@@ -168,6 +168,14 @@ def _label(record: dict[str, Any], field: str | None, fixed: _Template | None, d
     own = "" if field is None else _plain(lookup(record, field))
     own = own if fixed is None else fixed.value(record)
     return own or (default.value(record) if default else "")
+
+
+def _settled(
+    field: str | None, fixed: _Template | None, default: _Template | None
+) -> str | tuple[str | None, _Template | None, _Template | None]:
+    """The label's value if nothing in a record has a say in it, else what `_label` needs."""
+    asks = field is not None or any(template and template.field for template in (fixed, default))
+    return (field, fixed, default) if asks else _label({}, field, fixed, default)
 
 
 def _find(record: dict[str, Any], names: tuple[str, ...], used: set[str]) -> str | None:
