@@ -81,7 +81,7 @@ def test_attention_is_kept_not_repeated(monkeypatch: pytest.MonkeyPatch) -> None
     """Under `selective` the layer runs again without a second attention; under `full` with one."""
     calls = []
     classes = attention._classes
-    monkeypatch.setattr(attention, "_classes", lambda offsets: calls.append(1) or classes(offsets))
+    monkeypatch.setattr(attention, "_classes", lambda *given: calls.append(1) or classes(*given))
     counts = {}
     for mode in ("none", "selective", "full"):
         calls.clear()

@@ -19,7 +19,7 @@ from tilth.model import build
 from tilth.model.adapters import AdapterSettings, load_adapter, merge
 from tilth.model.decoder import embedding_noise
 from tilth.training import load_model, make_batch
-from tilth.training.loop import _Phase
+from tilth.training.loop import _Loop
 
 ADAMW = {"kind": "adamw", "learning_rate": 1e-2}
 ADAPTER = AdapterSettings(rank=4)
@@ -54,20 +54,21 @@ def test_a_finished_phase_holds_the_adapter_and_the_merged_model(base: Path, tmp
     assert math.isfinite(on.loss)
 
 
-def running(base: Path, folder: Path, adapter: AdapterSettings | None) -> _Phase:
-    return _Phase(small_job(folder, settings(), start=base, adapter=adapter, fresh=True))
+def running(base: Path, folder: Path, adapter: AdapterSettings | None) -> _Loop:
+    return _Loop(small_job(folder, settings(), start=base, adapter=adapter, fresh=True))
 
 
 def test_frozen_weights_have_no_gradient_no_state_and_stay_as_they_are(base: Path, tmp_path: Path) -> None:
     """Neither do checkpoints hold them."""
     whole, ours = running(base, tmp_path / "whole", None), running(base, tmp_path / "ours", ADAPTER)
-    before = {name: p.detach().clone() for name, p in ours.model.named_parameters() if not p.requires_grad}
-    assert before.keys() == dict(whole.model.named_parameters()).keys()
-    trained = sum(p.numel() for p in ours.model.parameters() if p.requires_grad)
-    assert ours.gradients.flat.numel() == trained < whole.gradients.flat.numel()
-    assert sum(x.numel() for x in ours.optimizers.state().values() if x.ndim) == 2 * trained
+    model = ours.state.model
+    before = {name: p.detach().clone() for name, p in model.named_parameters() if not p.requires_grad}
+    assert before.keys() == dict(whole.state.model.named_parameters()).keys()
+    trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    assert ours.state.computing.gradients.flat.numel() == trained < whole.state.computing.gradients.flat.numel()
+    assert sum(x.numel() for x in ours.state.optimizers.state().values() if x.ndim) == 2 * trained
     finished: list[dict[str, torch.Tensor]] = []
-    ours._finish = lambda: finished.append(dict(ours.model.named_parameters()))  # type: ignore[assignment]
+    ours._finish = lambda: finished.append(dict(model.named_parameters()))  # type: ignore[assignment]
     ours.run()
     assert all(torch.equal(finished[0][name], value) for name, value in before.items())
     moved = [name for name, p in finished[0].items() if p.requires_grad and name.endswith("lora_B")]

@@ -31,16 +31,13 @@ def processes() -> Any:
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, float]:
-    """The hash of the phase that was never interrupted, and the seconds that a process takes for it."""
-    folder, seconds = tmp_path_factory.mktemp("whole"), 0.0
-    for name in ("first", "second"):
-        began = time.monotonic()
-        process = processes().Process(target=run, args=(str(folder / name),))
-        process.start()
-        process.join()
-        seconds = time.monotonic() - began
-    return digest(folder / "second"), seconds
+def whole(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The hash of the phase that was never interrupted."""
+    folder = tmp_path_factory.mktemp("whole")
+    process = processes().Process(target=run, args=(str(folder),))
+    process.start()
+    process.join()
+    return digest(folder)
 
 
 def tear(folder: Path, rng: random.Random) -> None:
@@ -51,13 +48,23 @@ def tear(folder: Path, rng: random.Random) -> None:
         os.truncate(victim, victim.stat().st_size // 2)
 
 
-def kill_and_go_on(folder: Path, seconds: float, rng: random.Random) -> int:
-    """Kill twice at random, tear a checkpoint now and then, run to the end; returns the number of kills."""
+def steps_done(folder: Path) -> int:
+    try:
+        return (folder / "metrics.jsonl").read_bytes().count(b"\n")
+    except FileNotFoundError:
+        return 0
+
+
+def kill_and_go_on(folder: Path, rng: random.Random) -> int:
+    """Kill twice, some milliseconds behind a random step, tear a checkpoint now and then, run to the end; the kills."""
     kills = 0
     for _ in range(2):
         process = processes().Process(target=run, args=(str(folder),))
         process.start()
-        process.join(rng.random() * seconds)
+        last = rng.randrange(SETTINGS.steps)
+        while process.is_alive() and steps_done(folder) < last:
+            time.sleep(0.002)
+        process.join(rng.random() * 0.05)
         kills += process.is_alive()
         process.kill()
         process.join()
@@ -70,20 +77,20 @@ def kill_and_go_on(folder: Path, seconds: float, rng: random.Random) -> int:
     return kills
 
 
-def prove(trials: int, whole: tuple[str, float], folder: Path) -> None:
+def prove(trials: int, whole: str, folder: Path) -> None:
     rng, kills = random.Random(trials), 0
     for trial in range(trials):
-        kills += kill_and_go_on(folder / str(trial), whole[1], rng)
+        kills += kill_and_go_on(folder / str(trial), rng)
         assert is_finished(folder / str(trial))
-        assert digest(folder / str(trial)) == whole[0], f"trial {trial}"
+        assert digest(folder / str(trial)) == whole, f"trial {trial}"
         shutil.rmtree(folder / str(trial))
     assert kills >= trials
 
 
-def test_killed_at_random_instants_ten_of_ten(whole: tuple[str, float], tmp_path: Path) -> None:
+def test_killed_at_random_instants_ten_of_ten(whole: str, tmp_path: Path) -> None:
     prove(10, whole, tmp_path)
 
 
 @pytest.mark.slow
-def test_killed_at_random_instants_a_hundred_of_a_hundred(whole: tuple[str, float], tmp_path: Path) -> None:
+def test_killed_at_random_instants_a_hundred_of_a_hundred(whole: str, tmp_path: Path) -> None:
     prove(100, whole, tmp_path)

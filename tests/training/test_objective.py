@@ -75,7 +75,7 @@ def test_an_objective_may_warn_and_its_settings_are_part_of_the_phase(tmp_path: 
     with pytest.raises(Stop):
         train(tmp_path, objective=Reported(1.0), on_event=on_event)
     warnings = [event["message"] for event in events if event["event"] == "warning"]
-    assert len(warnings) == 4
+    assert len(warnings) >= 4  # the checkpoint of step 4 is written while training goes on
     assert warnings[0].startswith("step 1: 4.")
     with pytest.raises(UserError, match="belongs to other settings"):
         train(tmp_path, objective=Reported(2.0))

@@ -102,8 +102,8 @@ def _varlen(q: Tensor, k: Tensor, v: Tensor, boundaries: Boundaries) -> Tensor:
 # few and half of them are never made. Else the flash kernel.
 
 _CLASSES = (32, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536)
-_STEP = 32
-"""Padded lengths are multiples: softmax over other rows is up to 3 × slower."""
+_HALF_STEP = 32
+"""Padded lengths in half precision are multiples: softmax over other rows is up to 3 × slower."""
 WHOLE_UP_TO, QUERY_BLOCK = 256, 128
 """Segments up to the first are one block of queries; longer ones are cut into blocks of the second."""
 
@@ -124,8 +124,8 @@ class _Class(NamedTuple):
 
 
 @functools.lru_cache(maxsize=16)
-def _classes(offsets: bytes) -> tuple[_Class, ...]:
-    """Group the segments between int32 `offsets` by padded length."""
+def _classes(offsets: bytes, step: int = 1) -> tuple[_Class, ...]:
+    """Group the segments between int32 `offsets` by padded length, a multiple of `step`."""
     import numpy as np
 
     edges = np.frombuffer(offsets, np.int32).astype(np.int64)
@@ -136,7 +136,7 @@ def _classes(offsets: bytes) -> tuple[_Class, ...]:
     classes = []
     for size in np.unique(padded[lengths > 0]):
         chosen = (padded == size) & (lengths > 0)
-        longest = -(-int(lengths[chosen].max()) // _STEP) * _STEP
+        longest = -(-int(lengths[chosen].max()) // step) * step
         column = np.arange(longest)
         rows = np.where(column < lengths[chosen][:, None], starts[chosen][:, None] + column, edges[-1]).reshape(-1)
         sources, places = torch.from_numpy(np.minimum(rows, edges[-1] - 1)), torch.from_numpy(rows)
@@ -237,7 +237,7 @@ def _cpu_attention(q: Tensor, k: Tensor, v: Tensor, offsets: Tensor) -> tuple[Te
     groups = heads // k.shape[1]
     out = q.new_empty(tokens + 1, heads, width)
     scale = torch.zeros(tokens + 1, heads, dtype=torch.float64 if q.dtype == torch.float64 else torch.float32)
-    for part in _classes(offsets.numpy().tobytes()):
+    for part in _classes(offsets.numpy().tobytes(), _HALF_STEP if _is_half(q) else 1):
         q_part, k_part, v_part = (_gather(x, part) for x in (q, k, v))
         if _is_half(q):
             out_part = _dense_forward(q_part, k_part, v_part)
@@ -264,7 +264,7 @@ def _cpu_attention_backward(
     groups = q.shape[1] // k.shape[1]
     grads = [x.new_empty(tokens + 1, *x.shape[1:]) for x in (q, k, v)]
     grad = torch.cat([grad, grad.new_zeros(1, *grad.shape[1:])])  # so that a padded query asks for nothing
-    for part in _classes(offsets.numpy().tobytes()):
+    for part in _classes(offsets.numpy().tobytes(), _HALF_STEP if _is_half(q) else 1):
         q_part, k_part, v_part = (_gather(x, part) for x in (q, k, v))
         grad_part = _gather_or_zero(grad, part)
         if _is_half(q):
