@@ -50,7 +50,6 @@ SAID = {
     "nan.csv": "nan.csv:2: column 'loss': expected a finite number",
     "negative.csv": "negative.csv:2: column 'loss' is -3: expected above 0",
     "absurd.csv": "absurd.csv:2: column 'loss' is 1e+300: expected above 0 and at most",
-    "one.csv": "",
     "binary.csv": "is not UTF-8 text",
     "gb.csv": "save it as UTF-8",
     "folder": "is a folder (give a file in it: inside.csv)",
@@ -120,6 +119,26 @@ def test_every_law_refuses_every_bad_file(tell, law: str, file: str) -> None:
     assert said.startswith("tilth: ")
     assert said.count("\n") == 1
     assert not Path("never.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("law", "said"),
+    [
+        ("chinchilla", "1 points cannot determine the 5 parameters"),
+        ("kaplan", "1 points cannot determine the 4 parameters"),
+        ("isoflop", "0 of 1 budgets have a minimum inside their sizes"),
+        ("envelope", "training curves of 1 sizes; at least 3 are needed"),
+        ("repeated", "1 points cannot determine the 7 parameters"),
+        ("dcpt", "1 points cannot determine the 9 parameters"),
+        ("critical", "1 different shares; at least 3 are needed"),
+        ("mixing", "1 different mixtures; at least 3 are needed"),
+        ("nested", "curve 1 has 1 points; a power law needs at least two"),
+    ],
+)
+def test_one_run_is_too_few(tell, law: str, said: str) -> None:
+    status, _, complaint = tell(law, "one.csv", *LAWS[law].split())
+    assert status == 2
+    assert said in complaint
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,8 @@ UsageError = cast("type[typer.BadParameter]", typer.BadParameter.__mro__[1])
 # share their cores with anything else spin most of the time away; measured on two cores (steps a second): alone 2.7
 # either way, beside two busy processes 0.06 by default and 0.8 so.
 os.environ.setdefault("GOMP_SPINCOUNT", "10000")
-PLACES = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EISDIR, errno.EEXIST}
+PLACES = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EISDIR, errno.EEXIST,
+          errno.ENAMETOOLONG}  # fmt: skip
 """Errors of a place that is full, closed or of another kind: the user's to mend, so one sentence is enough."""
 STOPPED = 130
 """Exit status of a command that Ctrl-C stopped; newer versions of typer return it instead of raising."""

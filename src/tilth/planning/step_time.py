@@ -44,7 +44,7 @@ def step_time(task: Task, layout: Layout, cluster: Cluster) -> StepTime:
 
     Tensor parallelism: four all-reduces of a layer's activations forward and backward (Megatron-LM), two more where
     the layer is recomputed in full; sequence parallelism sends the same bytes. The bubble is (p − 1) / (m v) of the
-    rest (Narayanan et al. 2021, section 2.2). Gradients are summed in a ring: 2 (d − 1) / d of their bytes.
+    rest (Narayanan et al. 2021, section 2.2). Gradients are summed in a ring: see `_data_time`.
     """
     shape, one = task.shape, cluster.one
     step = task.sequences * task.length
@@ -80,13 +80,21 @@ def _moved(task: Task, layout: Layout) -> float:
 
 
 def _data_time(task: Task, layout: Layout, cluster: Cluster, busy: float) -> float:
-    """What of summing gradients (and of ZeRO-3's gathering, forward and backward of every micro-batch) shows."""
+    """What of the ring's traffic shows (Rajbhandari et al. 2020, section 7).
+
+    Half a sum for the gradients, half for the parameters (the gradients again without ZeRO); from stage 2 on a rank
+    keeps its share of the gradients alone, so they are summed in every micro-batch; in stage 3 every micro-batch
+    gathers the parameters twice.
+    """
     if layout.data == 1:
         return 0.0
     one, share = cluster.one, (layout.data - 1) / layout.data
     mine = max(stage_parameters(task.shape, layout))
-    sent = 2 * share * task.states.gradient * mine
-    if layout.zero == 3:
-        sent += (2 * micro_batches(task, layout) - 1) * share * task.states.parameter * mine
+    count, states = micro_batches(task, layout), task.states
+    sums = count if layout.zero >= 2 else 1
+    gathers = {0: 0, 3: 2 * count}.get(layout.zero, 1)
+    sent = share * mine * (sums * states.gradient + gathers * states.parameter)
+    if layout.zero == 0:
+        sent *= 2
     speed = one.inside if layout.devices <= cluster.per_node else one.across
     return max((1 - OVERLAP) * sent / speed, sent / speed - busy)
