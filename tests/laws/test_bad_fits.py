@@ -141,6 +141,16 @@ def test_one_run_is_too_few(tell, law: str, said: str) -> None:
     assert said in complaint
 
 
+def test_runs_that_cannot_tell_an_effect_are_refused(tell) -> None:
+    rows = [f"{10.0**n:g},{10.0 ** (n + 1):g},{loss}" for n, loss in zip(range(3, 11), range(1, 9), strict=True)]
+    Path("rising.csv").write_text("\n".join(["N,D,loss", *rows]))
+    status, _, said = tell("chinchilla", "rising.csv", "--flops", "1e21")
+    assert status == 2
+    assert "has no compute-optimal size" in said
+    Path("same.csv").write_text("N,D,loss\n" + "1e8,1e9,3\n" * 8)
+    assert "all 8 points have the same N" in tell("chinchilla", "same.csv")[2]
+
+
 @pytest.mark.parametrize(
     ("line", "said"),
     [

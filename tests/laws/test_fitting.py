@@ -148,7 +148,10 @@ def test_failures_are_said():
     found = fit(law, data, Settings(folds=0))
     assert any("beyond the points" in one for one in found.predict({"N": 1e15, "D": 1e10}, Counting.ALL).warnings)
     flat = points({"N": data.columns["N"], "D": np.full(len(data), 1e9)}, data.loss, Counting.ALL)
-    assert any("do not determine" in one or "bound" in one for one in fit(law, flat, Settings(folds=0)).warnings)
+    with pytest.raises(UserError, match="have the same D"):
+        fit(law, flat, Settings(folds=0))
+    tied = points({"N": data.columns["N"], "D": 20 * data.columns["N"]}, data.loss, Counting.ALL)
+    assert any("do not determine" in one or "bound" in one for one in fit(law, tied, Settings(folds=0)).warnings)
     with pytest.raises(UserError, match="row 1 of 'N'"):
         fit(law, points({"N": [-1.0] * 9, "D": [1.0] * 9}, [2.0] * 9, Counting.ALL))
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from tilth.base.errors import UserError
 from tilth.laws.counting import Counting
 from tilth.laws.fitting.law import Array, Columns, Law, grid, log_sum
 from tilth.laws.fitting.result import Fit, Prediction
@@ -94,6 +95,12 @@ def fitted_optimum(fit: Fit, flops: float) -> dict[str, Prediction]:
         n = best_size(theta, flops)
         return np.exp(e) + np.exp(a - alpha * n) + np.exp(b - beta * (np.log(flops / 6.0) - n))
 
+    useless = [name for name, exponent in (("N", "alpha"), ("D", "beta")) if fit.parameters[exponent] <= 0]
+    if useless:
+        raise UserError(
+            f"the fitted law has no compute-optimal size: the loss does not fall with {' and '.join(useless)}",
+            hint="look at the fit without --flops, and at runs that went wrong",
+        )
     compute = 6.0 * fit.points.columns["N"] * fit.points.columns["D"]
     said: tuple[str, ...] = ()
     if not compute.min() <= flops <= compute.max():

@@ -45,6 +45,12 @@ def fit(law: Law, points: Points, settings: Settings | None = None, *, starts: A
             f"{len(points)} points cannot determine the {size} parameters of the {law.name} law",
             hint=f"measure at least {size + 1} runs, better {3 * size}",
         )
+    for name in law.columns:
+        if np.ptp(points.columns[name]) == 0:
+            raise UserError(
+                f"all {len(points)} points have the same {name}: its effect cannot be told",
+                hint=f"measure runs of at least three different {name}",
+            )
     if law.counts_parameters and points.counting is None:
         raise UserError(
             f"the {law.name} law speaks of model sizes: say how they are counted",
