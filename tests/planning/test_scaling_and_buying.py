@@ -173,6 +173,30 @@ def test_at_the_break_even_both_cost_the_same(own) -> None:
     assert break_even(free, own) == math.inf
 
 
+@pytest.mark.parametrize("own", ["continue", "scratch"])
+@pytest.mark.parametrize("price", [2.5, 7.5, 7.8, 7.83])
+def test_below_the_break_even_an_own_model_is_dearer_and_just_above_it_is_not(own, price: float) -> None:
+    """At 7.8 a device costs nearly what the API does for all that it serves: hundreds are needed."""
+    needs = Needs(price_per_hour=price)
+    volume = break_even(needs, own)
+
+    def gap(requests: float) -> float:
+        at = ways(needs.model_copy(update={"requests_per_month": round(requests)}))
+        return at[own].over(needs.months) - at["api"].over(needs.months)
+
+    assert gap(volume + 2) < 0
+    assert gap(volume - 2) > 0
+    assert min(gap(volume * i / 20_000) for i in range(20_000)) > 0
+
+
+def test_a_device_dearer_than_all_it_serves_never_breaks_even() -> None:
+    needs = Needs(price_per_hour=7.9)
+    assert break_even(needs, "continue") == math.inf
+    shown = buy_report(needs).as_text()
+    assert re.search(r"break-even, continued +never$", shown, re.MULTILINE)
+    assert "inf" not in shown
+
+
 def test_the_easy_part_first() -> None:
     assert recommend(Needs()) == "easy"
     assert recommend(Needs(wanted=0.95)) == "continue"
