@@ -148,6 +148,20 @@ def test_serving_with_tokens_that_repeat_against_a_grid() -> None:
     assert fresh.tokens < best.tokens or fresh.flops < best.flops
 
 
+@pytest.mark.parametrize("served", [0, 1e12])
+@pytest.mark.parametrize(("size", "tokens", "unique"), [(100e9, 8e12, 10e9), (70e9, 4e12, 10e9), (7e9, 2e12, 50e9)])
+def test_serving_where_smaller_models_never_reach_the_loss(
+    size: float, tokens: float, unique: float, served: float
+) -> None:
+    """So many epochs that neither size nor tokens bring more: the cheapest stands beside those that never get there."""
+    wanted = scaling.loss_with(LAW, size, tokens, unique)
+    best = scaling.serving_optimum(LAW, wanted, served, unique)
+    assert scaling.loss_with(LAW, best.parameters, best.tokens, unique) <= wanted * (1 + 1e-12)
+    sizes = np.geomspace(size / 100, size * 10, 20_001)
+    life = 6 * sizes * scaling.tokens_for_loss(LAW, sizes, wanted, unique) + 2 * sizes * served
+    assert 6 * best.parameters * best.tokens + 2 * best.parameters * served <= life.min() * (1 + 1e-6)
+
+
 def test_costs_by_hand() -> None:
     """6 x 8e9 x 1e10 / (989e12 x 0.4) = 1,213,347 s = 337.04 h at 2.50."""
     needs = Needs(requests_per_month=1_000_000)
