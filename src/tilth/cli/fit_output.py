@@ -131,9 +131,10 @@ def profiles_chart(found: Frontier, table: dict[str, np.ndarray[Any, Any]]) -> t
     """Every budget's losses by size, and the line through the best sizes."""
     import numpy as np
 
+    from tilth.laws.isoflop import by_budget
+
     series: list[Series] = []
-    for budget in np.unique(table["C"]):
-        here = table["C"] == budget
+    for budget, here in by_budget(table["C"]):
         order = np.argsort(table["N"][here], kind="stable")
         series.append(
             (f"{budget:.3g}", np.log10(table["N"][here][order]).tolist(), table["loss"][here][order].tolist())
