@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,7 +40,8 @@ def tell_fit(
         try:
             facts["prediction"] = found.predict(place, found.counting).as_dict() | {"at": place}
         except UserError as error:
-            raise UserError(error.message.removeprefix("row 1 of "), where="--predict", hint=error.hint) from None
+            said = re.sub("^row 1( of |: )", "", error.message)
+            raise UserError(said, where="--predict", hint=error.hint) from None
     if plot:
         draw(plot, *fit_chart(found))
     tell(facts | more, out, as_json)
