@@ -10,6 +10,7 @@ import pytest
 from tilth.cli.main import main
 from tilth.laws.chinchilla import BESIROGLU, Chinchilla
 from tilth.laws.dcpt import DCPT, curves, share_for_domain, share_for_general, share_for_limited_tokens
+from tilth.laws.repeated import MUENNIGHOFF, Repeated
 
 FILES = {
     "empty.csv": "",
@@ -68,6 +69,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (here / "folder" / "inside.csv").write_text("N,D,loss\n")
     n, d = (x.ravel() for x in np.meshgrid(np.geomspace(1e7, 1e9, 6), np.geomspace(1e9, 1e11, 6)))
     _write(here / "runs.csv", "N,D,loss", n, d, Chinchilla().predict(BESIROGLU, N=n, D=d))
+    u = np.minimum(d, 5e9)
+    _write(here / "repeats.csv", "N,D,U,loss", n, d, u, Repeated().predict(MUENNIGHOFF, N=n, D=d, U=u))
     _write(here / "中文.csv", "参数,词元,损失", n, d, Chinchilla().predict(BESIROGLU, N=n, D=d))
     n, d, r = (x.ravel() for x in np.meshgrid([1e8, 3e8, 1e9], np.geomspace(1e9, 2e10, 4), np.linspace(0.1, 0.9, 5)))
     _write(here / "domain.csv", "N,D,r,loss", n, d, r, DCPT().predict(DOMAIN, N=n, D=d, r=r))
@@ -171,6 +174,7 @@ def test_runs_that_cannot_tell_an_effect_are_refused(tell) -> None:
         ("chinchilla runs.csv --column X=Y", "expected NAME=COLUMN"),
         ("chinchilla runs.csv --loss 损失", "has no column '损失'"),
         ("chinchilla runs.csv --predict N=-1,D=1e9", "--predict: 'N' is -1"),
+        ("repeated repeats.csv --predict N=1e8,D=1e9,U=1e10", "--predict: 1e+10 unique tokens of 1e+09 trained on"),
         ("chinchilla runs.csv --predict N=1e8", "D is missing"),
         ("chinchilla runs.csv --predict N=1e8,N=1e8,D=1e9", "N is given twice"),
         ("chinchilla runs.csv --predict N=inf,D=1e9", "expected a finite number"),

@@ -213,6 +213,26 @@ def test_isoflop_and_envelope_find_a_planted_frontier():
     assert curve.exponent == pytest.approx(exponent, abs=0.03)
 
 
+@pytest.mark.parametrize("whole", [1, 4096 * 256])
+def test_budgets_whose_tokens_were_rounded_are_the_same_budgets(whole):
+    """C = 6 N D of whole tokens, or of whole steps, is a little off for each size."""
+    law, true = chinchilla.Chinchilla(), chinchilla.BESIROGLU
+    budgets = np.repeat(np.geomspace(1e18, 1e21, 4), 9)
+    best = np.array([chinchilla.optimum(true, one).parameters for one in budgets])
+    n = np.round(best * np.tile(np.geomspace(0.2, 5, 9), 4))
+    exact = isoflop.isoflop(budgets, n, law.predict(true, N=n, D=budgets / 6 / n), counting=Counting.ALL)
+    d = np.round(budgets / 6 / n / whole) * whole
+    mixed = np.random.default_rng(0).permutation(36)
+    c = (6 * n * d)[mixed]
+    assert len(np.unique(c)) > 20
+    found = isoflop.isoflop(c, n[mixed], law.predict(true, N=n, D=d)[mixed], counting=Counting.ALL)
+    assert [one.runs for one in found.budgets] == [9] * 4
+    assert [one.flops for one in found.budgets] == pytest.approx(np.unique(budgets), rel=2e-3)
+    assert found.exponent == pytest.approx(exact.exponent, abs=0.005)
+    assert [one.flops for one in exact.budgets] == np.unique(budgets).tolist()
+    assert isoflop.by_budget(np.array([1e18, 1.02e18]))[1][0] == 1.02e18
+
+
 def test_dcpt_falls_with_size_tokens_and_has_its_limits():
     law = dcpt.DCPT()
     r = np.linspace(0, 1, 50)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import importlib.util
+
 import numpy as np
 import pytest
 from scipy.optimize import check_grad
 
 from tilth.base.errors import UserError
+from tilth.laws.fitting import Settings
 from tilth.laws.mixing import best_mixture, critical_ratio, fit_ensemble, fit_form, fit_tied_power
-from tilth.laws.mixing.ensemble import choose_weights
+from tilth.laws.mixing.ensemble import choose_weights, default_members
 from tilth.laws.mixing.forms import FORMS, form_named
 from tilth.laws.mixing.gaussian import _evidence
 from tilth.laws.mixing.mixtures import mixtures
@@ -152,6 +155,33 @@ def test_the_critical_ratio_and_where_there_is_none():
     assert found.ratio.value == pytest.approx(0.3, abs=1e-4)
     with pytest.raises(UserError, match="no share gives"):
         critical_ratio(shares, losses, 2.5)
+
+
+def test_resamples_that_never_reach_the_loss_are_counted():
+    """The curve ends at 2.502, the loss to be kept is 2.505: some resamples end above it."""
+    shares = np.repeat([0.1, 0.2, 0.3, 0.45, 0.6, 0.8], 2)
+    noise = 0.004 * np.random.default_rng(1).standard_normal(12)
+    losses = 2.502 + 0.3 * np.exp(-8 * shares) + noise
+    found = critical_ratio(shares, losses, 2.505, Settings(folds=0, bootstrap=100))
+    (said,) = [one for one in found.ratio.warnings if "never reach the loss" in one]
+    never = (found.fit.law.outer(found.fit.resamples)[:, 0] >= 2.505).sum()
+    assert 0 < never < 100
+    assert said.startswith(f"{never} of 100 resamples")
+    assert found.ratio.low < found.ratio.value < found.ratio.high
+    sure = critical_ratio(shares, losses, 2.6, Settings(folds=0, bootstrap=100)).ratio
+    assert sure.low < sure.value < sure.high
+    assert sure.warnings == ()
+
+
+def test_without_lightgbm_the_default_members_are_law_and_process(monkeypatch, capsys):
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: object() if name == "lightgbm" else find(name))
+    assert default_members(100) == ("shares", "process", "trees")
+    assert default_members(99) == ("shares", "process")
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "lightgbm" else find(name))
+    assert fit_ensemble(runs(100), folds=2).members == ("shares", "process")
+    assert "LightGBM is not installed" in capsys.readouterr().err
 
 
 def test_bad_runs_are_named():

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -85,6 +86,11 @@ def test_an_impossible_cluster_gets_the_nearest_that_can_and_the_reason() -> Non
     assert lean.memory.states.total == pytest.approx(16 * parameters(task.shape) / 8)  # 130 GB and more on 40
     report = layout_report("LLaMA-65B", task, cluster)
     assert "cannot hold it" in report.notes[0]
+    said = re.search(r"as many devices of ([\d,]+) GB could", report.notes[0])
+    assert said is not None
+    memory = int(said[1].replace(",", "")) * 10**9
+    assert choose(task, cluster.model_copy(update={"memory": memory})) is not None
+    assert choose(task, cluster.model_copy(update={"memory": memory - 10**9})) is None
     assert "nearest cluster" in report.notes[1]
     assert report.value("memory of a device") <= 40e9
 

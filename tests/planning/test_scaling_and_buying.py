@@ -148,6 +148,20 @@ def test_serving_with_tokens_that_repeat_against_a_grid() -> None:
     assert fresh.tokens < best.tokens or fresh.flops < best.flops
 
 
+@pytest.mark.parametrize("served", [0, 1e12])
+@pytest.mark.parametrize(("size", "tokens", "unique"), [(100e9, 8e12, 10e9), (70e9, 4e12, 10e9), (7e9, 2e12, 50e9)])
+def test_serving_where_smaller_models_never_reach_the_loss(
+    size: float, tokens: float, unique: float, served: float
+) -> None:
+    """So many epochs that neither size nor tokens bring more: the cheapest stands beside those that never get there."""
+    wanted = scaling.loss_with(LAW, size, tokens, unique)
+    best = scaling.serving_optimum(LAW, wanted, served, unique)
+    assert scaling.loss_with(LAW, best.parameters, best.tokens, unique) <= wanted * (1 + 1e-12)
+    sizes = np.geomspace(size / 100, size * 10, 20_001)
+    life = 6 * sizes * scaling.tokens_for_loss(LAW, sizes, wanted, unique) + 2 * sizes * served
+    assert 6 * best.parameters * best.tokens + 2 * best.parameters * served <= life.min() * (1 + 1e-6)
+
+
 def test_costs_by_hand() -> None:
     """6 x 8e9 x 1e10 / (989e12 x 0.4) = 1,213,347 s = 337.04 h at 2.50."""
     needs = Needs(requests_per_month=1_000_000)
@@ -171,6 +185,30 @@ def test_at_the_break_even_both_cost_the_same(own) -> None:
     assert eval(formula) == pytest.approx(figure.value, rel=1e-3)  # with the devices that this volume needs
     free = Needs(api_in=0, api_out=0)
     assert break_even(free, own) == math.inf
+
+
+@pytest.mark.parametrize("own", ["continue", "scratch"])
+@pytest.mark.parametrize("price", [2.5, 7.5, 7.8, 7.83])
+def test_below_the_break_even_an_own_model_is_dearer_and_just_above_it_is_not(own, price: float) -> None:
+    """At 7.8 a device costs nearly what the API does for all that it serves: hundreds are needed."""
+    needs = Needs(price_per_hour=price)
+    volume = break_even(needs, own)
+
+    def gap(requests: float) -> float:
+        at = ways(needs.model_copy(update={"requests_per_month": round(requests)}))
+        return at[own].over(needs.months) - at["api"].over(needs.months)
+
+    assert gap(volume + 2) < 0
+    assert gap(volume - 2) > 0
+    assert min(gap(volume * i / 20_000) for i in range(20_000)) > 0
+
+
+def test_a_device_dearer_than_all_it_serves_never_breaks_even() -> None:
+    needs = Needs(price_per_hour=7.9)
+    assert break_even(needs, "continue") == math.inf
+    shown = buy_report(needs).as_text()
+    assert re.search(r"break-even, continued +never$", shown, re.MULTILINE)
+    assert "inf" not in shown
 
 
 def test_the_easy_part_first() -> None:

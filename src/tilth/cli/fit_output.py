@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,7 +40,8 @@ def tell_fit(
         try:
             facts["prediction"] = found.predict(place, found.counting).as_dict() | {"at": place}
         except UserError as error:
-            raise UserError(error.message.removeprefix("row 1 of "), where="--predict", hint=error.hint) from None
+            said = re.sub("^row 1( of |: )", "", error.message)
+            raise UserError(said, where="--predict", hint=error.hint) from None
     if plot:
         draw(plot, *fit_chart(found))
     tell(facts | more, out, as_json)
@@ -131,9 +133,10 @@ def profiles_chart(found: Frontier, table: dict[str, np.ndarray[Any, Any]]) -> t
     """Every budget's losses by size, and the line through the best sizes."""
     import numpy as np
 
+    from tilth.laws.isoflop import by_budget
+
     series: list[Series] = []
-    for budget in np.unique(table["C"]):
-        here = table["C"] == budget
+    for budget, here in by_budget(table["C"]):
         order = np.argsort(table["N"][here], kind="stable")
         series.append(
             (f"{budget:.3g}", np.log10(table["N"][here][order]).tolist(), table["loss"][here][order].tolist())

@@ -23,6 +23,8 @@ FINE = 801
 """Places at which a profile is looked at."""
 NOISE = 0.002
 """Relative noise of a loss: seeds differ by 0.1 to 0.3 % at these scales."""
+SAME_BUDGET = 0.01
+"""In log C: tokens rounded to whole ones or steps spread a budget by less, and the next one is farther."""
 
 
 @dataclass(frozen=True)
@@ -98,21 +100,30 @@ def isoflop(
     bootstrap: int = 200,
     seed: int = 0,
 ) -> Frontier:
-    """Approach 2: runs (n,) grouped by equal `flops`; `method` akima or parabola (near the lowest)."""
+    """Approach 2: runs (n,) grouped by equal `flops` (`by_budget`); `method` akima or parabola (near the lowest)."""
     if method not in ("akima", "parabola"):
         raise UserError(f"{method!r} is no way to find a profile's minimum", hint="akima or parabola")
     random = np.random.default_rng(seed)
     profiles, clouds = [], []
-    for budget in np.unique(flops):
-        here = flops == budget
-        order = np.argsort(sizes[here], kind="stable")
-        log_n, loss = _merged(np.log(sizes[here])[order], losses[here][order])
-        profile = _lowest(float(budget), log_n, loss, method)
+    for budget, here in by_budget(flops):
+        log_n, loss = _merged(np.log(sizes[here]), losses[here])
+        profile = _lowest(budget, log_n, loss, method)
         profiles.append(profile)
         if profile.size is not None and bootstrap:
             noisy = loss[:, None] * np.exp(noise * random.standard_normal((len(loss), bootstrap)))
             clouds.append(_minima(log_n, noisy, method)[0])
     return _frontier(f"isoflop ({method})", profiles, counting, clouds, random)
+
+
+def by_budget(flops: Array) -> list[tuple[float, np.ndarray[Any, Any]]]:
+    """Runs of one budget, lowest first: its mean C (geometric), and which of `flops` (n,) they are, in their order.
+
+    A budget goes on for as long as the next C is less than 1 % higher.
+    """
+    order = np.argsort(flops, kind="stable")
+    ends = np.flatnonzero(np.diff(np.log(flops[order])) >= SAME_BUDGET) + 1
+    groups = [np.sort(here) for here in np.split(order, ends) if len(here)]
+    return [(float(np.exp(np.log(flops[here] / flops[here[0]]).mean()) * flops[here[0]]), here) for here in groups]
 
 
 def envelope(sizes: Array, tokens: Array, losses: Array, *, counting: Counting, budgets: int = 200) -> Frontier:

@@ -12,6 +12,9 @@ from pydantic import ConfigDict, Field
 from tilth.base.settings import Count, Settings
 from tilth.planning.figures import Figure, Report, Table
 
+MOST_REQUESTS, MOST_DEVICES = 1e15, 1e15
+"""A month, and to serve them: a break-even beyond is none."""
+
 
 class Needs(Settings):
     """What is asked for, and what things cost; money in one currency throughout."""
@@ -96,25 +99,25 @@ def own_serving(needs: Needs) -> float:
 
 
 def break_even(needs: Needs, own: Literal["continue", "scratch"]) -> float:
-    """Requests a month at which an own model costs what the API does over `months`; infinity where it never does.
+    """Requests a month from which an own model costs no more than the API over `months`; infinity where it never does.
 
-    (once_own − once_api) / months + fixed = requests x price of one. More devices than are kept are added in steps,
-    so the volume is looked for until both agree.
+    (once_own − once_api) / months + upkeep + devices x 720 h x price = requests x price of one. Devices are whole, and
+    each serves so many requests: the break-even has the least number that pays for itself with what it can serve.
     """
-    price = ways(needs)["api"].by_request
+    both = ways(needs)
+    price = both["api"].by_request
     if not price:
         return math.inf
-    volume = 0.0
-    for _ in range(200):
-        at = needs.model_copy(update={"requests_per_month": round(volume)})
-        both = ways(at)
-        found = ((both[own].once - both["api"].once) / needs.months + both[own].by_month) / price
-        if found <= volume * (1 + 1e-6):
-            return max(0.0, found)
-        if found > 1e15:
-            break
-        volume = found
-    return math.inf
+    fixed = ((both[own].once - both["api"].once) / needs.months + needs.upkeep_per_month) / price
+    device = 720 * needs.price_per_hour / price
+    serves = needs.device_tokens_per_second * 30 * 86400 / 3 / (needs.tokens_in + needs.tokens_out)
+    devices = needs.serving_devices
+    if fixed + devices * device > devices * serves:
+        if serves - device <= fixed / MOST_DEVICES:
+            return math.inf
+        devices = math.ceil(fixed / (serves - device))
+    found = fixed + devices * device
+    return found if found <= MOST_REQUESTS else math.inf
 
 
 def recommend(needs: Needs) -> str:

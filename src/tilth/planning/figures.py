@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -70,9 +71,11 @@ class Report:
 
 
 def shown(value: Any, unit: str = "") -> str:
-    """A value for people: `6,738,415,616 parameters`, `107.81 GB`, `1.23e+21 FLOP`."""
+    """A value for people: `6,738,415,616 parameters`, `107.81 GB`, `1.23e+21 FLOP`; infinity is `never`."""
     if isinstance(value, str):
         return value
+    if value == math.inf:
+        return "never"
     match unit:
         case "B":
             return bytes_shown(value)

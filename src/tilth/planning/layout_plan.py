@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from tilth.laws.flops import training_flops_per_token
@@ -43,7 +44,7 @@ def _impossible(lean: Candidate | None, task: Task, cluster: Cluster) -> str:
         )
     return (
         f"{cluster.described} cannot hold it: even {lean.layout.described} needs {lean.verdict}; "
-        f"as many devices of {lean.memory.total / 1e9:,.0f} GB could"
+        f"as many devices of {math.ceil(lean.memory.total / 1e9):,} GB could"
     )
 
 

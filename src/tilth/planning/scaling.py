@@ -92,13 +92,19 @@ def serving_optimum(law: Law, wanted: float, served: float, unique: float | None
 
 
 def _lowest(of: Callable[[Array], Array], low: float, high: float, points: int = 800) -> float:
-    """Where `of` (sizes (n,) -> (n,)) is lowest: a grid in log x, then golden sections about its best point."""
+    """Where `of` (sizes (n,) -> (n,)) is lowest: a grid in log x, then golden sections about its best point.
+
+    Where `of` jumps to infinity the sections end beside the jump: of what was looked at, the lowest is taken.
+    """
     grid = np.linspace(math.log(low), math.log(high), points + 1)
     best = int(of(np.exp(grid)).argmin())
     left, right = float(grid[max(best - 1, 0)]), float(grid[min(best + 1, points)])
     golden = (math.sqrt(5) - 1) / 2
+    lowest, at = math.inf, float(grid[best])
     for _ in range(80):
         a, b = right - golden * (right - left), left + golden * (right - left)
         at_a, at_b = of(np.exp([a, b]))
+        lowest, at = min((lowest, at), (float(at_a), a), (float(at_b), b))
         left, right = (left, b) if at_a <= at_b else (a, right)
-    return math.exp((left + right) / 2)
+    sizes = [math.exp(x) for x in ((left + right) / 2, left, right, at, float(grid[best]))]
+    return min(sizes, key=lambda size: float(of(np.array([size]))[0]))

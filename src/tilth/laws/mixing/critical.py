@@ -15,7 +15,7 @@ from tilth.base.errors import UserError
 from tilth.laws.fitting.data import points
 from tilth.laws.fitting.estimate import Settings, fit
 from tilth.laws.fitting.law import Array, Columns, Law, grid, log_sum
-from tilth.laws.fitting.result import Fit, Prediction
+from tilth.laws.fitting.result import INTERVAL, Fit, Prediction
 
 
 class Exponential(Law):
@@ -75,19 +75,33 @@ def critical_ratio(shares: Array, losses: Array, base: float, settings: Settings
     if different < 3:
         raise UserError(f"{different} different shares; at least 3 are needed", hint="continue at another share, too")
     found = fit(Exponential(), points({"r": shares}, losses), settings or Settings(folds=0))
-    ratio = found.quantity(lambda theta: _crossing(theta, base))
-    if not np.isfinite(ratio.value):
+    ratio = float(_crossing(found.theta[None], base)[0])
+    if not np.isfinite(ratio):
         c = found.parameters["c"]
         raise UserError(f"no share gives a loss of {base:g}: the curve only comes near {c:.4g}")
-    said = list(ratio.warnings)
+    ends, said = _interval(found.resamples, base)
     low, high = float(np.min(shares)), float(np.max(shares))
-    if not 0 <= ratio.value <= 1:
-        said.append(
-            f"{ratio.value:.3g} is no share: every mixture of the runs {'keeps' if ratio.value < 0 else 'loses'} it"
-        )
-    elif not low <= ratio.value <= high:
-        said.append(f"r* = {ratio.value:.4g} lies outside the shares measured ({low:g} to {high:g}): extrapolated")
-    return Critical(found, base, Prediction(ratio.value, ratio.low, ratio.high, tuple(said)))
+    if not 0 <= ratio <= 1:
+        said.append(f"{ratio:.3g} is no share: every mixture of the runs {'keeps' if ratio < 0 else 'loses'} it")
+    elif not low <= ratio <= high:
+        said.append(f"r* = {ratio:.4g} lies outside the shares measured ({low:g} to {high:g}): extrapolated")
+    return Critical(found, base, Prediction(ratio, *ends, tuple(said)))
+
+
+def _interval(resamples: Array | None, base: float) -> tuple[tuple[float | None, float | None], list[str]]:
+    """95 % interval over the resamples that cross `base`, and a sentence where some never do."""
+    if resamples is None or not len(resamples):
+        return (None, None), []
+    crossings = _crossing(resamples, base)
+    finite = crossings[np.isfinite(crossings)]
+    never = len(crossings) - len(finite)
+    said = (
+        [f"{never} of {len(crossings)} resamples never reach the loss: the interval is of the others"] if never else []
+    )
+    if not len(finite):
+        return (None, None), said
+    low, high = np.percentile(finite, INTERVAL)
+    return (float(low), float(high)), said
 
 
 def _crossing(theta: Array, base: float) -> Array:

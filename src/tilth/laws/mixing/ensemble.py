@@ -6,6 +6,7 @@ regressions). With few runs one set of weights serves all targets.
 
 from __future__ import annotations
 
+import importlib.util
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from tilth.base.errors import UserError
-from tilth.base.progress import Progress
+from tilth.base.progress import Progress, note
 from tilth.laws.mixing.mixtures import Mixtures
 from tilth.laws.mixing.models import Folds, Model, Predictor, model_named
 
@@ -53,8 +54,13 @@ class Ensemble:
 
 
 def default_members(runs: int) -> tuple[str, ...]:
-    """Law and process always; trees where there are enough runs for them to split on."""
-    return ("shares", "process", "trees") if runs >= OWN_WEIGHTS else ("shares", "process")
+    """Law and process always; trees where there are enough runs for them to split on, and LightGBM is installed."""
+    if runs < OWN_WEIGHTS:
+        return ("shares", "process")
+    if importlib.util.find_spec("lightgbm") is None:
+        note(f"{runs} runs are enough for trees, too, but LightGBM is not installed: pip install 'tilth[mixture]'")
+        return ("shares", "process")
+    return ("shares", "process", "trees")
 
 
 def fit_ensemble(data: Mixtures, members: Sequence[str] | None = None, *, folds: int = 5, seed: int = 0) -> Ensemble:
