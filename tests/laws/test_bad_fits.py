@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -183,10 +184,17 @@ def test_chinese_names_are_names(tell) -> None:
     assert "书籍" in Path("图.svg").read_text(encoding="utf-8")
 
 
+def test_json_is_json_whatever_was_fitted(tell, folder: Path, tmp_path: Path) -> None:
+    _write(folder / "flat.csv", "N,loss", np.geomspace(1e7, 1e9, 6), np.full(6, 3.0))
+    status, told, _ = tell("kaplan", "flat.csv", "--variable", "N", "--json", "--out", str(tmp_path / "out.json"))
+    found = json.loads(told, parse_constant=pytest.fail)
+    assert status == 0
+    assert None in found["parameters"].values()
+    assert json.loads((tmp_path / "out.json").read_text(), parse_constant=pytest.fail) == found
+
+
 def test_the_questions_of_dcpt_are_answered_as_the_laws_answer_them(tell) -> None:
     """From exact points both laws are found again, and with them the shares that the true laws give."""
-    import json
-
     both = ["--general", "general.csv", "--at", "N=1e9,D=2e10", "--keep-general", "3.0", "--reach-domain", "2.45"]
     found = json.loads(tell("dcpt", "domain.csv", *both, "--json")[1])
     domain, general = curves(DOMAIN, GENERAL, 1e9, 2e10)

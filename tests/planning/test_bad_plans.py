@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -118,6 +119,12 @@ def test_help_lists_every_key_with_its_default(tell, command: str, settings: typ
 
 def test_counts_may_be_written_with_an_exponent(tell) -> None:
     assert tell("cost 7e9 1.4e11 --json")[1] == tell("cost 7B 140B --json")[1]
+
+
+def test_json_is_json_whatever_the_figures_and_the_models_name(tell, tmp_path: Path) -> None:
+    (tmp_path / "Infinity.json").write_text(LLAMA % (10, 2))
+    assert json.loads(tell("size Infinity.json --json")[1])["title"].startswith("Infinity.json")
+    json.loads(tell("buy --json")[1], parse_constant=pytest.fail)
 
 
 def test_the_clusters_file_is_not_overruled(tell, tmp_path: Path) -> None:

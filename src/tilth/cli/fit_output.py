@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -62,12 +61,12 @@ def tell_frontier(found: Frontier, flops: float | None, out: Path | None, as_jso
 
 def tell(facts: dict[str, Any], out: Path | None, as_json: bool) -> None:
     """Facts, kept and printed."""
-    from tilth.base.files import write_json
+    from tilth.base.files import strict_json, write_text
 
     if out:
-        write_json(out, facts)
+        write_text(out, strict_json(facts, indent=1) + "\n")
     if as_json:
-        print(json.dumps(facts, ensure_ascii=False))
+        print(strict_json(facts))
         return
     for line in _lines(facts):
         print(line)
