@@ -205,8 +205,19 @@ def test_the_questions_of_dcpt_are_answered_as_the_laws_answer_them(tell) -> Non
         share_for_domain(domain, general, 2.45).share, abs=0.01
     )
     assert found["keep_general"]["general_loss"] == pytest.approx(3.0, abs=1e-6)
+    together = json.loads(tell("dcpt", "domain.csv", *both, "--domain-tokens", "5B", "--json")[1])
+    alone = found
     found = json.loads(tell("dcpt", "domain.csv", "--at", "N=1e9", "--domain-tokens", "5B", "--json")[1])
+    assert together == alone | found
     share, total, loss = share_for_limited_tokens(DOMAIN, 1e9, 5e9)
     assert found["limited_domain_tokens"]["domain_share"] == pytest.approx(share, abs=0.02)
     assert found["limited_domain_tokens"]["tokens_in_all"] == pytest.approx(total, rel=0.05)
     assert found["limited_domain_tokens"]["domain_loss"] == pytest.approx(loss, abs=0.002)
+
+
+def test_a_share_beyond_the_points_of_either_law_is_told(tell, folder: Path) -> None:
+    n, d, r = (x.ravel() for x in np.meshgrid([1e8, 3e8, 1e9], np.geomspace(1e9, 2e10, 4), np.linspace(0.9, 0.98, 5)))
+    _write(folder / "little.csv", "N,D,r,loss", n, d, r, DCPT().predict(GENERAL, N=n, D=d, r=r))
+    asked = ["--general", "little.csv", "--at", "N=1e9,D=4e10", "--keep-general", "3.2", "--json"]
+    told = json.loads(tell("dcpt", "domain.csv", *asked)[1])["keep_general"]["warnings"]
+    assert [one.partition(" = ")[0] for one in told] == ["domain law: D", "general law: D", "general law: r"]
