@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tilth.cli.fit_output import _lines
 from tilth.cli.main import main
 from tilth.laws.chinchilla import BESIROGLU, Chinchilla
 from tilth.laws.dcpt import DCPT, curves, share_for_domain, share_for_general, share_for_limited_tokens
@@ -221,3 +222,24 @@ def test_a_share_beyond_the_points_of_either_law_is_told(tell, folder: Path) -> 
     asked = ["--general", "little.csv", "--at", "N=1e9,D=4e10", "--keep-general", "3.2", "--json"]
     told = json.loads(tell("dcpt", "domain.csv", *asked)[1])["keep_general"]["warnings"]
     assert [one.partition(" = ")[0] for one in told] == ["domain law: D", "general law: D", "general law: r"]
+
+
+def test_of_several_groups_the_one_that_is_meant_is_told(tell, folder: Path) -> None:
+    shares = np.tile(np.random.default_rng(0).dirichlet(np.ones(2), 8), (2, 1))
+    sizes = np.repeat(["small", "large"], 8)
+    loss = 2 + 0.3 * (shares @ [1, 0.2]) ** -0.3 - 0.2 * (sizes == "large")
+    runs = zip(shares.tolist(), sizes, loss.tolist(), strict=True)
+    rows = [f"{web!r},{code!r},{size},{y!r}" for (web, code), size, y in runs]
+    (folder / "groups.csv").write_text("\n".join(["web,code,size,loss", *rows]) + "\n", encoding="utf-8")
+    asked = ["groups.csv", "--domains", "web,code", "--targets", "loss", "--group", "size", "--members", "shares"]
+    asked += ["--predict", "web=0.5,code=0.5", "--optimise"]
+    found = json.loads(tell("mixing", *asked, "--json")[1])
+    assert found["prediction"]["group"] == found["best"]["group"] == "large"
+    told = [line.split(maxsplit=1) for line in tell("mixing", *asked)[1].splitlines()]
+    assert ["groups", "small, large"] in told
+    assert told.count(["group", "large"]) == 2
+
+
+def test_only_two_numbers_are_an_interval() -> None:
+    lines = _lines({"interval": (1.0, 2.5), "names": ["a", "b"], "counts": [1, 2], "three": [0.5, 1.0, 1.5]})
+    assert [line.split(maxsplit=1)[1] for line in lines] == ["1 to 2.5", "a, b", "1, 2", "0.5, 1, 1.5"]

@@ -82,7 +82,8 @@ def _lines(facts: dict[str, Any], indent: str = "") -> list[str]:
         if isinstance(value, dict):
             shown += [label, *_lines(value, f"{indent}  ")]
         elif isinstance(value, list | tuple):
-            shown.append(f"{label:<32} {' to '.join(_number(one) for one in value)}")
+            between = " to " if len(value) == 2 and all(isinstance(one, float) for one in value) else ", "
+            shown.append(f"{label:<32} {between.join(_number(one) for one in value)}")
         else:
             shown.append(f"{label:<32} {_number(value)}")
     return [*shown, *(f"{indent}! {one}" for one in facts.get("warnings", []))]
