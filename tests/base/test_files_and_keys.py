@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from tilth.base.errors import UserError
 from tilth.base.events import Journal, read_journal, rewind_journal
 from tilth.base.expression import Condition
-from tilth.base.files import ContentHashes, atomic_file, fingerprint, write_text
+from tilth.base.files import ContentHashes, atomic_file, fingerprint, strict_json, write_text
 from tilth.base.keyed import Permutation, uniform
 from tilth.base.pool import map_units
 from tilth.base.progress import Progress, byte_size, duration
@@ -111,6 +111,12 @@ def test_content_hashes_read_a_file_once(tmp_path):
     assert (again.of(tmp_path / "a"), again.bytes_read) == (first, 0)
     (tmp_path / "a").write_text("other")
     assert again.of(tmp_path / "a") != first
+
+
+def test_strict_json_has_no_word_for_what_is_not_finite():
+    value = {"a": [float("nan"), (-float("inf"), np.float64("inf"))], "Infinity": "NaN -Infinity", "b": 1.5, "c": True}
+    told = strict_json(value)
+    assert told == '{"a": [null, [null, null]], "Infinity": "NaN -Infinity", "b": 1.5, "c": true}'
 
 
 def test_fingerprints_know_no_order():

@@ -124,6 +124,14 @@ def test_active_parameters_of_a_mixture_of_experts() -> None:
     assert active_parameters(PUBLISHED["gpt2"]) == parameters(PUBLISHED["gpt2"])
 
 
+def test_only_a_model_of_experts_alone_goes_without_a_dense_width() -> None:
+    sparse = {name: value for name, value in SPARSE.items() if name != "intermediate_size"}
+    assert shape_of({"model_type": "qwen3_moe", **sparse}).intermediate == 0
+    for kind, more in (("llama", {}), ("qwen3_moe", {"decoder_sparse_step": 2})):
+        with pytest.raises(KeyError, match="intermediate_size"):
+            shape_of({"model_type": kind, **sparse, **more})
+
+
 def test_an_unknown_kind_is_refused_with_the_known_ones() -> None:
     with pytest.raises(ValueError, match=r"deepseek_v3.*llama"):
         shape_of({"model_type": "deepseek_v3"})

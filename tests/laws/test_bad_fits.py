@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from tilth.cli.fit_output import _lines
 from tilth.cli.main import main
 from tilth.laws.chinchilla import BESIROGLU, Chinchilla
 from tilth.laws.dcpt import DCPT, curves, share_for_domain, share_for_general, share_for_limited_tokens
@@ -216,10 +218,17 @@ def test_chinese_names_are_names(tell) -> None:
     assert "书籍" in Path("图.svg").read_text(encoding="utf-8")
 
 
+def test_json_is_json_whatever_was_fitted(tell, folder: Path, tmp_path: Path) -> None:
+    _write(folder / "flat.csv", "N,loss", np.geomspace(1e7, 1e9, 6), np.full(6, 3.0))
+    status, told, _ = tell("kaplan", "flat.csv", "--variable", "N", "--json", "--out", str(tmp_path / "out.json"))
+    found = json.loads(told, parse_constant=pytest.fail)
+    assert status == 0
+    assert None in found["parameters"].values()
+    assert json.loads((tmp_path / "out.json").read_text(), parse_constant=pytest.fail) == found
+
+
 def test_the_questions_of_dcpt_are_answered_as_the_laws_answer_them(tell) -> None:
     """From exact points both laws are found again, and with them the shares that the true laws give."""
-    import json
-
     both = ["--general", "general.csv", "--at", "N=1e9,D=2e10", "--keep-general", "3.0", "--reach-domain", "2.45"]
     found = json.loads(tell("dcpt", "domain.csv", *both, "--json")[1])
     domain, general = curves(DOMAIN, GENERAL, 1e9, 2e10)
@@ -230,8 +239,40 @@ def test_the_questions_of_dcpt_are_answered_as_the_laws_answer_them(tell) -> Non
         share_for_domain(domain, general, 2.45).share, abs=0.01
     )
     assert found["keep_general"]["general_loss"] == pytest.approx(3.0, abs=1e-6)
+    together = json.loads(tell("dcpt", "domain.csv", *both, "--domain-tokens", "5B", "--json")[1])
+    alone = found
     found = json.loads(tell("dcpt", "domain.csv", "--at", "N=1e9", "--domain-tokens", "5B", "--json")[1])
+    assert together == alone | found
     share, total, loss = share_for_limited_tokens(DOMAIN, 1e9, 5e9)
     assert found["limited_domain_tokens"]["domain_share"] == pytest.approx(share, abs=0.02)
     assert found["limited_domain_tokens"]["tokens_in_all"] == pytest.approx(total, rel=0.05)
     assert found["limited_domain_tokens"]["domain_loss"] == pytest.approx(loss, abs=0.002)
+
+
+def test_a_share_beyond_the_points_of_either_law_is_told(tell, folder: Path) -> None:
+    n, d, r = (x.ravel() for x in np.meshgrid([1e8, 3e8, 1e9], np.geomspace(1e9, 2e10, 4), np.linspace(0.9, 0.98, 5)))
+    _write(folder / "little.csv", "N,D,r,loss", n, d, r, DCPT().predict(GENERAL, N=n, D=d, r=r))
+    asked = ["--general", "little.csv", "--at", "N=1e9,D=4e10", "--keep-general", "3.2", "--json"]
+    told = json.loads(tell("dcpt", "domain.csv", *asked)[1])["keep_general"]["warnings"]
+    assert [one.partition(" = ")[0] for one in told] == ["domain law: D", "general law: D", "general law: r"]
+
+
+def test_of_several_groups_the_one_that_is_meant_is_told(tell, folder: Path) -> None:
+    shares = np.tile(np.random.default_rng(0).dirichlet(np.ones(2), 8), (2, 1))
+    sizes = np.repeat(["small", "large"], 8)
+    loss = 2 + 0.3 * (shares @ [1, 0.2]) ** -0.3 - 0.2 * (sizes == "large")
+    runs = zip(shares.tolist(), sizes, loss.tolist(), strict=True)
+    rows = [f"{web!r},{code!r},{size},{y!r}" for (web, code), size, y in runs]
+    (folder / "groups.csv").write_text("\n".join(["web,code,size,loss", *rows]) + "\n", encoding="utf-8")
+    asked = ["groups.csv", "--domains", "web,code", "--targets", "loss", "--group", "size", "--members", "shares"]
+    asked += ["--predict", "web=0.5,code=0.5", "--optimise"]
+    found = json.loads(tell("mixing", *asked, "--json")[1])
+    assert found["prediction"]["group"] == found["best"]["group"] == "large"
+    told = [line.split(maxsplit=1) for line in tell("mixing", *asked)[1].splitlines()]
+    assert ["groups", "small, large"] in told
+    assert told.count(["group", "large"]) == 2
+
+
+def test_only_two_numbers_are_an_interval() -> None:
+    lines = _lines({"interval": (1.0, 2.5), "names": ["a", "b"], "counts": [1, 2], "three": [0.5, 1.0, 1.5]})
+    assert [line.split(maxsplit=1)[1] for line in lines] == ["1 to 2.5", "a, b", "1, 2", "0.5, 1, 1.5"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,10 @@ FILES = {
     "words.json": LLAMA % ('"a"', 2),
     "no-heads.json": LLAMA % (10, 0),
     "negative.json": LLAMA % (-10, 2),
+    "null-wide.json": LLAMA.replace("5}", "null}") % (10, 2),
+    "word-wide.json": LLAMA.replace("5}", '"11008"}') % (10, 2),
+    "negative-wide.json": LLAMA.replace("5}", "-5}") % (10, 2),
+    "lost-wide.json": LLAMA.replace("intermediate_size", "other") % (10, 2),
     "kind.json": '{"model_type": "大模型"}',
     "empty.yaml": "",
     "list.yaml": "- 1\n",
@@ -55,6 +60,10 @@ def tell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
         ("memory words.json", "vocabulary is 'a': a whole number above 0 is expected"),
         ("layout no-heads.json", "a size is not a number above 0"),
         ("layout negative.json", "vocabulary is -10"),
+        ("size null-wide.json", "intermediate is None: a whole number of at least 0 is expected"),
+        ("memory word-wide.json", "intermediate is '11008': a whole number of at least 0 is expected"),
+        ("layout negative-wide.json", "intermediate is -5: a whole number of at least 0 is expected"),
+        ("size lost-wide.json", "intermediate_size is missing"),
         ("size kind.json", "model_type is '大模型'; known:"),
         ("size none.json", "there is no such file (a config.json"),
         ("size folder.svg", "there is no such file (a config.json"),
@@ -118,6 +127,12 @@ def test_help_lists_every_key_with_its_default(tell, command: str, settings: typ
 
 def test_counts_may_be_written_with_an_exponent(tell) -> None:
     assert tell("cost 7e9 1.4e11 --json")[1] == tell("cost 7B 140B --json")[1]
+
+
+def test_json_is_json_whatever_the_figures_and_the_models_name(tell, tmp_path: Path) -> None:
+    (tmp_path / "Infinity.json").write_text(LLAMA % (10, 2))
+    assert json.loads(tell("size Infinity.json --json")[1])["title"].startswith("Infinity.json")
+    json.loads(tell("buy --json")[1], parse_constant=pytest.fail)
 
 
 def test_the_clusters_file_is_not_overruled(tell, tmp_path: Path) -> None:

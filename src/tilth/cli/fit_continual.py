@@ -88,25 +88,26 @@ def dcpt(
     if (at or general) and not any(one is not None for one in asked):
         option = "--at" if at else "--general"
         raise UserError(f"{option}: what is asked?", hint="--keep-general, --reach-domain or --domain-tokens")
+    shares = keep_general is not None or reach_domain is not None
+    if shares and general is None:
+        raise UserError("--keep-general and --reach-domain need the general losses", hint="--general FILE.csv")
+    place = _place(at, ["N", "D"] if shares else ["N"]) if shares or domain_tokens is not None else {}
     found = fitted(law, points, column, loss, counting, delta, bootstrap, seed)
     more: dict[str, Any] = {}
-    if keep_general is not None or reach_domain is not None:
-        if general is None:
-            raise UserError("--keep-general and --reach-domain need the general losses", hint="--general FILE.csv")
+    if shares and general is not None:
         other = fitted(law, general, column, loss, counting, delta, bootstrap, seed)
-        more |= _shares_asked(found, other, at, keep_general, reach_domain)
+        more |= _shares_asked(found, other, place, keep_general, reach_domain)
     if domain_tokens is not None:
-        more["limited_domain_tokens"] = _limited(found, at, count("--domain-tokens", domain_tokens))
+        more["limited_domain_tokens"] = _limited(found, place["N"], count("--domain-tokens", domain_tokens))
     tell_fit(found, predict, more, out, plot, as_json)
 
 
 def _shares_asked(
-    domain: Fit, general: Fit, at: str | None, keep_general: float | None, reach_domain: float | None
+    domain: Fit, general: Fit, place: dict[str, float], keep_general: float | None, reach_domain: float | None
 ) -> dict[str, Any]:
     """Of the questions that both losses answer: the share, its range, both losses there."""
     from tilth.laws.dcpt import curves, share_for_domain, share_for_general
 
-    place = _place(at, ["N", "D"])
     both = curves(domain.parameters, general.parameters, place["N"], place["D"])
     found: dict[str, Any] = {}
     for option, most, name, answer in (
@@ -125,22 +126,24 @@ def _shares_asked(
             "shares_that_do": [best.low, best.high],
             "domain_loss": best.domain_loss,
             "general_loss": best.general_loss,
-            "warnings": list(domain.outside({**place, "r": best.share})),
+            "warnings": [
+                *(f"domain law: {one}" for one in domain.outside({**place, "r": best.share})),
+                *(f"general law: {one}" for one in general.outside({**place, "r": 1 - best.share})),
+            ],
         }
     return found
 
 
-def _limited(domain: Fit, at: str | None, tokens: float) -> dict[str, Any]:
+def _limited(domain: Fit, size: float, tokens: float) -> dict[str, Any]:
     """Each domain token seen once: how much else to read beside them."""
     from tilth.laws.dcpt import share_for_limited_tokens
 
-    place = _place(at, ["N"])
-    share, total, lowest = share_for_limited_tokens(domain.parameters, place["N"], tokens)
+    share, total, lowest = share_for_limited_tokens(domain.parameters, size, tokens)
     return {
         "domain_share": share,
         "tokens_in_all": total,
         "domain_loss": lowest,
-        "warnings": list(domain.outside({**place, "D": total, "r": share})),
+        "warnings": list(domain.outside({"N": size, "D": total, "r": share})),
     }
 
 

@@ -152,10 +152,11 @@ def _tell_mixtures(
         },
     }
     last = len(data.group_names) - 1
+    of = {"group": data.group_names[last]} if facts.get("groups") else {}
     if asked:
-        facts["prediction"] = _predicted(model, [asked[name] for name in data.domains], last)
+        facts["prediction"] = of | _predicted(model, [asked[name] for name in data.domains], last)
     if optimise:
-        facts["best"] = _best(model, last, seed)
+        facts["best"] = of | _best(model, last, seed)
     if plot:
         draw(plot, *shares_chart(model, last))
     tell(facts, out, as_json)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -64,12 +63,12 @@ def tell_frontier(found: Frontier, flops: float | None, out: Path | None, as_jso
 
 def tell(facts: dict[str, Any], out: Path | None, as_json: bool) -> None:
     """Facts, kept and printed."""
-    from tilth.base.files import write_json
+    from tilth.base.files import strict_json, write_text
 
     if out:
-        write_json(out, facts)
+        write_text(out, strict_json(facts, indent=1) + "\n")
     if as_json:
-        print(json.dumps(facts, ensure_ascii=False))
+        print(strict_json(facts))
         return
     for line in _lines(facts):
         print(line)
@@ -85,7 +84,8 @@ def _lines(facts: dict[str, Any], indent: str = "") -> list[str]:
         if isinstance(value, dict):
             shown += [label, *_lines(value, f"{indent}  ")]
         elif isinstance(value, list | tuple):
-            shown.append(f"{label:<32} {' to '.join(_number(one) for one in value)}")
+            between = " to " if len(value) == 2 and all(isinstance(one, float) for one in value) else ", "
+            shown.append(f"{label:<32} {between.join(_number(one) for one in value)}")
         else:
             shown.append(f"{label:<32} {_number(value)}")
     return [*shown, *(f"{indent}! {one}" for one in facts.get("warnings", []))]

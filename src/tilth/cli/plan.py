@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -87,7 +86,9 @@ def size(
 
     facts = size_of(load_recipe(path(model), assignments))
     if as_json:
-        print(json.dumps(facts, ensure_ascii=False))
+        from tilth.base.files import strict_json
+
+        print(strict_json(facts))
         return
     for name, value in facts.items():
         print(f"{name:<34} {value:,.0f}")
@@ -229,8 +230,10 @@ def buy(
 
 
 def _tell(report: Report, explain: bool, as_json: bool) -> None:
+    from tilth.base.files import strict_json
+
     if as_json:
-        print(json.dumps(report.as_json(), ensure_ascii=False).replace("Infinity", "null"))
+        print(strict_json(report.as_json()))
     else:
         print(report.as_text(explain=explain))
 

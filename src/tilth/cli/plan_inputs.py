@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -69,8 +70,11 @@ def _shape_of_config(file: Path) -> Shape:
         value = getattr(shape, name)
         if not isinstance(value, int) or value < 1:
             raise UserError(f"{name} is {value!r}: a whole number above 0 is expected", where=where)
-    if any(isinstance(value, int) and value < 0 for value in vars(shape).values()):
-        raise UserError("a size is below 0", where=where, hint=expected)
+    for field in fields(shape):
+        value = getattr(shape, field.name)
+        whole = type(value) is int and value >= 0
+        if not whole and (field.type == "int" or (field.type == "int | None" and value is not None)):
+            raise UserError(f"{field.name} is {value!r}: a whole number of at least 0 is expected", where=where)
     return shape
 
 

@@ -21,6 +21,7 @@ def shape_of(config: Config) -> Shape:
 def _frame(config: Config, **changes: Any) -> Shape:
     """What the Llama-like kinds share, under the usual names."""
     heads = config["num_attention_heads"]
+    only_experts = "expert_intermediate" in changes and not changes.get("dense_layers")
     fields: dict[str, Any] = {
         "vocabulary": config["vocab_size"],
         "hidden": config["hidden_size"],
@@ -28,7 +29,7 @@ def _frame(config: Config, **changes: Any) -> Shape:
         "heads": heads,
         "kv_heads": config.get("num_key_value_heads") or heads,
         "head_dim": config.get("head_dim") or config["hidden_size"] // heads,
-        "intermediate": config.get("intermediate_size", 0),
+        "intermediate": config.get("intermediate_size", 0) if only_experts else config["intermediate_size"],
         "tied": config.get("tie_word_embeddings", False),
     }
     return Shape(**fields | changes)
