@@ -42,7 +42,31 @@ def test_plan_size_is_the_formula(tmp_path):
     )
     facts = json.loads(tilth("plan", "size", recipe, "--json").stdout)
     h, layers, v, f = 64, 2, 1000, 128
-    assert facts["parameters"] == 2 * v * h + (2 * layers + 1) * h + 4 * layers * h * h + 3 * layers * h * f
+    assert (
+        facts["figures"]["parameters"]["value"]
+        == 2 * v * h + (2 * layers + 1) * h + 4 * layers * h * h + 3 * layers * h * f
+    )
+
+
+def test_plan_size_of_a_recipe_takes_the_length_and_explains(tmp_path):
+    recipe = tmp_path / "r.yaml"
+    recipe.write_text(
+        "corpus: {sources: [x]}\ntokenizer: {vocabulary: 1000}\nmodel: {hidden: 64, layers: 2, heads: 2}\n"
+        "pretrain: [{name: main, tokens: 1M, sequence_length: 256}]\n"
+    )
+    short, long = (json.loads(tilth("plan", "size", recipe, "--length", n, "--json").stdout) for n in (77, 770))
+    assert short["title"].endswith("T = 77")
+    causal = [one["figures"].pop("FLOP a token, causal")["value"] for one in (short, long)]
+    assert causal[1] - causal[0] == 6 * 2 * 64 * (770 - 77)
+    phase = [
+        {name: one for name, one in told["figures"].items() if name.startswith("main: ")} for told in (short, long)
+    ]
+    assert phase[0] == phase[1]  # at the phase's own length
+    in_all = phase[0].pop("main: memory in all")["value"]
+    assert in_all == sum(one["value"] for one in phase[0].values() if one["unit"] == "B")
+    told = tilth("plan", "size", recipe, "--explain").stdout
+    assert "= 6 x" in told
+    assert "at T = 256" in told
 
 
 def test_version():

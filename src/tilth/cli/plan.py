@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -16,7 +17,6 @@ from tilth.cli.plan_inputs import (
     cluster_keys,
     cluster_named,
     needs,
-    refuse_settings,
     shape_named,
     states_named,
     with_keys,
@@ -77,21 +77,14 @@ def size(
     """
     from tilth.planning.size_plan import size_report
 
-    if not model.endswith((".yaml", ".yml")):
-        refuse_settings(assignments)
-        _tell(size_report(model, shape_named(model), length), explain, as_json)
-        return
-    from tilth.pipeline.forecast import size_of
-    from tilth.pipeline.recipe import load_recipe
+    report = size_report(model, shape_named(model, assignments), length)
+    if model.endswith((".yaml", ".yml")):
+        from tilth.pipeline.forecast import phase_figures
+        from tilth.pipeline.recipe import load_recipe
 
-    facts = size_of(load_recipe(path(model), assignments))
-    if as_json:
-        from tilth.base.files import strict_json
-
-        print(strict_json(facts))
-        return
-    for name, value in facts.items():
-        print(f"{name:<34} {value:,.0f}")
+        phases = phase_figures(load_recipe(path(model), assignments))
+        report = replace(report, figures=(*report.figures, *phases))
+    _tell(report, explain, as_json)
 
 
 def memory(

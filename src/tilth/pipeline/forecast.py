@@ -19,6 +19,7 @@ from tilth.pipeline.graph import Graph
 from tilth.pipeline.recipe import Recipe
 from tilth.pipeline.stages.corpus import source_files
 from tilth.pipeline.stages.posttrain import Step, data_files, step_name
+from tilth.planning.figures import Figure
 from tilth.planning.forecast import (
     PhaseForecast,
     bytes_per_token,
@@ -216,13 +217,15 @@ def _vocabulary(recipe: Recipe) -> int:
     return Tokenizer.load(recipe.tokenizer.load).vocabulary_size
 
 
-def size_of(recipe: Recipe) -> dict[str, float]:
-    """Parameters, FLOPs a token and bytes of memory of a recipe's model, phase by phase."""
+def phase_figures(recipe: Recipe) -> list[Figure]:
+    """FLOPs and bytes of memory of pre-training a recipe's model, phase by phase, each at its own length."""
     shape = shape_of_recipe(recipe)
-    facts: dict[str, float] = {"parameters": parameters(shape)}
-    for phase in (_phase(phase.name, phase, shape, None, recipe.compute.recompute) for phase in recipe.pretrain):
-        facts[f"{phase.name}: FLOP"] = phase.flops
-        parts = {part: size for part, size in vars(phase.memory).items() if part != "moment"}
-        facts |= {f"{phase.name}: bytes of {part}": size for part, size in parts.items()}
-        facts[f"{phase.name}: bytes in all"] = phase.memory.total
-    return facts
+    figures = []
+    for phase in recipe.pretrain:
+        told = _phase(phase.name, phase, shape, None, recipe.compute.recompute)
+        flops = f"{told.tokens:,} tokens x {told.flops / told.tokens:,.0f} at T = {phase.sequence_length:,}"
+        parts = {part: size for part, size in vars(told.memory).items() if part != "moment"}
+        figures.append(Figure(f"{phase.name}: FLOP", told.flops, "FLOP", flops))
+        figures += [Figure(f"{phase.name}: {part}", size, "B") for part, size in parts.items()]
+        figures.append(Figure(f"{phase.name}: memory in all", told.memory.total, "B", " + ".join(parts)))
+    return figures
