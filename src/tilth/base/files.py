@@ -59,15 +59,20 @@ def write_json(path: Path, value: Any, *, indent: int | None = 1) -> None:
 
 def strict_json(value: Any, *, indent: int | None = None) -> str:
     """JSON as any reader takes it: NaN and infinities, for which it has no word, are null."""
-    return json.dumps(_finite(value), ensure_ascii=False, indent=indent, allow_nan=False)
+    return json.dumps(_all_finite(value), ensure_ascii=False, indent=indent, allow_nan=False)
 
 
-def _finite(value: Any) -> Any:
+def finite(value: float) -> float | None:
+    """What JSON can hold: None for NaN and the infinities."""
+    return value if math.isfinite(value) else None
+
+
+def _all_finite(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: _finite(one) for key, one in value.items()}
+        return {key: _all_finite(one) for key, one in value.items()}
     if isinstance(value, list | tuple):
-        return [_finite(one) for one in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+        return [_all_finite(one) for one in value]
+    return finite(value) if isinstance(value, float) else value
 
 
 def read_json(path: Path) -> Any:

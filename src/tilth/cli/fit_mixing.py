@@ -138,9 +138,10 @@ def _tell_mixtures(
 ) -> None:  # fmt: skip
     """Fit the models of mixtures, and tell their errors, weights, a prediction, the best mixture."""
     from tilth.laws.mixing import fit_ensemble
+    from tilth.laws.mixing.mixtures import SUM_TOLERANCE
 
     asked = assignments(predict, list(data.domains)) if predict is not None else None
-    if asked and not (min(asked.values()) >= 0 and abs(sum(asked.values()) - 1) <= 0.03):
+    if asked and not (min(asked.values()) >= 0 and abs(sum(asked.values()) - 1) <= SUM_TOLERANCE):
         raise UserError(f"--predict {predict}: shares are at least 0 and sum to 1")
     model = fit_ensemble(data, names_of(members, "--members") if members is not None else None, seed=seed)
     facts = facts | {

@@ -95,7 +95,9 @@ def _number(value: Any) -> str:
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
-def draw(file: Path, series: list[Series], x_label: str, y_label: str, marks: Sequence[tuple[float, str]] = ()) -> None:
+def draw(
+    file: Path, series: Sequence[Series], x_label: str, y_label: str, marks: Sequence[tuple[float, str]] = ()
+) -> None:
     """A chart as a file of its own."""
     from tilth.base.files import write_text
     from tilth.planning.drawing import standalone

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from tilth.base.errors import UserError
-from tilth.cli.fit_output import check_files
+from tilth.cli.fit_output import Series, check_files, draw
 from tilth.cli.numbers import count, within
 from tilth.cli.options import Assignments, JsonOption, path
 from tilth.cli.plan_inputs import (
@@ -231,34 +232,24 @@ def _tell(report: Report, explain: bool, as_json: bool) -> None:
         print(report.as_text(explain=explain))
 
 
-def _draw(file: Path, chart: str) -> None:
-    """The chart as a file of its own."""
-    from tilth.base.files import atomic_file
-    from tilth.planning.drawing import standalone
-
+def _draw(file: Path, series: Sequence[Series], x_label: str, y_label: str) -> None:
     check_files(None, file)
-    with atomic_file(file) as aside:
-        aside.write_text(standalone(chart), encoding="utf-8")
+    draw(file, series, x_label, y_label)
 
 
 def _plot_scale(file: Path, flops: float, law: str, unique: float | None) -> None:
     from tilth.planning.drawing import loss_by_size
-    from tilth.reports.svg import line_chart
 
-    _draw(file, line_chart(loss_by_size(law, flops, unique), "log10 parameters", "loss, nats a token"))
+    _draw(file, loss_by_size(law, flops, unique), "log10 parameters", "loss, nats a token")
 
 
 def _plot_cost(file: Path, one: Any, law: str, served: float, unique: float | None) -> None:
     from tilth.planning.drawing import life_by_size
-    from tilth.reports.svg import line_chart
 
-    _draw(
-        file, line_chart(life_by_size(law, one, served, unique), "log10 parameters", "log10 FLOP over the model's life")
-    )
+    _draw(file, life_by_size(law, one, served, unique), "log10 parameters", "log10 FLOP over the model's life")
 
 
 def _plot_buy(file: Path, needs: Any) -> None:
     from tilth.planning.drawing import cost_by_volume
-    from tilth.reports.svg import line_chart
 
-    _draw(file, line_chart(cost_by_volume(needs), "requests a month", f"cost over {needs.months:g} months"))
+    _draw(file, cost_by_volume(needs), "requests a month", f"cost over {needs.months:g} months")

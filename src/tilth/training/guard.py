@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from tilth.base.files import finite
 from tilth.training.settings import GuardSettings
 
 LEAST = 64
@@ -81,7 +82,7 @@ class Guard:
 
     def state_dict(self) -> dict[str, Any]:
         """Plain values."""
-        return {"history": [[_plain(x), _plain(y), fine] for x, y, fine in self.history], "weights": self._weights}
+        return {"history": [[finite(x), finite(y), fine] for x, y, fine in self.history], "weights": self._weights}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue exactly."""
@@ -100,10 +101,6 @@ def _ordinary(values: Sequence[float], floor: float, *, relative: bool) -> tuple
 
 def _log(norm: float) -> float:
     return math.log(max(norm, 1e-30))
-
-
-def _plain(value: float) -> float | None:
-    return value if math.isfinite(value) else None
 
 
 def _value(value: float | None) -> float:

@@ -71,11 +71,6 @@ def _result(folder: Path, state: dict[str, Any], *, finished_before: bool = Fals
     return PhaseResult(folder, state["step"], state["tokens"], loss, state["seen"], finished_before)
 
 
-def _finite(value: float) -> float | None:
-    """What JSON can hold: None for NaN and the infinities."""
-    return value if math.isfinite(value) else None
-
-
 @dataclass(frozen=True)
 class Planned:
     """A step whose sequences are drawn."""
@@ -242,7 +237,7 @@ class _Loop:
         for name, count in zip(state.names, found.targets, strict=True):
             state.seen[name] += int(count)
         self._record(found, multiplier)
-        if state.skips >= MOST_SKIPS and not self._may_rewind():
+        if state.skips >= MOST_SKIPS and not (self._rewind_left() and state.guard.sustained() is not None):
             raise UserError(
                 f"phase {self.phase.name}: the gradient was not finite in {state.skips} steps in a row, "
                 f"up to step {state.step}",
@@ -267,26 +262,25 @@ class _Loop:
                     "decision": "skip_update",
                     "reason": reason,
                     "gradient_norm": found.norm if math.isfinite(found.norm) else repr(found.norm),
-                    "loss": _finite(found.loss),
+                    "loss": files.finite(found.loss),
                     "sequences": [[state.names[group], index] for group, index in picks],
                     "suspects": suspects.describe(worst, state.reader, state.names, state.model),
                 }
             )
         return False
 
-    def _may_rewind(self) -> bool:
-        left = len(self.decisions.rewinds()) < self.phase.guard.rewinds
-        return left and self.state.guard.sustained() is not None
+    def _rewind_left(self) -> bool:
+        return len(self.decisions.rewinds()) < self.phase.guard.rewinds
 
     def _spiked(self) -> bool:
         """Whether to go back from a spike that lasts; where no rewind is left, its level is taken as it is."""
         state = self.state
         if state.guard.sustained() is None:
             return False
-        if len(self.decisions.rewinds()) < self.phase.guard.rewinds:
+        if self._rewind_left():
             return True
         self._warn(f"step {state.step}: the loss stays high and no rewind is left; its level is taken as it is")
-        self.decisions.take({"step": state.step, "decision": "new_level", "loss": _finite(state.loss)})
+        self.decisions.take({"step": state.step, "decision": "new_level", "loss": files.finite(state.loss)})
         state.guard.history.clear()
         return False
 
@@ -307,7 +301,7 @@ class _Loop:
                 "from_step": begin,
                 "skip": list(skip),
                 "rate_cut": guard.rate_cut,
-                "loss": _finite(loss),
+                "loss": files.finite(loss),
                 "suspects": named,
             }
         )
@@ -332,13 +326,13 @@ class _Loop:
         warning = state.objective.watch(state.step, found.metrics) if found.metrics else None
         if warning:
             self._warn(f"step {state.step}: {warning}")
-        metrics = {name: _finite(value) for name, value in found.metrics.items()}
+        metrics = {name: files.finite(value) for name, value in found.metrics.items()}
         self.metrics.append(
             {
                 "step": state.step,
                 "tokens": state.tokens,
-                "loss": _finite(state.loss),
-                "groups": {name: _finite(loss) for name, loss in losses.items()},
+                "loss": files.finite(state.loss),
+                "groups": {name: files.finite(loss) for name, loss in losses.items()},
                 "learning_rate": multiplier * self.phase.optimizer.learning_rate,
                 "gradient_norm": found.norm if math.isfinite(found.norm) else repr(found.norm),
             }

@@ -35,11 +35,7 @@ class World:
 
     def any(self, flag: bool) -> bool:
         """Whether any process says so: how all take the same decision."""
-        if self.size == 1:
-            return flag
-        votes = torch.tensor([int(flag)], device=_collective_device())
-        dist.all_reduce(votes, dist.ReduceOp.MAX)
-        return bool(votes.item())
+        return bool(self.largest(int(flag))[0])
 
     def told(self, make: Callable[[], str]) -> str:
         """What the first process makes, in every one."""

@@ -218,7 +218,7 @@ class PhaseState:
         return {
             "step": self.step,
             "tokens": self.tokens,
-            "loss": self.loss if math.isfinite(self.loss) else None,
+            "loss": files.finite(self.loss),
             "seen": dict(self.seen),
             "order": order,
             "controller": copy.deepcopy(self.controller.state_dict()),

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch.nn import functional as F
 
+from tilth.base.files import finite
 from tilth.model import Decoder
 from tilth.training.batch import Pick, Reader, make_batch
 
@@ -51,7 +52,7 @@ class Recent:
 
     def state_dict(self) -> list[Any]:
         """Plain values."""
-        return [[s, a, b, [[*pick, x if math.isfinite(x) else None] for pick, x in w]] for s, a, b, w in self._steps]
+        return [[s, a, b, [[*pick, finite(x)] for pick, x in w]] for s, a, b, w in self._steps]
 
     def load_state_dict(self, state: list[Any]) -> None:
         """Continue exactly."""
