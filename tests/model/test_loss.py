@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import shutil
+from typing import Any
 
 import pytest
 import torch
 import torch.nn.functional as F
 
-from tilth.model import linear_cross_entropy
+from tilth.model import linear_cross_entropy, loss
 from tilth.model.loss import token_log_probabilities
 
 
@@ -19,12 +20,15 @@ def inputs(dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor
     return hidden, weight, torch.randint(-1, 37, (100,), generator=generator)
 
 
+@pytest.mark.parametrize("share", [0.0, 0.6, 1.0])
 @pytest.mark.parametrize("z_loss", [0.0, 1e-2])
 @pytest.mark.parametrize(("chunk", "compiled"), [(1, False), (32, False), (100, False), (1000, False), (50, True)])
-def test_equals_the_dense_loss(chunk: int, z_loss: float, compiled: bool) -> None:
+def test_equals_the_dense_loss(chunk: int, z_loss: float, compiled: bool, share: float) -> None:
+    """With `share` of the targets taken away, a chunk is filled up with tokens without one, or there is none."""
     if compiled and not shutil.which("g++"):
         pytest.skip("there is no C++ compiler")
     hidden, weight, targets = inputs(torch.float64)
+    targets[torch.rand(100, generator=torch.Generator().manual_seed(2)) < share] = -1
     total, losses = linear_cross_entropy(hidden, weight, targets, 0.3, z_loss, chunk=chunk, compiled=compiled)
     logits = hidden @ weight.T
     expected = F.cross_entropy(logits, targets, ignore_index=-1, reduction="none")
@@ -38,6 +42,21 @@ def test_equals_the_dense_loss(chunk: int, z_loss: float, compiled: bool) -> Non
         strict=True,
     )
     assert max(float((a - b).abs().max()) for a, b in pairs) <= 1e-12
+
+
+def test_no_logits_are_made_where_there_is_no_target(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = []
+    original = loss._softmax_and_gradient_eager
+
+    def counted(logits_CV: torch.Tensor, *rest: Any) -> Any:
+        made.append(len(logits_CV))
+        return original(logits_CV, *rest)
+
+    monkeypatch.setattr(loss, "_kernel", lambda compiled: counted)
+    hidden, weight, targets = inputs(torch.float64)
+    targets[:] = torch.where(torch.arange(100) % 4 == 1, targets.clamp_min(0), -1)  # 25 of 100
+    linear_cross_entropy(hidden, weight, targets, chunk=10)
+    assert made == [10, 10, 10]
 
 
 def test_half_precision_sums_in_fp32() -> None:

@@ -33,7 +33,7 @@ def linear_cross_entropy(
     loss = lse − logit of the target, lse = log Σ exp logits (nats); z-loss as in PaLM (Chowdhery et al. 2022).
     Products run in the dtype of `hidden_NH`, softmax and sums in fp32 (fp64 for fp64). Gradients are made in the
     forward pass, so `scale` — coefficient over the global count — must be known beforehand. Tokens with a negative
-    target have loss 0.
+    target have loss 0, and no logits are made for them: of a conversation, the answers alone cost anything here.
     """
     chunk = chunk or _chunk(hidden_NH, weight_VH, compiled)
     needs = torch.is_grad_enabled() and (hidden_NH.requires_grad or weight_VH.requires_grad)
@@ -55,23 +55,22 @@ class _LinearCrossEntropy(torch.autograd.Function):
         needs: bool,
     ) -> tuple[Tensor, Tensor]:
         exact = torch.float64 if hidden.dtype == torch.float64 else torch.float32
-        loss = torch.empty(hidden.shape[0], dtype=exact, device=hidden.device)
+        loss = torch.zeros(hidden.shape[0], dtype=exact, device=hidden.device)
         square = torch.zeros((), dtype=exact, device=hidden.device)
         cast = weight.to(hidden.dtype)
-        grad_hidden = torch.empty_like(hidden) if needs else None
+        grad_hidden = torch.zeros_like(hidden) if needs else None
         grad_weight = torch.zeros_like(weight) if needs and weight.requires_grad else None
         kernel = _kernel(compiled)
         factor = torch.tensor(scale, dtype=exact, device=hidden.device)  # a tensor: a number would be compiled in
-        for start in range(0, hidden.shape[0], chunk):
-            part = slice(start, start + chunk)
-            logits = hidden[part] @ cast.T
-            found, lse, grad = kernel(logits, targets[part], factor, z_loss, needs)
-            loss[part] = found
-            square += (lse * lse * (targets[part] >= 0)).sum()
+        for places in _with_target(targets, chunk):
+            part = hidden[places]
+            found, lse, grad = kernel(part @ cast.T, targets[places], factor, z_loss, needs)
+            loss[places] = found
+            square += (lse * lse * (targets[places] >= 0)).sum()
             if grad_hidden is not None:
-                torch.mm(grad, cast, out=grad_hidden[part])
+                grad_hidden[places] = grad @ cast
             if grad_weight is not None:
-                grad_weight += grad.T @ hidden[part]
+                grad_weight += grad.T @ part
         ctx.grads = grad_hidden, grad_weight
         ctx.mark_non_differentiable(loss)
         return (loss.sum() + z_loss * square) * scale, loss
@@ -129,8 +128,13 @@ class _TokenLogProbabilities(torch.autograd.Function):
 
 
 def _with_target(targets_N: Tensor, chunk: int) -> tuple[Tensor, ...]:
-    """The places of the tokens that have a target, in chunks."""
-    return torch.nonzero(targets_N >= 0)[:, 0].split(chunk)
+    """The places of the tokens that have a target, in chunks, the last filled up by places that have none.
+
+    So that all chunks but that at the end of N have one shape: compiled code is made once for each.
+    """
+    absent_N = targets_N < 0
+    chunks = -(-int((~absent_N).sum()) // chunk)
+    return torch.argsort(absent_N, stable=True)[: chunks * chunk].split(chunk) if chunks else ()
 
 
 def _chunk(hidden_NH: Tensor, weight_VH: Tensor, compiled: bool) -> int:
