@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
 
 import pytest
 import torch
@@ -17,6 +18,7 @@ import torch
 from tests.training.fakes import FakeReader
 from tests.training.phases import digest
 from tilth.base import machine
+from tilth.laws.flops import Recompute
 from tilth.model import Boundaries, export_model
 from tilth.training import ComputeSettings, Job, PhaseSettings, load_model, train_phase
 
@@ -27,12 +29,16 @@ LIMIT = 20 * 2**30
 VOCABULARY = 151_936
 
 
-def main(start: Path, folder: Path) -> None:
-    """Five steps of 1,024 tokens; prints the peak memory in bytes."""
+SHORT, LONG = (5, 512, "none"), (20, 1024, "full")
+"""Steps, length of each of a step's two sequences, and what of each layer is computed again."""
+
+
+def main(start: Path, folder: Path, steps: int, length: int, recompute: Recompute) -> None:
+    """Train; prints the peak memory in bytes."""
     phase = PhaseSettings.model_validate(
         {
-            "tokens": 5 * 1024,
-            "sequence_length": 512,
+            "tokens": steps * 2 * length,
+            "sequence_length": length,
             "batch_sequences": 2,
             "micro_batch": 1,
             "precision": "bf16",
@@ -40,14 +46,15 @@ def main(start: Path, folder: Path) -> None:
             "optimizer": {"kind": "adamw", "learning_rate": 1e-4},
         }
     )
-    compute = ComputeSettings(device="cpu", threads=1, checkpoint_steps=2, checkpoint_keep=1)
-    reader = FakeReader(512, (30,), VOCABULARY, 100)
+    every = 2 if steps < 10 else 8
+    compute = ComputeSettings(device="cpu", threads=2, checkpoint_steps=every, checkpoint_keep=1, recompute=recompute)
+    reader = FakeReader(length, (30,), VOCABULARY, 100)
     train_phase(Job(phase=phase, reader=reader, folder=folder, start=start, seed=1, compute=compute))
     print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
 
 
-def run(start: Path, folder: Path) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "tests.training.test_published_size", str(start), str(folder)]
+def run(start: Path, folder: Path, shape: tuple[int, int, str]) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "tests.training.test_published_size", str(start), str(folder), *map(str, shape)]
     return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
 
 
@@ -80,12 +87,13 @@ def room(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.mark.slow
-def test_qwen3_600m(room: Path) -> None:
+@pytest.mark.parametrize("shape", [SHORT, LONG], ids=["5_steps_of_1024", "20_steps_of_2048_recomputed"])
+def test_qwen3_600m(room: Path, shape: tuple[int, int, str]) -> None:
     if machine.memory_bytes() < LIMIT:
         pytest.skip("needs 20 GiB of memory")
     write_qwen(room / "qwen")
 
-    whole = run(room / "qwen", room / "whole")
+    whole = run(room / "qwen", room / "whole", shape)
     output, _ = whole.communicate()
     assert whole.returncode == 0
     assert int(output) <= LIMIT
@@ -93,13 +101,13 @@ def test_qwen3_600m(room: Path) -> None:
     for file in (room / "whole").glob("*.safetensors"):
         file.unlink()
 
-    killed = run(room / "qwen", room / "killed")
-    while killed.poll() is None and not (room / "killed" / "checkpoints" / "step-00000002").exists():
+    killed = run(room / "qwen", room / "killed", shape)
+    while killed.poll() is None and not list((room / "killed" / "checkpoints").glob("step-*")):
         time.sleep(0.2)
     time.sleep(3)
     killed.send_signal(signal.SIGKILL)
     killed.communicate()
-    resumed = run(room / "qwen", room / "killed")
+    resumed = run(room / "qwen", room / "killed", shape)
     output, _ = resumed.communicate()
     assert resumed.returncode == 0
     assert int(output) <= LIMIT
@@ -116,4 +124,4 @@ def test_qwen3_600m(room: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]))
+    main(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]), cast(Recompute, sys.argv[5]))

@@ -14,6 +14,7 @@ brackets a Xeon with AMX):
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import torch
@@ -22,6 +23,19 @@ from torch import Tensor
 _onednn: Any = torch.ops.mkldnn
 _OPERATORS = ("_reorder_linear_weight", "_linear_pointwise", "_is_mkldnn_bf16_supported")
 """Private to PyTorch: where one is missing, weights are not packed."""
+
+
+def product_speed(dtype: torch.dtype, runs: int = 3, products: int = 1) -> float:
+    """FLOP/s of a matrix product on this CPU with the threads that are set: the best of `runs` of `products` each."""
+    a, b = torch.randn(2048, 512, dtype=dtype), torch.randn(1024, 512, dtype=dtype)
+    best = 0.0
+    torch.nn.functional.linear(a, b)  # the first call allocates and chooses its kernel
+    for _ in range(runs):
+        started = time.perf_counter()
+        for _ in range(products):
+            torch.nn.functional.linear(a, b)
+        best = max(best, products * 2.0 * 2048 * 512 * 1024 / (time.perf_counter() - started))
+    return best
 
 
 class Product:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -64,19 +63,13 @@ def matrix_speed(half: bool, threads: int) -> float | None:
     """Floating-point operations a second of a matrix product on this machine, measured; None without torch."""
     try:
         import torch
+
+        from tilth.model.products import product_speed
     except ImportError:
         return None
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
-        dtype = torch.bfloat16 if half else torch.float32
-        a, b = torch.randn(2048, 512, dtype=dtype), torch.randn(1024, 512, dtype=dtype)
-        best = 0.0
-        for _ in range(5):
-            started = time.perf_counter()
-            for _ in range(8):
-                torch.nn.functional.linear(a, b)
-            best = max(best, 8 * 2.0 * 2048 * 512 * 1024 / (time.perf_counter() - started))
-        return best
+        return product_speed(torch.bfloat16 if half else torch.float32, runs=5, products=8)
     finally:
         torch.set_num_threads(before)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import platform
 import resource
@@ -12,6 +13,8 @@ import torch
 
 from tilth.base import machine
 from tilth.base.errors import UserError, nearest
+from tilth.laws.data_sheets import half_precision_peak
+from tilth.model.products import product_speed
 from tilth.training.settings import ComputeSettings, PhaseSettings
 
 COMPILE_FROM_STEPS = 300
@@ -84,6 +87,23 @@ def peak_memory(device: torch.device) -> int:
     if device.type == "mps":
         return torch.mps.driver_allocated_memory()
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+def peak_flops(device: torch.device, products: torch.dtype) -> float | None:
+    """FLOP/s that MFU is measured by: a GPU's data sheet (half precision), or what products reach on this CPU.
+
+    None where it is not known: in fp64, on MPS, on a GPU that stands in no table here.
+    """
+    if device.type == "cuda" and products in (torch.bfloat16, torch.float16):
+        return half_precision_peak(torch.cuda.get_device_name(device))
+    if device.type == "cpu" and products in (torch.bfloat16, torch.float32):
+        return _measured_peak(products, torch.get_num_threads())
+    return None
+
+
+@functools.cache
+def _measured_peak(products: torch.dtype, threads: int) -> float:
+    return product_speed(products)
 
 
 def conditions(device: torch.device, threads: int, compiled: bool, products: torch.dtype) -> dict[str, Any]:

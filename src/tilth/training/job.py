@@ -54,6 +54,8 @@ class Job:
     """NEFTune's alpha; 0: none."""
     fresh: bool = False
     """Of a finished phase its weights alone go on, as behind another kind of training."""
+    tracking: Path | None = None
+    """Folder of what the trackers of `compute` keep; without it there are none."""
     decisions: Path | None = None
     """A journal of decisions to follow from the first step on, of a phase that is to be repeated."""
 
@@ -74,6 +76,7 @@ class Job:
                 "adapter": self.adapter and self.adapter.canonical(),
                 "embedding_noise": self.embedding_noise,
                 "fresh": self.fresh,
+                "tracking": self.tracking and str(self.tracking.absolute()),
                 "decisions": self.decisions and str(self.decisions.absolute()),
             }
             | {name: maker and vars(maker) for name, maker in makers.items()},
@@ -93,6 +96,7 @@ class Job:
                 "start": Path(start) if isinstance(start, str) else DecoderConfig.model_validate(start),
                 "compute": ComputeSettings.model_validate(stored["compute"]),
                 "adapter": adapter and AdapterSettings.model_validate(adapter),
+                "tracking": stored["tracking"] and Path(stored["tracking"]),
                 "decisions": stored["decisions"] and Path(stored["decisions"]),
             }
         )

@@ -17,6 +17,7 @@ from tilth.base import files
 from tilth.base.errors import UserError
 from tilth.base.events import Journal, rewind_journal
 from tilth.base.progress import Progress
+from tilth.laws.flops import training_flops_per_token
 from tilth.training import checkpoint, device, finished, suspects
 from tilth.training.batch import Batch, Pick, make_batch
 from tilth.training.computing import Computed
@@ -26,6 +27,7 @@ from tilth.training.job import Job
 from tilth.training.parallel import World, join
 from tilth.training.schedule import step_multiplier
 from tilth.training.state import PhaseState
+from tilth.training.trackers import Trackers, figures
 from tilth.training.watchdog import Watchdog
 from tilth.training.writer import Writer
 
@@ -103,6 +105,10 @@ class _Loop:
             self._tell,
             self._warn,
         )
+        shape, length = self.state.model.config.shape, self.phase.sequence_length
+        self.flops_per_token = training_flops_per_token(shape, length)
+        known = job.adapter is None  # frozen weights ask for less than the formula counts
+        self.peak = device.peak_flops(self.state.device, self.state.products) if known else None
         first = self.state.step
         for name in ("metrics", "timings"):
             if self.world.first:
@@ -112,6 +118,8 @@ class _Loop:
         """All remaining steps, then the finished files."""
         paths = [self.folder / f"{name}.jsonl" for name in ("metrics", "timings")]
         self.metrics, self.timings = (Journal(path if self.world.first else Path(os.devnull)) for path in paths)
+        asked = self.job.compute.trackers if self.job.tracking and self.world.first else []
+        self.trackers = Trackers(asked, self.job.tracking or self.folder, self.phase.name, self._warn)
         left = self.phase.steps - self.state.step
         watchdog = Watchdog(self.job.compute.step_limit, self.world.rank, self._tell_from_anywhere)
         try:
@@ -121,8 +129,8 @@ class _Loop:
         finally:
             self.writer.close()
             self.state.feeder.close()
-            for journal in (self.metrics, self.decisions, self.timings):
-                journal.close()
+            for kept in (self.metrics, self.decisions, self.timings, self.trackers):
+                kept.close()
         return self._finish()
 
     def _train(self, signals: Signals, watchdog: Watchdog, bar: Progress) -> None:
@@ -138,9 +146,10 @@ class _Loop:
             if state.step + 1 < self.phase.steps:
                 state.weights = self._decide(state.step + 1)
                 planned = self._plan()
-            self._one_step(current, batches)
-            self._time(began)
-            bar.add(1, f"loss {state.loss:.3f}")
+            metrics = self._one_step(current, batches)
+            timings = self._time(began)
+            self.trackers.log(state.step, figures(metrics, timings))
+            bar.add(1, _note(state.loss, timings))
             if self._spiked():
                 if planned is not None:
                     planned.batches.result()
@@ -213,8 +222,8 @@ class _Loop:
                 picks.append(pick)
         return Planned(picks, (first, state.order.number), state.weights, state.feeder.submit(picks))
 
-    def _one_step(self, planned: Planned, batches: list[Batch]) -> None:
-        """Gradient, judgement, clipping, update, metrics."""
+    def _one_step(self, planned: Planned, batches: list[Batch]) -> dict[str, Any]:
+        """Gradient, judgement, clipping, update; returns the metrics."""
         state, picks = self.state, planned.picks
         state.guard.mixture(planned.weights)
         poisoned = self.faults.strikes("nan", state.step + 1)
@@ -236,7 +245,7 @@ class _Loop:
         state.guard.note(found.loss, found.norm, accepted=accepted)
         for name, count in zip(state.names, found.targets, strict=True):
             state.seen[name] += int(count)
-        self._record(found, multiplier)
+        metrics = self._record(found, multiplier)
         if state.skips >= MOST_SKIPS and not (self._rewind_left() and state.guard.sustained() is not None):
             raise UserError(
                 f"phase {self.phase.name}: the gradient was not finite in {state.skips} steps in a row, "
@@ -244,6 +253,7 @@ class _Loop:
                 hint=f"lower optimizer.learning_rate or lengthen schedule.warmup; their sequences stand in "
                 f"{self.decisions.path}",
             )
+        return metrics
 
     def _accepted(self, found: Computed, picks: list[Pick], worst: list[suspects.Suspect]) -> bool:
         """Whether the step is learnt from; if not, say so, and write down which sequences made it unusable."""
@@ -318,7 +328,7 @@ class _Loop:
             f"{', '.join(str(s.get('id', s['document'])) for s in named)})"
         )
 
-    def _record(self, found: Computed, multiplier: float) -> None:
+    def _record(self, found: Computed, multiplier: float) -> dict[str, Any]:
         state = self.state
         losses = {n: a / b for n, a, b in zip(state.names, found.losses, found.units, strict=True) if b}
         state.loss = found.loss
@@ -327,28 +337,30 @@ class _Loop:
         if warning:
             self._warn(f"step {state.step}: {warning}")
         metrics = {name: files.finite(value) for name, value in found.metrics.items()}
-        self.metrics.append(
-            {
-                "step": state.step,
-                "tokens": state.tokens,
-                "loss": files.finite(state.loss),
-                "groups": {name: files.finite(loss) for name, loss in losses.items()},
-                "learning_rate": multiplier * self.phase.optimizer.learning_rate,
-                "gradient_norm": found.norm if math.isfinite(found.norm) else repr(found.norm),
-            }
-            | ({"metrics": metrics} if metrics else {})
-        )
+        record = {
+            "step": state.step,
+            "tokens": state.tokens,
+            "loss": files.finite(state.loss),
+            "groups": {name: files.finite(loss) for name, loss in losses.items()},
+            "learning_rate": multiplier * self.phase.optimizer.learning_rate,
+            "gradient_norm": found.norm if math.isfinite(found.norm) else repr(found.norm),
+        } | ({"metrics": metrics} if metrics else {})
+        self.metrics.append(record)
+        return record
 
-    def _time(self, began: float) -> None:
+    def _time(self, began: float) -> dict[str, Any]:
+        """Write down what the step took; MFU by what the model asks for, against the peak of all ranks."""
         seconds = time.monotonic() - began
-        self.timings.append(
-            {
-                "step": self.state.step,
-                "seconds": round(seconds, 6),
-                "tokens_per_second": round(self.phase.step_tokens / seconds, 1),
-                "peak_memory_bytes": device.peak_memory(self.state.device),
-            }
-        )
+        speed = self.phase.step_tokens / seconds
+        record = {
+            "step": self.state.step,
+            "seconds": round(seconds, 6),
+            "tokens_per_second": round(speed, 1),
+            "mfu": self.peak and round(self.flops_per_token * speed / (self.peak * self.world.size), 4),
+            "peak_memory_bytes": device.peak_memory(self.state.device),
+        }
+        self.timings.append(record)
+        return record
 
     def _save(self, order: dict[str, Any]) -> None:
         def sync() -> None:  # a checkpoint is never ahead of its journals, even after a power cut
@@ -385,3 +397,12 @@ class _Loop:
     def _tell_from_anywhere(self, record: dict[str, Any]) -> None:
         if self.on_event is not None:
             self.on_event(record | {"phase": self.phase.name})
+
+
+def _note(loss: float, timings: dict[str, Any]) -> str:
+    """Behind the progress: `loss 3.141, 5,800 tokens/s, MFU 41 %, 0.7 GiB`."""
+    mfu = "" if timings["mfu"] is None else f"MFU {100 * timings['mfu']:.0f} %, "
+    return (
+        f"loss {loss:.3f}, {timings['tokens_per_second']:,.0f} tokens/s, {mfu}"
+        f"{timings['peak_memory_bytes'] / 2**30:.1f} GiB"
+    )

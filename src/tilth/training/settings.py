@@ -196,6 +196,9 @@ class ComputeSettings(Settings):
     )
     restarts: int = Field(default=0, ge=0, description="times that ranks which died or hung are started again")
     faults: str | None = Field(default=None, description="faults to inject, for trials: kill@120:rank1, nan@50")
+    trackers: list[Literal["tensorboard", "wandb", "swanlab"]] = Field(
+        default=[], description="where metrics go beside the run's own files; each is an extra of that name"
+    )
     recompute: Recompute = Field(
         default="none",
         description="of each layer in the backward pass, to save memory, with the same bits: selective: what is cheap "

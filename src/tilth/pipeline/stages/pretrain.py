@@ -84,6 +84,7 @@ def run_phase(context: Context, job: Job) -> dict[str, Any]:
     followed = context.work / "decisions.jsonl"
     if followed.exists():  # laid there to be repeated
         job = replace(job, decisions=followed)
+    job = replace(job, tracking=context.run_folder / "tracking")
     path = context.work / "job.json"
     job.save(path)
     if context.compute.processes > 1 or context.compute.restarts:
