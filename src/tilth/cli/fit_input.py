@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tilth.base.errors import UserError
-from tilth.cli.numbers import within
+from tilth.cli.numbers import count, within
 from tilth.cli.options import path
 from tilth.cli.table import header_of, read_rows
 
@@ -37,16 +37,18 @@ DeltaOption = Annotated[
     float, typer.Option("--delta", help="Huber's delta on the log of the loss; 0: plain least squares.")
 ]
 PredictOption = Annotated[str | None, typer.Option("--predict", metavar="NAME=VALUE,…", help="Predict the loss there.")]
-FlopsOption = Annotated[float | None, typer.Option("--flops", help="Best size for this budget, in FLOP.")]
+FlopsOption = Annotated[
+    str | None, typer.Option("--flops", metavar="FLOP", help="Best size for this budget, for example 5.76e23.")
+]
 
 
 LARGEST, MOST_NATS = 1e40, 1e4
 """Sizes, tokens and FLOP, and losses in nats a token, that are still believed."""
 
 
-def checked_flops(flops: float | None) -> float | None:
+def checked_flops(flops: str | None) -> float | None:
     """A budget of compute."""
-    return flops if flops is None else within("--flops", flops, 1e6, 1e35, "5.76e23", unit="FLOP")
+    return None if flops is None else count("--flops", flops, low=1e6, high=1e35, example="5.76e23", unit="FLOP")
 
 
 def checked_counting(name: str) -> Counting:

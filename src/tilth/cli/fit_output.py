@@ -22,11 +22,16 @@ Series = tuple[str, Sequence[float], Sequence[float]]
 
 def check_files(out: Path | None, plot: Path | None) -> None:
     """Before anything is fitted: whether the result could be written."""
+    from tilth.base.files import check_writable
+
     if plot and plot.suffix != ".svg":
         raise UserError(f"{plot} does not end in .svg", where="--plot")
     for option, file in (("--out", out), ("--plot", plot)):
-        if file and file.is_dir():
-            raise UserError(f"{file} is a folder", where=option, hint="give a file in it")
+        try:
+            if file:
+                check_writable(file)
+        except UserError as error:
+            raise UserError(f"{file} {error.message}", where=option, hint=error.hint) from None
 
 
 def tell_fit(

@@ -144,7 +144,9 @@ Utilisation = Annotated[float, typer.Option(help="Share of the devices' peak tha
 
 
 def scale(
-    *, flops: Annotated[float | None, typer.Option(help="The budget itself, instead of a cluster's.")] = None,
+    *, flops: Annotated[
+        str | None, typer.Option(metavar="FLOP", help="The budget itself, instead of a cluster's, as 1e21.")
+    ] = None,
     cluster: ClusterOption = None, devices: Devices = None, device: DeviceName = None, price_per_hour: Price = None,
     days: Days = 7.0, utilisation: Utilisation = 0.4,
     unique_tokens: UniqueTokens = None, law: Law = "chinchilla", explain: Explain = False, plot: Plot = None,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from typer.core import TyperCommand
 
 from tilth.base.errors import UserError, nearest
-from tilth.cli.numbers import within
+from tilth.cli.numbers import count, within
 from tilth.cli.options import path
 
 if TYPE_CHECKING:
@@ -116,12 +116,12 @@ def cluster_named(file: Path | None, devices: int | None, device: str | None, pr
     return validate(Cluster, data, source=str(file) if file else "the cluster", lines=lines)
 
 
-def budget_named(flops: float | None, cluster: Cluster, days: float, utilisation: float) -> Budget:
+def budget_named(flops: str | None, cluster: Cluster, days: float, utilisation: float) -> Budget:
     """The operations that are given, or those of a cluster."""
     from tilth.planning.scale_plan import Budget, budget_of
 
     if flops is not None:
-        return Budget(within("--flops", flops, 1e12, 1e32, "1e21", unit="FLOP"), "as given")
+        return Budget(count("--flops", flops, low=1e12, high=1e32, example="1e21", unit="FLOP"), "as given")
     within("--days", days, 1e-3, 36500, "7")
     return budget_of(cluster, days, within("--utilisation", utilisation, 0.01, 1, "0.4"))
 
