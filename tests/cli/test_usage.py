@@ -35,7 +35,7 @@ def tell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
         ("plan layout gpt2 --devices 0", "--devices 0: must be at least 1 (for example --devices 1)"),
         ("plan layout gpt2 --devices 1.5", "--devices 1.5: expected a whole number (for example --devices 8)"),
         ("plan layout gpt2 --length x", "--length x: expected a whole number (for example --length 4096)"),
-        ("plan scale --days x", "--days x: expected a number (for example --days 7.0)"),
+        ("plan scale --days x", "--days x: expected a number (for example --days 2.5)"),
         ("plan scale --flops many", "--flops 'many': expected a number such as"),
         ("fit critical runs.csv --base x", "--base x: expected a number (for example --base 2.5)"),
         ("fit critical runs.csv --base 3 --bootstrap -1", "--bootstrap -1: must be at least 0"),

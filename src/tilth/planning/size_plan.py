@@ -28,7 +28,8 @@ def _countings(shape: Shape) -> list[Figure]:
     ]  # fmt: skip
     if shape.experts:
         said = f"{shape.active_experts} of {shape.experts} experts"
-        figures.append(Figure("active", active_parameters(shape), "parameters", said))
+        router = "what multiplies a token: a mixture's chosen experts and all that is shared"
+        figures.append(Figure("active", active_parameters(shape), "parameters", said, router))
     return figures
 
 
