@@ -32,7 +32,7 @@ def tell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
     ("line", "said"),
     [
         ("plan layout gpt2 --devices abc", "--devices abc: expected a whole number (for example --devices 8)"),
-        ("plan layout gpt2 --devices 0", "--devices 0: must be at least 1 (for example --devices 1)"),
+        ("plan layout gpt2 --devices 0", "--devices 0: expected between 1 and 1e+07 devices (for example --devices 8)"),
         ("plan layout gpt2 --devices 1.5", "--devices 1.5: expected a whole number (for example --devices 8)"),
         ("plan layout gpt2 --length x", "--length x: expected a whole number (for example --length 4096)"),
         ("plan scale --days x", "--days x: expected a number (for example --days 2.5)"),

@@ -33,13 +33,11 @@ Explain = Annotated[
     bool, typer.Option("--explain", help="Below each figure its formula, with the numbers, and source.")
 ]
 Plot = Annotated[Path | None, typer.Option(parser=path, metavar="FILE.svg", help="Draw it as well.")]
-Length = Annotated[int, typer.Option(min=1, max=100_000_000, help="Tokens of a sequence.")]
+Length = Annotated[int, typer.Option(help="Tokens of a sequence.")]
 ClusterOption = Annotated[
     Path | None, typer.Option(parser=path, metavar="FILE.yaml", help="The cluster as a YAML file; keys below.")
 ]
-Devices = Annotated[
-    int | None, typer.Option(min=1, max=10_000_000, help="How many devices.  [default: 8, or the file's]")
-]
+Devices = Annotated[int | None, typer.Option(help="How many devices.  [default: 8, or the file's]")]
 DeviceName = Annotated[
     str | None, typer.Option(help="Which, for example A100-80G.  [default: H100-80G, or the file's]")
 ]
@@ -80,7 +78,7 @@ def size(
     """
     from tilth.planning.size_plan import size_report
 
-    report = size_report(model, shape_named(model, assignments), length)
+    report = size_report(model, shape_named(model, assignments), _length(length))
     if model.endswith((".yaml", ".yml")):
         from tilth.pipeline.forecast import phase_figures
         from tilth.pipeline.recipe import load_recipe
@@ -92,8 +90,8 @@ def size(
 
 def memory(
     model: ModelArgument, assignments: Assignments = None, *, length: Length = 2048,
-    micro_batch: Annotated[int, typer.Option(min=1, max=65_536, help="Sequences of one forward.")] = 1,
-    ranks: Annotated[int, typer.Option(min=1, max=10_000_000, help="Devices that ZeRO shares the states among.")] = 8,
+    micro_batch: Annotated[int, typer.Option(help="Sequences of one forward.")] = 1,
+    ranks: Annotated[int, typer.Option(help="Devices that ZeRO shares the states among.")] = 8,
     states: States = "mixed",
     logits: Logits = 4.0,
     explain: Explain = False, as_json: JsonOption = False,
@@ -106,8 +104,10 @@ def memory(
     """
     from tilth.planning.memory_plan import memory_report
 
+    within("--micro-batch", micro_batch, 1, 4096, "1", unit="sequences")
+    within("--ranks", ranks, 1, 1e7, "8", unit="devices")
     report = memory_report(model, shape_named(model, assignments), states_named(states), micro_batch=micro_batch,
-                           length=length, ranks=ranks, k=_k(logits))  # fmt: skip
+                           length=_length(length), ranks=ranks, k=_k(logits))  # fmt: skip
     _tell(report, explain, as_json)
 
 
@@ -132,7 +132,8 @@ def layout(
     from tilth.planning.layout import Task
     from tilth.planning.layout_plan import layout_report
 
-    shape, step = shape_named(model, assignments), count("--batch", batch, example="4Mi", unit="tokens")
+    step = count("--batch", batch, high=1e12, example="4Mi", unit="tokens")
+    shape, length = shape_named(model, assignments), _length(length)
     if step < length:
         hint = f"for example --batch {length}, or a shorter --length"
         raise UserError(f"--batch {step:g}: a step holds at least one sequence of --length {length}", hint=hint)
@@ -143,6 +144,10 @@ def layout(
     _tell(report, explain, as_json)
     if not report.facts["fits"]:
         raise typer.Exit(UserError.exit_code)
+
+
+def _length(length: int) -> int:
+    return int(within("--length", length, 1, 1e7, "4096", unit="tokens"))
 
 
 def _k(logits: float) -> float:

@@ -107,7 +107,9 @@ def cluster_named(file: Path | None, devices: int | None, device: str | None, pr
     from tilth.planning.cluster import Cluster
 
     if price is not None:
-        within("--price-per-hour", price, 0, 1e6, "2.5")
+        within("--price-per-hour", price, 0, 1e6, "2.5", unit="a device")
+    if devices is not None:
+        within("--devices", devices, 1, 1e7, "8", unit="devices")
     data, lines = load_yaml(file) if file else ({"devices": DEVICES, "device": DEVICE}, Lines())
     if not isinstance(data, dict):
         raise UserError("holds no settings", where=str(file), hint="write KEY: VALUE lines, as devices: 8")
@@ -122,7 +124,9 @@ def budget_named(flops: str | None, cluster: Cluster, days: float | None, utilis
 
     within("--utilisation", utilisation, 0.01, 1, "0.4", unit="of the peak")
     if flops is None:
-        return budget_of(cluster, within("--days", 7.0 if days is None else days, 1e-3, 36500, "7"), utilisation)
+        return budget_of(
+            cluster, within("--days", 7.0 if days is None else days, 1e-3, 36500, "7", unit="days"), utilisation
+        )
     if days is not None:
         raise UserError("--flops is the budget itself, --days asks for the cluster's", hint="leave one of them out")
     asked = count("--flops", flops, low=1e12, high=1e32, example="1e21", unit="FLOP")

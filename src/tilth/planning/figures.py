@@ -67,7 +67,7 @@ class Report:
 
     def as_text(self, *, explain: bool = False) -> str:
         """For people; with `explain` each figure's formula and source below it."""
-        lines = [self.title, "", *([f"  {self.heading}", ""] if self.heading else [])]
+        lines = [self.title, *(["", f"  {self.heading}"] if self.heading else []), *([""] if self.figures else [])]
         width = max((len(figure.name) for figure in self.figures), default=0)
         for figure in self.figures:
             lines.append(f"  {figure.name:<{width}}  {shown(figure.value, figure.unit)}")
