@@ -16,7 +16,7 @@ ELEMENTWISE_PASSES = 11.0
 """Times that an activation or a logit is read or written outside of matrix products, forward and backward."""
 LINK_EFFICIENCY = 0.5
 """Share of a link's speed that collective operations reach."""
-SOURCE = "own model of a step; meets 42 published throughputs within 12.5 % (docs/planning.md)"
+SOURCE = "own model of a step; meets 48 of 51 published throughputs within 12.5 % (docs/planning.md)"
 """The three constants and the `efficiency` of A100 and H100 were fitted together: on throughputs of MosaicML's
 llm-foundry (125 M to 70 B on A100 and H100, FSDP, 8 to 64 devices), the eight of Korthikanti et al. 2022, table 5 (22 B
 to 1 T, tensor and pipeline parallel), and four of Dao 2023 (FlashAttention-2), table 1.
