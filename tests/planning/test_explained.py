@@ -70,7 +70,7 @@ def test_the_laws_constants_are_printed_and_put_into_the_loss(figures) -> None:
         assert eval(formula) == pytest.approx(figures(line)["best size"]["value"], rel=2e-3)
 
 
-def test_utilisation_is_one_thing_and_says_which(figures) -> None:
+def test_utilisation_is_one_thing_and_says_which(tell, figures) -> None:
     """40 % of scale and cost is counted as 6 N D; layout prints both that and MFU, and they differ by attention."""
     for line in ("scale", "cost 7B 140B"):
         one = figures(line)["utilisation"]
@@ -78,6 +78,10 @@ def test_utilisation_is_one_thing_and_says_which(figures) -> None:
         assert "MFU by 6 N D" in one["formula"]
         assert "assumed" in one["source"]
     assert figures("scale --utilisation 0.5")["utilisation"]["source"] == "as given"
+    assert "40% of the peak is assumed, counted as 6 N D: LLaMA 1 and 2 reached 38 to 51 %" in tell("scale")[1]
+    assert "is assumed" not in tell("cost 7B 140B --utilisation 0.5")[1]
+    told = tell("layout gpt2 --device A100-80G")[1]
+    assert "products at 76% of the peak: met by published throughputs, docs/planning.md" in told
     found = figures("layout LLaMA-7B --devices 8 --device A100-80G --length 2048")
     speed = found["tokens a second"]["value"]
     assert found["MFU by 6 N D"]["value"] == pytest.approx(6 * 6_738_415_616 * speed / (8 * 312e12), rel=1e-9)

@@ -38,6 +38,12 @@ class Budget:
         source = f"assumed ({REACHED})" if self.utilisation == UTILISATION else "as given"
         return Figure("utilisation", self.utilisation, "share", COUNTED, source)
 
+    def said(self) -> tuple[str, ...]:
+        """A note, where the utilisation is assumed."""
+        if self.utilisation != UTILISATION:
+            return ()
+        return (f"{UTILISATION:.0%} of the peak is assumed, counted as 6 N D: {REACHED}; plan layout predicts yours",)
+
     def time(self, name: str, flops: float) -> Figure:
         """How long the cluster is busy with `flops`."""
         formula = f"{flops:.4g} FLOP / ({self.cluster.devices} x {self.cluster.one.flops:.4g} FLOP/s x "

@@ -36,7 +36,7 @@ def cost_report(model: Allocation, budget: Budget, law_name: str, served: float,
     columns = ("model", "parameters", "tokens", "tokens a parameter", "training FLOP", "serving FLOP", "both", "cost")
     table = Table("Models of the same loss", columns, rows)
     notes = [said for name, one in models for said in epochs_said(name, one.tokens / unique)] if unique else []
-    return Report(f"Training and {short(served)} served tokens", tuple(figures), (table,), tuple(notes))
+    return Report(f"Training and {short(served)} served tokens", tuple(figures), (table,), (*notes, *budget.said()))
 
 
 def _this_model(

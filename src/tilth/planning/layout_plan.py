@@ -52,6 +52,7 @@ def _report(
     if found.fastest.time.total < 0.95 * chosen.time.total:
         gain = chosen.time.total / found.fastest.time.total - 1
         notes.append(f"{found.fastest.layout.described} would be {gain:.0%} faster, with more to go wrong")
+    notes.append(f"products at {cluster.one.efficiency:.0%} of the peak: {cluster.origin('efficiency')}")
     figures = [*_step_figures(task, chosen, cluster), *_run_figures(task, chosen, cluster)]
     figures += _assumed(cluster)
     table = _table(task, found, cluster, None if every else best)
