@@ -141,7 +141,7 @@ def test_devices_that_nothing_divides_get_the_nearest_number_that_does() -> None
         "Llama-3-8B cannot be divided over 13 x H100-80G (2 nodes of 8): no layout shares 32 layers, 32 heads and a "
         "step's 1,024 sequences among 13 devices"
     )
-    assert report.notes[0] == "with --batch 4206592 (1,027 sequences) it could be"
+    assert report.notes[0] == "with --batch 4206592 (1,027 sequences) it fits on 13 x H100-80G (2 nodes of 8)"
     assert "16 x H100-80G" in report.heading
     even = layout_report("Llama-3-8B", replace(LLAMA, batch_tokens=4206592), Cluster(devices=13, device="H100-80G"))
     assert even.facts["fits"]

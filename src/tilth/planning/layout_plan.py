@@ -77,7 +77,7 @@ def _why_not(name: str, task: Task, cluster: Cluster) -> tuple[str, tuple[str, .
     other = _even_batch(task, cluster)
     if choose(other, cluster) is None:
         return title, ()
-    return title, (f"with --batch {other.batch_tokens} ({other.sequences:,} sequences) it could be",)
+    return title, (f"with --batch {other.batch_tokens} ({other.sequences:,} sequences) it fits on {cluster.described}",)
 
 
 def _even_batch(task: Task, cluster: Cluster) -> Task:
