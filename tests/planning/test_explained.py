@@ -57,6 +57,14 @@ def test_every_figure_has_its_formula_and_its_source(figures, tell, line: str) -
     assert all(one["formula"] in explained and one["source"] in explained for one in found.values())
 
 
+@pytest.mark.parametrize("model", ["LLaMA-7B", "gpt2-xl", "opt-350m", "Mixtral-8x7B", "Qwen3-0.6B"])
+def test_the_formulas_of_a_size_give_its_figures(figures, model: str) -> None:
+    found = figures(f"size {model}")
+    for name in ("parameters", "without embeddings", "with head", "FLOP a token, causal", "FLOP a token, 6 N"):
+        formula = re.sub(r"[a-z_]+", "", found[name]["formula"].replace(",", "").replace(" x ", " * "))
+        assert eval(formula) == found[name]["value"], name
+
+
 def test_the_laws_constants_are_printed_and_put_into_the_loss(figures) -> None:
     """1.8172 + 482.01 / 7e9^0.3478 + 2085.43 / 1.4e11^0.3658 = 1.8172 + 0.1815 + 0.1746 by hand."""
     found = figures("cost 7B 140B")
