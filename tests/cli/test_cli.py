@@ -64,6 +64,11 @@ def test_plan_size_of_a_recipe_takes_the_length_and_explains(tmp_path):
     assert phase[0] == phase[1]  # at the phase's own length
     in_all = phase[0].pop("main: memory in all")["value"]
     assert in_all == sum(one["value"] for one in phase[0].values() if one["unit"] == "B")
+    assert all(one["formula"] and one["source"] for one in short["figures"].values())
+    matrices = 2 * (4 * 64 * 64 + 3 * 64 * 192)  # of two layers: 106,496
+    count = short["figures"]["parameters"]["value"]
+    assert short["figures"]["main: optimizer"]["formula"].startswith(f"8 x {count:,} - 4 x {matrices:,} ")
+    assert short["figures"]["main: optimizer"]["value"] == 8 * count - 4 * matrices
     told = tilth("plan", "size", recipe, "--explain").stdout
     assert "= 6 x" in told
     assert "at T = 256" in told

@@ -50,7 +50,7 @@ def test_look_obeys_sample_and_knows_its_parts(made) -> None:
             "a corpus has no part 'nosuch' (its parts are documents, holdout, rejected)",
         ),
         (["--grep", "a", "--part", "edits"], "a corpus has no part 'edits'"),
-        (["--sample", "-1"], "Invalid value for '--sample'"),
+        (["--sample", "-1"], "--sample -1: must be at least"),
         (["--part", "holdout"], "--part alone asks nothing"),
         (["--grep", "a", "--rejected", "same_text"], "--grep and --rejected cannot be asked together"),
         (["--document", "nope"], "--sample 5 and --grep show ids"),
@@ -75,7 +75,7 @@ def test_diff_says_which_corpus_is_which(made, tmp_path: Path) -> None:
     ("arguments", "message"),
     [
         (["--out", "o"], "nothing to read (give files, globs or folders, or --config with `sources`)"),
-        (["a.txt", "--out", "o", "--workers", "0"], "Invalid value for '--workers'"),
+        (["a.txt", "--out", "o", "--workers", "0"], "--workers 0: must be at least 1"),
         (["a.txt", "--out", "o", "--domain", "{nope}"], "'{nope}' is no template"),
     ],
 )
@@ -133,7 +133,7 @@ def test_a_plan_says_what_a_run_will_need_and_makes_nothing(made, tmp_path: Path
         (["--plan", "--out", "o"], "--plan makes no corpus, so --out says nothing"),
         (["--out", "o", "--nodes", "2"], "--nodes is for a plan (add --plan"),
         ([], "there is no --out"),
-        (["--plan", "--price-per-hour", "-1"], "Invalid value for '--price-per-hour'"),
+        (["--plan", "--price-per-hour", "-1"], "--price-per-hour -1: must be at least 0"),
         (["--plan", "--config", "empty.yaml"], "there is nothing to sample: the files are empty"),
     ],
 )

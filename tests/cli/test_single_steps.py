@@ -96,8 +96,8 @@ def test_personal_data(tmp_path: Path) -> None:
     [
         (["dedup", "in.jsonl", "--method", "exact", "--length", "50"], "--length is for --method substring"),
         (["dedup", "in.jsonl", "--method", "line", "--survivor", "longest"], "--survivor is for whole documents"),
-        (["dedup", "in.jsonl", "--method", "minhash", "--threshold", "0"], "Invalid value for '--threshold'"),
-        (["dedup", "in.jsonl", "--method", "minhash", "--threshold", "1.01"], "Invalid value for '--threshold'"),
+        (["dedup", "in.jsonl", "--method", "minhash", "--threshold", "0"], "--threshold 0: must be at least 0.05"),
+        (["dedup", "in.jsonl", "--method", "minhash", "--threshold", "1.01"], "--threshold 1.01: must be at most 1"),
         (["dedup", "in.jsonl", "--method", "minhash", "--threshold", "0.3"], "the threshold would promise"),
         (["dedup", "in.jsonl", "--method", "exact", "--against", "no.jsonl"], "--against 'no.jsonl': no file matches"),
         (["decontaminate", "in.jsonl", "--against", "no.jsonl"], "no file matches"),

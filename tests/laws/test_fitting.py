@@ -181,8 +181,6 @@ def test_repeated_epochs_lose_their_value():
     assert repeated.effective_tokens(1e9, 1) == 1e9
     assert repeated.effective_tokens(1e9, 4) == pytest.approx(3.73e9, rel=0.01)  # nearly as good as fresh data
     assert repeated.effective_tokens(1e9, 1e6) == pytest.approx(1e9 * 16.4)
-    assert repeated.epoch_value(1) == 1
-    assert repeated.epoch_value(1 + 15.4) == pytest.approx(np.exp(-1))
 
 
 def test_isoflop_and_envelope_find_a_planted_frontier():

@@ -12,7 +12,6 @@ from tilth.laws.architectures import PUBLISHED
 from tilth.laws.memory import (
     STATE_BYTES,
     Activations,
-    extra_activations,
     layer_activations,
     model_states,
     short_activations,
@@ -78,11 +77,8 @@ def test_the_short_form_of_llama() -> None:
     assert round(16 * parameters(PUBLISHED["LLaMA-7B"]) / 1e9, 2) == 107.81
 
 
-def test_beyond_the_layers_by_hand() -> None:
-    """sbhL/t (p/L + 4/L (1 + v/h)) where p = 1 (Korthikanti et al. 2022, equation 7), here s b h = 64."""
-    x = Activations(sequence=4, micro_batch=2, hidden=8, heads=2, layers=3, vocabulary=16, tensor=2)
-    assert extra_activations(x) == {"embedding dropout": 32, "last norm and head": 4 * 32 * 3}
-    assert extra_activations(x, pipeline=4) == {"embedding dropout": 128}
+def test_layers_that_wait_on_the_first_stage() -> None:
+    """L under 1F1B; L (1 + (p - 1) / (p m)) interleaved (Korthikanti et al. 2022, section 4.2.3)."""
     assert stage_layers(24, 4) == 24
     assert stage_layers(24, 4, 3) == 24 * (1 + 3 / 12)
 

@@ -136,11 +136,11 @@ def test_json_is_json_whatever_the_figures_and_the_models_name(tell, tmp_path: P
 
 
 def test_the_clusters_file_is_not_overruled(tell, tmp_path: Path) -> None:
-    """A cost is of the file's device and price."""
+    """A cost is of the file's devices and price."""
     (tmp_path / "cheap.yaml").write_text("devices: 4\ndevice: A100-80G\nprice_per_hour: 1\n", encoding="utf-8")
     with_file, by_hand = (
         tell("cost 7B 140B --cluster cheap.yaml"),
-        tell("cost 7B 140B --device A100-80G --price-per-hour 1"),
+        tell("cost 7B 140B --devices 4 --device A100-80G --price-per-hour 1"),
     )
     assert with_file == by_hand
     assert "cost of training" in with_file[1]

@@ -8,14 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tilth.base.chart import Chart
 from tilth.laws.chinchilla import optimum
 from tilth.laws.kaplan import Allocation, published_allocation
 from tilth.laws.repeated import effective_tokens, repeated_loss
 from tilth.planning import scaling
+from tilth.planning.budget import Budget
 from tilth.planning.buy import Needs, break_even, buy_report, recommend, training_cost, ways
-from tilth.planning.drawing import standalone
-from tilth.planning.scale_plan import Budget, scale_report
-from tilth.reports.svg import line_chart
+from tilth.planning.cluster import Cluster
+from tilth.planning.scale_plan import scale_report
+from tilth.reports.svg_file import svg_file
 
 LAW = scaling.BESIROGLU
 
@@ -104,7 +106,7 @@ NAMES = {"exp": math.exp}
 @pytest.mark.parametrize("flops", [1e18, 1.914e21])
 def test_the_printed_formulas_give_the_printed_figures(flops: float, unique: float) -> None:
     """With and without repeats: what stands behind `=` is what was computed."""
-    report = scale_report(Budget(flops, ""), "chinchilla", unique)
+    report = scale_report(Budget(flops, "", Cluster(devices=8, device="H100-80G")), "chinchilla", unique)
     figures = {one.name: one for one in report.figures}
     tokens, size = figures["tokens with this data"].value, figures["size with this data"].value
     for name, used in (("tokens are worth", tokens), ("parameters are worth", size)):
@@ -191,7 +193,7 @@ def test_at_the_break_even_both_cost_the_same(own) -> None:
 @pytest.mark.parametrize("price", [2.5, 7.5, 7.8, 7.83])
 def test_below_the_break_even_an_own_model_is_dearer_and_just_above_it_is_not(own, price: float) -> None:
     """At 7.8 a device costs nearly what the API does for all that it serves: hundreds are needed."""
-    needs = Needs(price_per_hour=price)
+    needs = Needs(price_per_hour=price, device_tokens_per_second=2000)
     volume = break_even(needs, own)
 
     def gap(requests: float) -> float:
@@ -204,7 +206,7 @@ def test_below_the_break_even_an_own_model_is_dearer_and_just_above_it_is_not(ow
 
 
 def test_a_device_dearer_than_all_it_serves_never_breaks_even() -> None:
-    needs = Needs(price_per_hour=7.9)
+    needs = Needs(price_per_hour=7.9, device_tokens_per_second=2000)
     assert break_even(needs, "continue") == math.inf
     shown = buy_report(needs).as_text()
     assert re.search(r"break-even, continued +never$", shown, re.MULTILINE)
@@ -221,7 +223,7 @@ def test_the_easy_part_first() -> None:
 
 def test_a_long_legend_goes_on_in_the_next_line() -> None:
     names = [f"领域 {i} of many" for i in range(17)]
-    drawn = standalone(line_chart([(name, [0, 1], [i, i + 1]) for i, name in enumerate(names)], "x", "y"))
+    drawn = svg_file(Chart([(name, [0, 1], [i, i + 1]) for i, name in enumerate(names)], "x", "y"))
     height = int(drawn.partition('viewBox="0 0 760 ')[2].partition('"')[0])
     keys = re.findall(r'<text x="(\d+)" y="(\d+)">(领域[^<]*)</text>', drawn)
     assert [name for _, _, name in keys] == names

@@ -10,5 +10,6 @@ events      Journal: append-only JSON Lines
 progress    one line for anything long; lengths of time and numbers of bytes as people say them
 machine     what the machine is; Meter for what a piece of work used
 pool        map_units, Workers: processes, or a Ray cluster, that give the serial result
+chart       Chart, Series: what is drawn, whatever draws it
 lazy        front doors whose files are loaded when a name is first used
 """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import math
@@ -12,16 +13,21 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from tilth.base.errors import UserError
+
 
 @contextlib.contextmanager
 def atomic_file(path: Path) -> Iterator[Path]:
     """Yield a path to write to; on success it is flushed to disk and renamed to `path`, else removed.
 
     The file's mode follows the umask, whatever the library that wrote it thinks (some make files for the owner alone).
+    UserError where no file can stand at `path`; a full disk stays an OSError, which a run may survive.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    _refuse_what_is_no_file(path)
     aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    mode = _usual_mode(aside)
+    with _place_of(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        mode = _usual_mode(aside)
     try:
         yield aside
         aside.chmod(mode)
@@ -38,6 +44,33 @@ def _usual_mode(unused: Path) -> int:
     mode = unused.stat().st_mode & 0o777
     unused.unlink()
     return mode
+
+
+def check_writable(path: Path) -> None:
+    """UserError if no file could be written to `path`; nothing is left there. For what is written much later."""
+    _refuse_what_is_no_file(path)
+    there = next(folder for folder in path.absolute().parents if folder.exists())
+    with _place_of(path):
+        _usual_mode(there / f".{path.name}.{os.getpid()}.tmp")
+
+
+def _refuse_what_is_no_file(path: Path) -> None:
+    if path.is_dir():
+        raise UserError("is a folder", where=str(path), hint="give the name of a file in it")
+    if path.exists() and not path.is_file():
+        raise UserError("is a device and no file", where=str(path), hint="give the name of a file")
+
+
+@contextlib.contextmanager
+def _place_of(path: Path) -> Iterator[None]:
+    """What the system says of a place that takes no file, as a sentence of the user's."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        hint = "give a place that you may write to"
+        raise UserError(f"cannot be written: {error.strerror}", where=str(path), hint=hint) from None
 
 
 def clear_leftovers(folder: Path) -> None:

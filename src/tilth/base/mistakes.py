@@ -59,13 +59,21 @@ def _sentence(model: type[BaseModel], item: ErrorDetails, data: Any, source: str
             message, given = _not_known(given, context["expected"]), None
         case "literal_error":
             message = f"expected {context['expected']}"
-        case kind if kind in _EXPECTED:
-            message = _EXPECTED[kind].format(**{key: _plain(value) for key, value in context.items()})
         case _:
-            message = item["msg"].removeprefix("Value error, ")
+            message = expectation(item)
     shown = given is not None and not isinstance(given, dict | list | tuple) and repr(given) not in message
     subject = f"{name}: " if name and not lines.is_override(path) else ""
     return f"{where}: {subject}{message}{f', found {given!r}' if shown else ''}"
+
+
+def expectation(item: ErrorDetails) -> str:
+    """What was expected of a value, in our words where there are any: `must be at least 1`, `expected a number`."""
+    if item["type"] == "literal_error":
+        return f"expected {item['ctx']['expected']}"
+    if item["type"] not in _EXPECTED:
+        return item["msg"].removeprefix("Value error, ").removesuffix(".")
+    limits = {key: _plain(value) for key, value in item.get("ctx", {}).items()}
+    return _EXPECTED[item["type"]].format(**limits)
 
 
 def _not_known(given: str, expected: str) -> str:

@@ -1,6 +1,7 @@
 """Floor 7: parse, call, print. No logic.
 
 main    the app, and how errors become one clear sentence and an exit status
+usage   a value that an option cannot take, as such a sentence
 run     tilth run, report
 repeat  tilth repeat, resume
 corpus  tilth corpus
@@ -13,7 +14,9 @@ fit     tilth fit
 fit_continual dcpt, critical
 fit_mixing mixing, nested
 fit_input shared options of the laws, and the columns that they need
-fit_output what was found, for people, machines and as a drawing
+fit_output what was found, for people and machines
+fit_charts what was found, as a drawing
+result_files the JSON and SVG files of fit and plan
 mask    tilth show-mask
 evaluate tilth evaluate
 chat    tilth chat

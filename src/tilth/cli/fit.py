@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tilth.base.errors import UserError
+from tilth.cli.fit_charts import frontier_chart, profiles_chart
 from tilth.cli.fit_continual import critical, dcpt
 from tilth.cli.fit_input import (
     BootstrapOption,
@@ -20,6 +21,7 @@ from tilth.cli.fit_input import (
     PlotOption,
     PointsArgument,
     PredictOption,
+    Runs,
     SeedOption,
     checked_counting,
     checked_flops,
@@ -27,9 +29,10 @@ from tilth.cli.fit_input import (
     fitted,
 )
 from tilth.cli.fit_mixing import mixing, nested
-from tilth.cli.fit_output import check_files, draw, frontier_chart, profiles_chart, tell_fit, tell_frontier
+from tilth.cli.fit_output import tell_fit, tell_frontier
 from tilth.cli.numbers import within
 from tilth.cli.options import JsonOption
+from tilth.cli.result_files import check_files, draw
 
 if TYPE_CHECKING:
     from tilth.laws.fitting import Law
@@ -84,7 +87,7 @@ def kaplan(
     if budget is not None and variable != "ND":
         raise UserError("--flops: an allocation needs --variable ND")
     law: Law = SizeAndData() if variable == "ND" else PowerLaw(variable)
-    found = fitted(law, points, column, loss, counting, delta, bootstrap, seed, drop_highest)
+    found = fitted(law, Runs(points, column, loss, counting, delta, bootstrap, seed, drop_highest))
     more: dict[str, Any] = {}
     if budget is not None:
         best = allocation(found.parameters, budget, found.counting)  # type: ignore[arg-type]
@@ -117,7 +120,7 @@ def chinchilla(
 
     check_files(out, plot)
     budget = checked_flops(flops)
-    found = fitted(Chinchilla(), points, column, loss, counting, delta, bootstrap, seed, drop_highest)
+    found = fitted(Chinchilla(), Runs(points, column, loss, counting, delta, bootstrap, seed, drop_highest))
     more: dict[str, Any] = {}
     if budget is not None:
         more["optimum"] = {name: one.as_dict() for name, one in fitted_optimum(found, budget).items()}
@@ -162,7 +165,7 @@ def isoflop(
         seed=seed,
     )
     if plot:
-        draw(plot, *profiles_chart(frontier, table))
+        draw(plot, profiles_chart(frontier, table))
     tell_frontier(frontier, budget, out, as_json)
 
 
@@ -190,7 +193,7 @@ def envelope(
     table = columns(points, ("N", "D"), column, loss)
     frontier = by_curves(table["N"], table["D"], table["loss"], counting=counted)
     if plot:
-        draw(plot, *frontier_chart(frontier))
+        draw(plot, frontier_chart(frontier))
     tell_frontier(frontier, budget, out, as_json)
 
 
@@ -216,6 +219,5 @@ def repeated(
     from tilth.laws.repeated import Repeated
 
     check_files(out, plot)
-    tell_fit(
-        fitted(Repeated(), points, column, loss, counting, delta, bootstrap, seed), predict, {}, out, plot, as_json
-    )
+    found = fitted(Repeated(), Runs(points, column, loss, counting, delta, bootstrap, seed))
+    tell_fit(found, predict, {}, out, plot, as_json)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from tilth.base.errors import UserError
+from tilth.cli.fit_charts import critical_chart
 from tilth.cli.fit_input import (
     BootstrapOption,
     ColumnOption,
@@ -18,18 +20,19 @@ from tilth.cli.fit_input import (
     PlotOption,
     PointsArgument,
     PredictOption,
+    Runs,
     SeedOption,
     columns,
     fitted,
 )
-from tilth.cli.fit_output import Series, check_files, draw, fit_chart, tell, tell_fit
+from tilth.cli.fit_output import tell, tell_fit
 from tilth.cli.numbers import count, within
 from tilth.cli.options import JsonOption, path
+from tilth.cli.result_files import check_files, draw
 from tilth.cli.table import assignments
 
 if TYPE_CHECKING:
     from tilth.laws.fitting import Fit
-    from tilth.laws.mixing import Critical
 
 
 AtOption = Annotated[str | None, typer.Option("--at", metavar="N=…[,D=…]", help="The run that a share is wanted for.")]
@@ -92,10 +95,11 @@ def dcpt(
     if shares and general is None:
         raise UserError("--keep-general and --reach-domain need the general losses", hint="--general FILE.csv")
     place = _place(at, ["N", "D"] if shares else ["N"]) if shares or domain_tokens is not None else {}
-    found = fitted(law, points, column, loss, counting, delta, bootstrap, seed)
+    runs = Runs(points, column, loss, counting, delta, bootstrap, seed)
+    found = fitted(law, runs)
     more: dict[str, Any] = {}
     if shares and general is not None:
-        other = fitted(law, general, column, loss, counting, delta, bootstrap, seed)
+        other = fitted(law, replace(runs, file=general))
         more |= _shares_asked(found, other, place, keep_general, reach_domain)
     if domain_tokens is not None:
         more["limited_domain_tokens"] = _limited(found, place["N"], count("--domain-tokens", domain_tokens))
@@ -184,13 +188,5 @@ def critical(
     except UserError as error:
         raise UserError(error.message, where=str(points), hint=error.hint) from None
     if plot:
-        draw(plot, *_critical_chart(found))
+        draw(plot, critical_chart(found))
     tell(found.fit.as_dict() | {"critical_ratio": found.ratio.as_dict(), "base": base}, out, as_json)
-
-
-def _critical_chart(found: Critical) -> tuple[list[Series], str, str, list[tuple[float, str]]]:
-    """Points, curve, the loss to be kept, and where they cross."""
-    series, x_label, y_label = fit_chart(found.fit)
-    inside = 0 <= found.ratio.value <= 1
-    marks = [(found.ratio.value, f"r* = {found.ratio.value:.3g}")] if inside else []
-    return [*series, ("to be kept", [0.0, 1.0], [found.base, found.base])], x_label, y_label, marks

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from tilth.base.errors import UserError
-from tilth.cli.numbers import within
+from tilth.cli.numbers import count, within
 from tilth.cli.options import path
 from tilth.cli.table import header_of, read_rows
 
@@ -37,16 +38,18 @@ DeltaOption = Annotated[
     float, typer.Option("--delta", help="Huber's delta on the log of the loss; 0: plain least squares.")
 ]
 PredictOption = Annotated[str | None, typer.Option("--predict", metavar="NAME=VALUE,…", help="Predict the loss there.")]
-FlopsOption = Annotated[float | None, typer.Option("--flops", help="Best size for this budget, in FLOP.")]
+FlopsOption = Annotated[
+    str | None, typer.Option("--flops", metavar="FLOP", help="Best size for this budget, for example 5.76e23.")
+]
 
 
 LARGEST, MOST_NATS = 1e40, 1e4
 """Sizes, tokens and FLOP, and losses in nats a token, that are still believed."""
 
 
-def checked_flops(flops: float | None) -> float | None:
+def checked_flops(flops: str | None) -> float | None:
     """A budget of compute."""
-    return flops if flops is None else within("--flops", flops, 1e6, 1e35, "5.76e23", unit="FLOP")
+    return None if flops is None else count("--flops", flops, low=1e6, high=1e35, example="5.76e23", unit="FLOP")
 
 
 def checked_counting(name: str) -> Counting:
@@ -59,36 +62,47 @@ def checked_counting(name: str) -> Counting:
         raise UserError(error.message, where="--counting", hint=error.hint) from None
 
 
-def fitted(
-    law: Law, file: Path, column: list[str] | None, loss: str, counting: str, delta: float, bootstrap: int, seed: int,
-    drop: int = 0,
-) -> Fit:  # fmt: skip
+@dataclass(frozen=True)
+class Runs:
+    """The runs that a law is fitted on, and how: what the commands' shared options say."""
+
+    file: Path
+    column: list[str] | None = None
+    loss: str = "loss"
+    counting: str = "all"
+    delta: float = 1e-3
+    bootstrap: int = 0
+    seed: int = 0
+    drop: int = 0
+    """So many of the highest losses are left out."""
+
+
+def fitted(law: Law, runs: Runs) -> Fit:
     """The law, fitted on the points of a file."""
     from tilth.laws.fitting import Settings, fit
 
-    within("--delta", delta, 0, 10, "1e-3")
-    data = law_points(file, law, column, loss, counting if law.counts_parameters else None, drop)
+    within("--delta", runs.delta, 0, 10, "1e-3")
+    data = law_points(law, runs)
+    settings = Settings(delta=runs.delta or float("inf"), bootstrap=runs.bootstrap, seed=runs.seed)
     try:
-        return fit(law, data, Settings(delta=delta or float("inf"), bootstrap=bootstrap, seed=seed))
+        return fit(law, data, settings)
     except UserError as error:
-        raise UserError(error.message, where=error.where or str(file), hint=error.hint) from None
+        raise UserError(error.message, where=error.where or str(runs.file), hint=error.hint) from None
 
 
-def law_points(
-    file: Path, law: Law, column: list[str] | None, loss: str, counting: str | None, drop: int = 0
-) -> Points:
+def law_points(law: Law, runs: Runs) -> Points:
     """The columns that the law needs; D from C and N, C from N and D, where only those are there."""
     from tilth.laws.fitting.data import points
 
-    counted = checked_counting(counting) if counting else None
-    table = columns(file, law.columns, column, loss)
+    counted = checked_counting(runs.counting) if law.counts_parameters else None
+    table = columns(runs.file, law.columns, runs.column, runs.loss)
     try:
         found = points({name: table[name] for name in law.columns}, table["loss"], counted)
     except UserError as error:
-        raise UserError(error.message, where=str(file), hint=error.hint) from None
-    if drop >= len(found):
-        raise UserError(f"--drop-highest {drop}: there are {len(found)} runs", hint="leave out a few of them")
-    return found.without_highest(drop)
+        raise UserError(error.message, where=str(runs.file), hint=error.hint) from None
+    if runs.drop >= len(found):
+        raise UserError(f"--drop-highest {runs.drop}: there are {len(found)} runs", hint="leave out a few of them")
+    return found.without_highest(runs.drop)
 
 
 def columns(file: Path, names: tuple[str, ...], column: list[str] | None, loss: str) -> dict[str, Any]:

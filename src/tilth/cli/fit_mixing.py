@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tilth.base.errors import UserError
+from tilth.cli.fit_charts import shares_chart
 from tilth.cli.fit_input import (
     LARGEST,
     MOST_NATS,
@@ -17,9 +18,10 @@ from tilth.cli.fit_input import (
     PredictOption,
     SeedOption,
 )
-from tilth.cli.fit_output import check_files, draw, shares_chart, tell
+from tilth.cli.fit_output import tell
 from tilth.cli.numbers import count
 from tilth.cli.options import JsonOption
+from tilth.cli.result_files import check_files, draw
 from tilth.cli.table import assignments, names_of, read_rows
 
 if TYPE_CHECKING:
@@ -159,7 +161,7 @@ def _tell_mixtures(
     if optimise:
         facts["best"] = of | _best(model, last, seed)
     if plot:
-        draw(plot, *shares_chart(model, last))
+        draw(plot, shares_chart(model, last))
     tell(facts, out, as_json)
 
 

@@ -12,6 +12,7 @@ import typer
 import tilth
 from tilth.base.errors import UserError
 from tilth.cli import chat, corpus, doctor, evaluate, fit, look, mask, plan, repeat, run, serve, single_steps, tokens
+from tilth.cli.usage import mistaken_value
 
 app = typer.Typer(
     name="tilth",
@@ -67,7 +68,11 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         status = app(args=arguments, standalone_mode=False)
     except UsageError as error:
-        error.show()
+        said = mistaken_value(error)
+        if said is None:
+            error.show()
+        else:
+            print(f"tilth: {said}", file=sys.stderr)
         sys.exit(2)
     except UserError as error:
         print(f"tilth: {error}", file=sys.stderr)

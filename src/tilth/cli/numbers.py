@@ -17,8 +17,10 @@ def within(option: str, value: float, low: float, high: float, example: str, *, 
     return value
 
 
-def count(option: str, text: str, *, low: float = 1.0, high: float = 1e18) -> float:
-    """A count such as 14B or 4Mi, within sensible bounds."""
+def count(
+    option: str, text: str, *, low: float = 1.0, high: float = 1e18, example: str = "14B", unit: str = ""
+) -> float:
+    """A count such as 14B, 4Mi or 1e21, within sensible bounds."""
     from tilth.base.settings import parse_count
 
     try:
@@ -28,4 +30,4 @@ def count(option: str, text: str, *, low: float = 1.0, high: float = 1e18) -> fl
             found = float(text)
         except ValueError:
             raise UserError(f"{option} {text!r}: expected a number such as 4096, 3.9M, 14B or 1.4e10") from None
-    return within(option, found, low, high, "14B")
+    return within(option, found, low, high, example, unit=unit)

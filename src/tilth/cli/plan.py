@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from tilth.base.errors import UserError
-from tilth.cli.fit_output import Series, check_files, draw
 from tilth.cli.numbers import count, within
 from tilth.cli.options import Assignments, JsonOption, path
 from tilth.cli.plan_inputs import (
@@ -20,8 +18,10 @@ from tilth.cli.plan_inputs import (
     needs,
     shape_named,
     states_named,
+    tokens_there,
     with_keys,
 )
+from tilth.cli.result_files import check_files, draw
 
 if TYPE_CHECKING:
     from tilth.planning.figures import Report
@@ -33,11 +33,11 @@ Explain = Annotated[
     bool, typer.Option("--explain", help="Below each figure its formula, with the numbers, and source.")
 ]
 Plot = Annotated[Path | None, typer.Option(parser=path, metavar="FILE.svg", help="Draw it as well.")]
-Length = Annotated[int, typer.Option(min=1, help="Tokens of a sequence.")]
+Length = Annotated[int, typer.Option(help="Tokens of a sequence.")]
 ClusterOption = Annotated[
     Path | None, typer.Option(parser=path, metavar="FILE.yaml", help="The cluster as a YAML file; keys below.")
 ]
-Devices = Annotated[int | None, typer.Option(min=1, help="How many devices.  [default: 8, or the file's]")]
+Devices = Annotated[int | None, typer.Option(help="How many devices.  [default: 8, or the file's]")]
 DeviceName = Annotated[
     str | None, typer.Option(help="Which, for example A100-80G.  [default: H100-80G, or the file's]")
 ]
@@ -78,7 +78,7 @@ def size(
     """
     from tilth.planning.size_plan import size_report
 
-    report = size_report(model, shape_named(model, assignments), length)
+    report = size_report(model, shape_named(model, assignments), _length(length))
     if model.endswith((".yaml", ".yml")):
         from tilth.pipeline.forecast import phase_figures
         from tilth.pipeline.recipe import load_recipe
@@ -90,8 +90,8 @@ def size(
 
 def memory(
     model: ModelArgument, assignments: Assignments = None, *, length: Length = 2048,
-    micro_batch: Annotated[int, typer.Option(min=1, help="Sequences of one forward.")] = 1,
-    ranks: Annotated[int, typer.Option(min=1, help="Devices that ZeRO shares the states among.")] = 8,
+    micro_batch: Annotated[int, typer.Option(help="Sequences of one forward.")] = 1,
+    ranks: Annotated[int, typer.Option(help="Devices that ZeRO shares the states among.")] = 8,
     states: States = "mixed",
     logits: Logits = 4.0,
     explain: Explain = False, as_json: JsonOption = False,
@@ -104,8 +104,10 @@ def memory(
     """
     from tilth.planning.memory_plan import memory_report
 
+    within("--micro-batch", micro_batch, 1, 4096, "1", unit="sequences")
+    within("--ranks", ranks, 1, 1e7, "8", unit="devices")
     report = memory_report(model, shape_named(model, assignments), states_named(states), micro_batch=micro_batch,
-                           length=length, ranks=ranks, k=_k(logits))  # fmt: skip
+                           length=_length(length), ranks=ranks, k=_k(logits))  # fmt: skip
     _tell(report, explain, as_json)
 
 
@@ -121,6 +123,8 @@ def layout(
 ) -> None:  # fmt: skip
     """The layout for a model on a cluster: ZeRO, tensor and pipeline parallel; step time, MFU, cost, failures.
 
+    A cluster that cannot hold the model gets the nearest one that can, named as such, and exit status 2.
+
     Example:
 
         tilth plan layout Llama-3-8B --devices 16 --device A100-80G --tokens 100B --price-per-hour 2
@@ -128,25 +132,39 @@ def layout(
     from tilth.planning.layout import Task
     from tilth.planning.layout_plan import layout_report
 
-    task = Task(shape_named(model, assignments), length, int(count("--batch", batch)), count("--tokens", tokens),
-                states_named(states), _k(logits))  # fmt: skip
+    step = count("--batch", batch, high=1e12, example="4Mi", unit="tokens")
+    shape, length = shape_named(model, assignments), _length(length)
+    if step < length:
+        hint = f"for example --batch {length}, or a shorter --length"
+        raise UserError(f"--batch {step:g}: a step holds at least one sequence of --length {length}", hint=hint)
+    total = count("--tokens", tokens, low=1e3, example="100B", unit="tokens")
+    task = Task(shape, length, int(step), total, states_named(states), _k(logits))
     where = cluster_named(cluster, devices, device, price_per_hour)
-    _tell(layout_report(model, task, where, every=every), explain, as_json)
+    report = layout_report(model, task, where, every=every)
+    _tell(report, explain, as_json)
+    if not report.facts["fits"]:
+        raise typer.Exit(UserError.exit_code)
+
+
+def _length(length: int) -> int:
+    return int(within("--length", length, 1, 1e7, "4096", unit="tokens"))
 
 
 def _k(logits: float) -> float:
     return within("--logits", logits, 0, 64, "4", unit="bytes")
 
 
-Days = Annotated[float, typer.Option(help="Of the cluster.")]
+Days = Annotated[float | None, typer.Option(help="Of the cluster.  [default: 7]")]
 UniqueTokens = Annotated[str | None, typer.Option(help="Tokens of text that there are; more are repeats.")]
-Utilisation = Annotated[float, typer.Option(help="Share of the devices' peak that training reaches.")]
+Utilisation = Annotated[float, typer.Option(help="Share of the devices' peak that training reaches, counted as 6 N D.")]
 
 
 def scale(
-    *, flops: Annotated[float | None, typer.Option(help="The budget itself, instead of a cluster's.")] = None,
+    *, flops: Annotated[
+        str | None, typer.Option(metavar="FLOP", help="The budget itself, instead of a cluster's, as 1e21.")
+    ] = None,
     cluster: ClusterOption = None, devices: Devices = None, device: DeviceName = None, price_per_hour: Price = None,
-    days: Days = 7.0, utilisation: Utilisation = 0.4,
+    days: Days = None, utilisation: Utilisation = 0.4,
     unique_tokens: UniqueTokens = None, law: Law = "chinchilla", explain: Explain = False, plot: Plot = None,
     as_json: JsonOption = False,
 ) -> None:  # fmt: skip
@@ -158,10 +176,13 @@ def scale(
     """
     from tilth.planning.scale_plan import scale_report
 
-    unique = count("--unique-tokens", unique_tokens) if unique_tokens is not None else None
+    check_files(None, plot)
+    unique = tokens_there(unique_tokens)
     budget = budget_named(flops, cluster_named(cluster, devices, device, price_per_hour), days, utilisation)
     if plot:
-        _plot_scale(plot, budget.flops, law, unique)
+        from tilth.planning.curves import loss_by_size
+
+        draw(plot, loss_by_size(law, budget.flops, unique))
     _tell(scale_report(budget, law, unique), explain, as_json)
 
 
@@ -183,12 +204,16 @@ def cost(
     from tilth.laws.kaplan import Allocation
     from tilth.planning.cost_plan import cost_report
 
-    one = Allocation(count("PARAMETERS", parameters), count("TOKENS", tokens), Counting.ALL)
-    life = count("--served", served, low=0)
-    unique = count("--unique-tokens", unique_tokens) if unique_tokens is not None else None
+    check_files(None, plot)
+    size = count("PARAMETERS", parameters, low=1e4, high=1e15, example="7B", unit="parameters")
+    one = Allocation(size, count("TOKENS", tokens, low=1e6, example="140B", unit="tokens"), Counting.ALL)
+    life = count("--served", served, low=0, example="1T", unit="tokens")
+    unique = tokens_there(unique_tokens)
     budget = budget_named(None, cluster_named(cluster, devices, device, price_per_hour), 1.0, utilisation)
     if plot:
-        _plot_cost(plot, one, law, life, unique)
+        from tilth.planning.curves import life_by_size
+
+        draw(plot, life_by_size(law, one, life, unique))
     _tell(cost_report(one, budget, law, life, unique), explain, as_json)
 
 
@@ -211,6 +236,7 @@ def buy(
     from tilth.base.settings import Lines, load_yaml, override, validate
     from tilth.planning.buy import Needs, buy_report
 
+    check_files(None, plot)
     words = list(given or [])
     file = path(words.pop(0)) if words and "=" not in words[0] else None
     data, lines = load_yaml(file) if file else ({}, Lines())
@@ -219,7 +245,9 @@ def buy(
     data = override(data, words, lines)
     asked = validate(Needs, data, source=str(file) if file else "plan buy", lines=lines)
     if plot:
-        _plot_buy(plot, asked)
+        from tilth.planning.curves import cost_by_volume
+
+        draw(plot, cost_by_volume(asked))
     _tell(buy_report(asked), explain, as_json)
 
 
@@ -230,26 +258,3 @@ def _tell(report: Report, explain: bool, as_json: bool) -> None:
         print(strict_json(report.as_json()))
     else:
         print(report.as_text(explain=explain))
-
-
-def _draw(file: Path, series: Sequence[Series], x_label: str, y_label: str) -> None:
-    check_files(None, file)
-    draw(file, series, x_label, y_label)
-
-
-def _plot_scale(file: Path, flops: float, law: str, unique: float | None) -> None:
-    from tilth.planning.drawing import loss_by_size
-
-    _draw(file, loss_by_size(law, flops, unique), "log10 parameters", "loss, nats a token")
-
-
-def _plot_cost(file: Path, one: Any, law: str, served: float, unique: float | None) -> None:
-    from tilth.planning.drawing import life_by_size
-
-    _draw(file, life_by_size(law, one, served, unique), "log10 parameters", "log10 FLOP over the model's life")
-
-
-def _plot_buy(file: Path, needs: Any) -> None:
-    from tilth.planning.drawing import cost_by_volume
-
-    _draw(file, cost_by_volume(needs), "requests a month", f"cost over {needs.months:g} months")

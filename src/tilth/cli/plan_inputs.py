@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any
 from typer.core import TyperCommand
 
 from tilth.base.errors import UserError, nearest
-from tilth.cli.numbers import within
+from tilth.cli.numbers import count, within
 from tilth.cli.options import path
 
 if TYPE_CHECKING:
     from tilth.base.settings import Settings
     from tilth.laws.memory import StateBytes
     from tilth.laws.model_size import Shape
+    from tilth.planning.budget import Budget
     from tilth.planning.cluster import Cluster
-    from tilth.planning.scale_plan import Budget
 
 DEVICES, DEVICE = 8, "H100-80G"
 """The cluster that is planned for where none is named."""
@@ -107,7 +107,9 @@ def cluster_named(file: Path | None, devices: int | None, device: str | None, pr
     from tilth.planning.cluster import Cluster
 
     if price is not None:
-        within("--price-per-hour", price, 0, 1e6, "2.5")
+        within("--price-per-hour", price, 0, 1e6, "2.5", unit="a device")
+    if devices is not None:
+        within("--devices", devices, 1, 1e7, "8", unit="devices")
     data, lines = load_yaml(file) if file else ({"devices": DEVICES, "device": DEVICE}, Lines())
     if not isinstance(data, dict):
         raise UserError("holds no settings", where=str(file), hint="write KEY: VALUE lines, as devices: 8")
@@ -116,14 +118,24 @@ def cluster_named(file: Path | None, devices: int | None, device: str | None, pr
     return validate(Cluster, data, source=str(file) if file else "the cluster", lines=lines)
 
 
-def budget_named(flops: float | None, cluster: Cluster, days: float, utilisation: float) -> Budget:
-    """The operations that are given, or those of a cluster."""
-    from tilth.planning.scale_plan import Budget, budget_of
+def budget_named(flops: str | None, cluster: Cluster, days: float | None, utilisation: float) -> Budget:
+    """The operations that are given, or those of a cluster in some days: one of the two."""
+    from tilth.planning.budget import budget_given, budget_of
 
-    if flops is not None:
-        return Budget(within("--flops", flops, 1e12, 1e32, "1e21", unit="FLOP"), "as given")
-    within("--days", days, 1e-3, 36500, "7")
-    return budget_of(cluster, days, within("--utilisation", utilisation, 0.01, 1, "0.4"))
+    within("--utilisation", utilisation, 0.01, 1, "0.4", unit="of the peak")
+    if flops is None:
+        return budget_of(
+            cluster, within("--days", 7.0 if days is None else days, 1e-3, 36500, "7", unit="days"), utilisation
+        )
+    if days is not None:
+        raise UserError("--flops is the budget itself, --days asks for the cluster's", hint="leave one of them out")
+    asked = count("--flops", flops, low=1e12, high=1e32, example="1e21", unit="FLOP")
+    return budget_given(asked, cluster, utilisation)
+
+
+def tokens_there(unique: str | None) -> float | None:
+    """Different tokens of text at hand."""
+    return None if unique is None else count("--unique-tokens", unique, low=1e6, example="14B", unit="tokens")
 
 
 def with_keys(title: str, settings: Callable[[], type[Settings]]) -> type[TyperCommand]:

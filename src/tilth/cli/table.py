@@ -51,6 +51,8 @@ def _place(file: Path, header: list[str], name: str) -> int:
     if name in header:
         return header.index(name)
     hint = nearest(name, header)
+    if header[0][:1] in ("{", "["):
+        hint = f"this looks like JSON; {EXPECTED}"
     for sign, called in ((";", "semicolons"), ("\t", "tabs")):
         if len(header) == 1 and sign in header[0]:
             hint = f"the header is separated by {called}: commas are expected"

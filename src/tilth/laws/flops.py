@@ -25,11 +25,6 @@ ATTENTION = {"causal": 6, "full": 12}
 """Of a token and layer, forward and backward, times the heads' width A D and T."""
 
 
-def six_n_d(count: float, tokens: float) -> float:
-    """C = 6 N D (Kaplan et al. 2020, section 2.1): attention and its length left out; N as the law counts it."""
-    return 6.0 * count * tokens
-
-
 def training_flops_per_token(shape: Shape, length: float, convention: Convention = "causal") -> float:
     """6 x matmul parameters with head + 6 L d T (causal), or 12 L d T (Chowdhery et al. 2022, appendix B).
 
@@ -56,8 +51,3 @@ def hardware_flops_per_token(
     return training_flops_per_token(shape, length, convention) + recomputed_flops_per_token(
         shape, length, recompute, convention
     )
-
-
-def utilisation(flops_per_token: float, tokens_per_second: float, peak: float) -> float:
-    """MFU, or HFU if recomputation is among the operations: the share of `peak` (FLOP/s of all devices)."""
-    return flops_per_token * tokens_per_second / peak

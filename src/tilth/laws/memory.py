@@ -73,7 +73,6 @@ class Activations:
     hidden: int
     heads: int
     layers: int
-    vocabulary: int = 0
     tensor: int = 1
     sequence_parallel: bool = False
     recompute: Recompute = "none"
@@ -112,16 +111,6 @@ def stage_layers(
     return layers / (pipeline * interleaved) * min(waiting, micro_batches * interleaved)
 
 
-def extra_activations(x: Activations, pipeline: int = 1) -> dict[str, float]:
-    """Beyond the layers, on the first stage (section 4.3): the embedding's dropout mask of p micro-batches, sbhp/t,
-    and where p = 1 the last norm and the head with its fp32 logits, 4sbh/t (1 + v/h)."""
-    split = x.tensor
-    found = {"embedding dropout": x.unit * pipeline / split}
-    if pipeline == 1:
-        found["last norm and head"] = 4 * x.unit / split * (1 + x.vocabulary / x.hidden)
-    return found
-
-
 def logit_bytes(tokens: float, vocabulary: int, k: float = 4) -> float:
     """k B T V; `tokens` is B T."""
     return k * tokens * vocabulary
@@ -151,8 +140,3 @@ def gated_layer_activations(
     wide *= 2 if recompute == "selective" else 3
     inner = 2 * (2 * shape.query_width + 2 * shape.kv_width + wide) + 4 * shape.heads
     return tokens * (8.0 * shape.hidden / split + inner / tensor)
-
-
-def kv_cache_bytes(shape: Shape, tokens: float, size: float = 2) -> float:
-    """2 L G D for each token that serving holds."""
-    return 2.0 * shape.layers * shape.kv_width * size * tokens

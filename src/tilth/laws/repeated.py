@@ -156,8 +156,3 @@ def repeated_loss(parameters: Mapping[str, float], size: Array, tokens: Array, u
     """
     at_hand = np.minimum(unique, tokens)
     return Repeated().predict({**MUENNIGHOFF, **parameters}, N=size, D=tokens, U=at_hand)
-
-
-def epoch_value(epochs: float, r: float = MUENNIGHOFF["R_D"]) -> float:
-    """What the next token is worth behind so many epochs, a fresh one being 1."""
-    return float(np.exp(-max(epochs - 1.0, 0.0) / r))

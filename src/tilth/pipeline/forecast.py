@@ -28,7 +28,7 @@ from tilth.planning.forecast import (
     matrix_speed,
 )
 from tilth.planning.sources_size import estimate
-from tilth.planning.trainer_memory import Training
+from tilth.planning.trainer_memory import Memory, Training
 from tilth.posttrain.settings import phase_of
 from tilth.training.settings import PhaseSettings
 
@@ -225,7 +225,27 @@ def phase_figures(recipe: Recipe) -> list[Figure]:
         told = _phase(phase.name, phase, shape, None, recipe.compute.recompute)
         flops = f"{told.tokens:,} tokens x {told.flops / told.tokens:,.0f} at T = {phase.sequence_length:,}"
         parts = {part: size for part, size in vars(told.memory).items() if part != "moment"}
-        figures.append(Figure(f"{phase.name}: FLOP", told.flops, "FLOP", flops))
-        figures += [Figure(f"{phase.name}: {part}", size, "B") for part, size in parts.items()]
-        figures.append(Figure(f"{phase.name}: memory in all", told.memory.total, "B", " + ".join(parts)))
+        counted = "6 x matmul parameters with head + 6 L d T a token"
+        figures.append(Figure(f"{phase.name}: FLOP", told.flops, "FLOP", flops, counted))
+        held = _parts_said(parameters(shape), told.memory)
+        figures += [Figure(f"{phase.name}: {part}", size, "B", *held[part]) for part, size in parts.items()]
+        figures.append(Figure(f"{phase.name}: memory in all", told.memory.total, "B", " + ".join(parts), TRAINER))
     return figures
+
+
+TRAINER = "own sum of what the trainer allocates: planning/trainer_memory.py"
+
+
+def _parts_said(count: int, memory: Memory) -> dict[str, tuple[str, str]]:
+    """Formula and source of what holds memory; Muon keeps one moment of the layers' matrices, not two."""
+    alone = round((8 * count - memory.optimizer) / 4)
+    moments = f"8 x {count:,}" + (f" - 4 x {alone:,} of the layers' matrices" if alone else "")
+    peak = f"at the peak: {memory.moment}"
+    return {
+        "parameters": (f"4 x {count:,}", f"fp32; {TRAINER}"),
+        "gradients": (f"4 x {count:,}", f"fp32; {TRAINER}"),
+        "optimizer": (moments, f"fp32 moments, two of a number and one of Muon's matrices; {TRAINER}"),
+        "activations": (f"tensors kept for the backward pass {peak}", TRAINER),
+        "working": (f"what is worked in {peak}", TRAINER),
+        "process": ("interpreter, torch and the compiler's libraries", f"measured; {TRAINER}"),
+    }

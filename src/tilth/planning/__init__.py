@@ -16,6 +16,8 @@ layout_memory   what a device holds under a layout
 step_time       seconds of a step under a layout
 layout_choice   the layout that is proposed; the nearest cluster that can
 size_plan, memory_plan, layout_plan, scale_plan, cost_plan    the reports of `tilth plan`
+budget          operations that may be spent, their time and price on a cluster
 buy             build or buy
-drawing         their curves
+curves          what `--plot` draws of them
+ranges          bounds of what is asked, with their units
 """

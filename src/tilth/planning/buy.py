@@ -10,10 +10,15 @@ from typing import Literal
 from pydantic import ConfigDict, Field
 
 from tilth.base.settings import Count, Settings
+from tilth.planning.budget import COUNTED, UTILISATION
 from tilth.planning.figures import Figure, Report, Table
+from tilth.planning.ranges import Bytes, Flops, Parameters, Price, Tokens
 
 MOST_REQUESTS, MOST_DEVICES = 1e15, 1e15
 """A month, and to serve them: a break-even beyond is none."""
+WEIGHTS_SHARE = 0.8
+"""Of a serving device's memory, for half-precision weights; the rest holds what is cached of the requests."""
+GIVEN = "keys of tilth plan buy, given or assumed: tilth plan buy --help"
 
 
 class Needs(Settings):
@@ -22,32 +27,43 @@ class Needs(Settings):
     model_config = ConfigDict(allow_inf_nan=False)
 
     requests_per_month: Count = Field(default=100_000, ge=0, le=10**12, description="to the model")
-    tokens_in: int = Field(default=1500, ge=0, description="of a request: question, instructions, retrieved passages")
-    tokens_out: int = Field(default=400, ge=0, description="of its answer")
-    months: float = Field(default=24, ge=0.1, description="over which the choice is judged")
-    api_in: float = Field(default=2.0, ge=0, description="price of a million tokens read by the API")
-    api_out: float = Field(default=8.0, ge=0, description="price of a million tokens written by the API")
+    tokens_in: Count = Field(
+        default=1500, ge=0, le=10**8, description="of a request: question, instructions, retrieved passages"
+    )
+    tokens_out: Count = Field(default=400, ge=0, le=10**8, description="of its answer")
+    months: float = Field(default=24, ge=0.1, le=1200, description="over which the choice is judged")
+    api_in: Price = Field(default=2.0, description="price of a million tokens read by the API")
+    api_out: Price = Field(default=8.0, description="price of a million tokens written by the API")
     share_solved: float = Field(
         default=0.8, ge=0, le=1, description="of requests that prompts, retrieval and a few hundred SFT examples answer"
     )
     wanted: float = Field(default=0.8, ge=0, le=1, description="share of requests that must be answered well")
-    prompts_cost: float = Field(default=5_000, ge=0, description="prompts and an evaluation set")
-    retrieval_cost: float = Field(default=15_000, ge=0, description="an index over the team's own texts")
-    examples: int = Field(default=500, ge=0, description="SFT examples that are written")
-    example_cost: float = Field(default=10, ge=0, description="of one")
-    parameters: Count = Field(default=8_000_000_000, gt=0, description="of the open model that is continued")
-    continue_tokens: Count = Field(default=10_000_000_000, ge=0, description="of domain text and replay")
-    scratch_tokens: Count = Field(default=160_000_000_000, ge=0, description="to train such a model from nothing")
-    device_flops: float = Field(default=989e12, ge=1e9, description="dense half-precision FLOP/s of a device")
-    utilisation: float = Field(default=0.4, gt=0, le=1, description="share of them that training reaches")
-    price_per_hour: float = Field(default=2.5, ge=0, description="of a device")
-    serving_devices: int = Field(default=2, ge=1, description="kept running for an own model, day and night")
-    device_tokens_per_second: float = Field(default=2000, gt=0, description="that one serves, read and written")
-    staff_continue: float = Field(
-        default=60_000, ge=0, description="data, training and evaluation of a continued model"
+    prompts_cost: Price = Field(default=5_000, description="prompts and an evaluation set")
+    retrieval_cost: Price = Field(default=15_000, description="an index over the team's own texts")
+    examples: int = Field(default=500, ge=0, le=10**9, description="SFT examples that are written")
+    example_cost: Price = Field(default=10, description="of one")
+    parameters: Parameters = Field(
+        default=8_000_000_000, description="of the own model, continued or from scratch: its training and its serving"
     )
-    staff_scratch: float = Field(default=400_000, ge=0, description="the same of a model from scratch")
-    upkeep_per_month: float = Field(default=3_000, ge=0, description="of people, for an own model")
+    continue_tokens: Tokens = Field(default=10_000_000_000, description="of domain text and replay")
+    scratch_tokens: Tokens = Field(default=160_000_000_000, description="to train such a model from nothing")
+    device_flops: Flops = Field(default=989e12, description="dense half-precision FLOP/s of a device")
+    device_memory: Bytes = Field(default=80_000_000_000, description="bytes of a device")
+    utilisation: float = Field(
+        default=UTILISATION, ge=0.01, le=1, description="share of the FLOP/s that training reaches, counted as 6 N D"
+    )
+    price_per_hour: Price = Field(default=2.5, description="of a device")
+    serving_devices: int = Field(default=2, ge=1, le=10**7, description="kept running for an own model, at least")
+    serving_utilisation: float = Field(
+        default=0.03, ge=1e-4, le=1, description="share of the FLOP/s that serving reaches, counted as 2 N a token"
+    )
+    device_tokens_per_second: float | None = Field(
+        default=None, gt=0, le=1e9, description="that a device serves, read and written, if measured"
+    )
+    peak: float = Field(default=3, ge=1, le=1000, description="requests of the busiest hour against the mean hour")
+    staff_continue: Price = Field(default=60_000, description="data, training and evaluation of a continued model")
+    staff_scratch: Price = Field(default=400_000, description="the same of a model from scratch")
+    upkeep_per_month: Price = Field(default=3_000, description="of people, for an own model")
     private: bool = Field(default=False, description="texts may not leave the house")
 
 
@@ -86,11 +102,28 @@ def training_cost(needs: Needs, tokens: float) -> float:
     return 6.0 * needs.parameters * tokens / (needs.device_flops * needs.utilisation) / 3600 * needs.price_per_hour
 
 
+def tokens_per_second(needs: Needs) -> float:
+    """Of a device that serves: as measured, else FLOP/s x utilisation / 2 N (Kaplan et al. 2020, section 2.1)."""
+    if needs.device_tokens_per_second is not None:
+        return needs.device_tokens_per_second
+    return needs.device_flops * needs.serving_utilisation / (2.0 * needs.parameters)
+
+
+def requests_served(needs: Needs) -> float:
+    """A month, by a device that is busy in the busiest hour and idle by `peak` in the mean."""
+    return tokens_per_second(needs) * 30 * 86400 / needs.peak / max(1, needs.tokens_in + needs.tokens_out)
+
+
+def least_devices(needs: Needs) -> int:
+    """As many as are kept, and as hold the weights: 2 N bytes in the share of the memory that caches leave."""
+    return max(needs.serving_devices, math.ceil(2.0 * needs.parameters / (WEIGHTS_SHARE * needs.device_memory)))
+
+
 def serving_devices(needs: Needs) -> int:
-    """As many as the volume needs on average three times over (the busy hour), at least as many as are kept."""
+    """As many as the busiest hour needs, `peak` times the mean, and no fewer than the least."""
     tokens = needs.requests_per_month * (needs.tokens_in + needs.tokens_out)
     rate = tokens / (30 * 86400)
-    return max(needs.serving_devices, math.ceil(3 * rate / needs.device_tokens_per_second))
+    return max(least_devices(needs), math.ceil(needs.peak * rate / tokens_per_second(needs)))
 
 
 def own_serving(needs: Needs) -> float:
@@ -110,8 +143,8 @@ def break_even(needs: Needs, own: Literal["continue", "scratch"]) -> float:
         return math.inf
     fixed = ((both[own].once - both["api"].once) / needs.months + needs.upkeep_per_month) / price
     device = 720 * needs.price_per_hour / price
-    serves = needs.device_tokens_per_second * 30 * 86400 / 3 / (needs.tokens_in + needs.tokens_out)
-    devices = needs.serving_devices
+    serves = requests_served(needs)
+    devices = least_devices(needs)
     if fixed + devices * device > devices * serves:
         if serves - device <= fixed / MOST_DEVICES:
             return math.inf
@@ -153,7 +186,8 @@ def buy_report(needs: Needs) -> Report:
         "Ask before training: are fifty requests with expected answers written down? May the texts leave the house?",
         "Who updates the model when the facts change: retrieval is renewed in an hour, weights in days.",
     )
-    figures = (Figure("recommendation", _sentence(needs)), *_prices(needs, found["api"]), *_break_evens(needs, found))
+    why = Figure("recommendation", _sentence(needs), "", "the cheapest way that is allowed and good enough", GIVEN)
+    figures = (why, *_prices(needs, found["api"]), *_break_evens(needs, found))
     return Report("Build or buy", figures, (Table("Ways", columns, rows),), notes)
 
 
@@ -175,17 +209,39 @@ def _prices(needs: Needs, api: Way) -> list[Figure]:
     easy = f"{needs.prompts_cost:,.0f} prompts + {needs.retrieval_cost:,.0f} retrieval + "
     easy += f"{needs.examples} examples x {needs.example_cost:g}"
     request = f"({needs.tokens_in} x {needs.api_in:g} + {needs.tokens_out} x {needs.api_out:g}) / 1e6"
-    trained = f"6 x {needs.parameters:.3g} x {needs.continue_tokens:.3g} FLOP / ({needs.device_flops:.4g} x "
-    trained += f"{needs.utilisation:.0%}) / 3600 x {needs.price_per_hour:g}"
-    again = f"the same with {needs.scratch_tokens:.3g} tokens"
-    served = f"{serving_devices(needs)} devices x 720 h x {needs.price_per_hour:g}"
+    ran = f"C = 6 N D, Kaplan et al. 2020, section 2.1; {needs.utilisation:.0%}: {COUNTED}"
     return [
-        Figure("the easy part", api.once, "once", easy),
-        Figure("a request by API", api.by_request, "", request),
-        Figure("training to continue", training_cost(needs, needs.continue_tokens), "once", trained, "C = 6 N D"),
-        Figure("training from scratch", training_cost(needs, needs.scratch_tokens), "once", again, "C = 6 N D"),
-        Figure("own serving", own_serving(needs), "a month", served),
-    ]
+        Figure("the easy part", api.once, "once", easy, GIVEN),
+        Figure("a request by API", api.by_request, "", request, f"prices of a million tokens; {GIVEN}"),
+        Figure("training to continue", training_cost(needs, needs.continue_tokens), "once",
+               _trained(needs, needs.continue_tokens), ran),
+        Figure("training from scratch", training_cost(needs, needs.scratch_tokens), "once",
+               _trained(needs, needs.scratch_tokens), ran),
+        *_served(needs),
+    ]  # fmt: skip
+
+
+def _trained(needs: Needs, tokens: float) -> str:
+    formula = f"6 x {needs.parameters:.3g} x {tokens:.3g} FLOP / ({needs.device_flops:.4g} x "
+    return formula + f"{needs.utilisation:.0%}) / 3600 x {needs.price_per_hour:g}"
+
+
+def _served(needs: Needs) -> list[Figure]:
+    """What serving an own model takes: speed of a device, devices, their price."""
+    speed, devices = tokens_per_second(needs), serving_devices(needs)
+    measured = needs.device_tokens_per_second is not None
+    flops = f"{needs.device_flops:.4g} x {needs.serving_utilisation:g} / (2 x {needs.parameters:.4g})"
+    assumed = "2 N a token: Kaplan et al. 2020, section 2.1; the share of serving is assumed: measure yours"
+    mean = needs.requests_per_month * (needs.tokens_in + needs.tokens_out) / (30 * 86400)
+    busy = f"larger of {least_devices(needs)} (kept, and to hold {2 * needs.parameters / 1e9:.3g} GB of weights in "
+    busy += f"{WEIGHTS_SHARE:.0%} of the memory) and {needs.peak:g} x {mean:,.4g} tokens/s / {speed:,.4g}"
+    return [
+        Figure("a device serves", speed, "tokens/s", f"{speed:g}, as given" if measured else flops,
+               GIVEN if measured else assumed),
+        Figure("serving devices", devices, "", busy, f"peak: the busiest hour against the mean; {GIVEN}"),
+        Figure("own serving", own_serving(needs), "a month",
+               f"{devices} devices x 720 h x {needs.price_per_hour:g}", GIVEN),
+    ]  # fmt: skip
 
 
 def _break_evens(needs: Needs, found: Mapping[str, Way]) -> list[Figure]:
@@ -201,5 +257,7 @@ def _break_evens(needs: Needs, found: Mapping[str, Way]) -> list[Figure]:
         at = ways(there)[own]
         formula = f"(({at.once:,.0f} - {found['api'].once:,.0f}) / {needs.months:g} months + {at.by_month:,.0f})"
         formula += f" / {found['api'].by_request:.4g}"
-        figures.append(Figure(f"break-even, {name}", volume, "requests a month", formula))
+        figures.append(
+            Figure(f"break-even, {name}", volume, "requests a month", formula, "both cost the same over the months")
+        )
     return figures

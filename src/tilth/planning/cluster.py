@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pydantic import ConfigDict, Field, model_validator
 
 from tilth.base.errors import nearest
-from tilth.base.settings import Count, Settings
+from tilth.base.settings import Settings
+from tilth.planning.ranges import Bytes, Flops, Hours, Price, Speed
 
 
 @dataclass(frozen=True)
@@ -23,27 +24,31 @@ class Device:
     """To the others of its node."""
     across: float
     """Its share of the node's network."""
-    efficiency: float = 0.72
+    efficiency: float = 0.76
     """Share of `flops` that large matrix products reach in training."""
 
 
+NEWER = 0.58
+"""Efficiency of H100 and what came after it: their products are fast, what feeds them less so."""
 DEVICES = {
     "V100-32G": Device(125e12, 32e9, 0.9e12, 150e9, 12.5e9),
     "A100-40G": Device(312e12, 40e9, 1.555e12, 300e9, 25e9),
     "A100-80G": Device(312e12, 80e9, 2.039e12, 300e9, 25e9),
     "A800-80G": Device(312e12, 80e9, 2.039e12, 200e9, 25e9),
-    "H100-80G": Device(989e12, 80e9, 3.35e12, 450e9, 50e9, 0.45),
-    "H800-80G": Device(989e12, 80e9, 3.35e12, 200e9, 50e9, 0.45),
-    "H20-96G": Device(148e12, 96e9, 4.0e12, 450e9, 50e9, 0.45),
-    "H200-141G": Device(989e12, 141e9, 4.8e12, 450e9, 50e9, 0.45),
-    "B200-180G": Device(2250e12, 180e9, 8.0e12, 900e9, 50e9, 0.45),
+    "H100-80G": Device(989e12, 80e9, 3.35e12, 450e9, 50e9, NEWER),
+    "H800-80G": Device(989e12, 80e9, 3.35e12, 200e9, 50e9, NEWER),
+    "H20-96G": Device(148e12, 96e9, 4.0e12, 450e9, 50e9),
+    "H200-141G": Device(989e12, 141e9, 4.8e12, 450e9, 50e9, NEWER),
+    "B200-180G": Device(2250e12, 180e9, 8.0e12, 900e9, 50e9, NEWER),
     "L40S-48G": Device(362e12, 48e9, 0.864e12, 32e9, 12.5e9),
     "RTX4090-24G": Device(165e12, 24e9, 1.008e12, 32e9, 3e9),
     "RTX3090-24G": Device(71e12, 24e9, 0.936e12, 32e9, 3e9),
 }
-"""Data sheets; the network is the usual 200 Gb/s (A100) or 400 Gb/s (H100 and later) a device. The efficiency of A100
-meets Korthikanti et al. 2022, table 5; on H100 torchtitan's 8 B at 500 W asks for 0.40, nanochat's 50 % MFU for 0.58:
-0.45 stands between them. Measure your own and say it."""
+"""Data sheets; the network is the usual 200 Gb/s (A100) or 400 Gb/s (H100 and later) a device. The efficiencies of A100
+and H100 are those with which step_time.py meets published throughputs (its table is in docs/planning.md); the others
+are taken from these two: measure your own and say it."""
+MEASURED = ("A100-40G", "A100-80G", "H100-80G")
+"""Devices whose efficiency meets published throughputs; of the others it is assumed."""
 
 LLAMA3_HOURS = 16384 * 54 * 24 / 419
 """Device-hours between unexpected interruptions in Llama 3's 54 days on 16,384 H100 (Grattafiori et al. 2024,
@@ -57,16 +62,16 @@ class Cluster(Settings):
 
     devices: int = Field(ge=1, le=10**7, description="how many")
     device: str | None = Field(default=None, description="a name of the list, for example H100-80G")
-    per_node: int = Field(default=8, ge=1, description="devices of a node")
-    memory: Count | None = Field(default=None, gt=0, description="bytes of a device")
-    flops: float | None = Field(default=None, gt=0, description="dense half-precision FLOP/s of a device")
-    bandwidth: float | None = Field(default=None, gt=0, description="bytes a second of its memory")
-    inside: float | None = Field(default=None, gt=0, description="bytes a second to a device of the same node")
-    across: float | None = Field(default=None, gt=0, description="bytes a second to a device of another node")
-    price_per_hour: float = Field(default=0.0, ge=0, description="of one device")
-    hours_between_failures: float = Field(default=LLAMA3_HOURS, gt=0, description="of one device")
-    storage: float = Field(default=2e9, gt=0, description="bytes a second that a node writes to checkpoints")
-    restart_seconds: float = Field(default=300.0, ge=0, description="from a failure until training goes on")
+    per_node: int = Field(default=8, ge=1, le=1024, description="devices of a node")
+    memory: Bytes | None = Field(default=None, description="bytes of a device")
+    flops: Flops | None = Field(default=None, description="dense half-precision FLOP/s of a device")
+    bandwidth: Speed | None = Field(default=None, description="bytes a second of its memory")
+    inside: Speed | None = Field(default=None, description="bytes a second to a device of the same node")
+    across: Speed | None = Field(default=None, description="bytes a second to a device of another node")
+    price_per_hour: Price = Field(default=0.0, description="of one device")
+    hours_between_failures: Hours = Field(default=LLAMA3_HOURS, description="of one device")
+    storage: Speed = Field(default=2e9, description="bytes a second that a node writes to checkpoints")
+    restart_seconds: float = Field(default=300.0, ge=0, le=864000, description="from a failure until training goes on")
     efficiency: float | None = Field(
         default=None, gt=0, le=1, description="share of `flops` that large matrix products reach"
     )
@@ -87,6 +92,15 @@ class Cluster(Settings):
         base = DEVICES.get(self.device or "", Device(0, 0, 1e12, 32e9, 3e9))
         fields = ("flops", "memory", "bandwidth", "inside", "across", "efficiency")
         return Device(*(float(getattr(self, name) or getattr(base, name)) for name in fields))
+
+    def origin(self, name: str) -> str:
+        """Where a figure of a device comes from: `as given`, the data sheet of the named one, or assumed."""
+        if getattr(self, name) is not None:
+            return "as given"
+        if name != "efficiency":
+            return f"data sheet of {self.device}" if self.device else "assumed; say it in the cluster's file"
+        measured = self.device in MEASURED
+        return "met by published throughputs, docs/planning.md" if measured else "assumed after A100 and H100"
 
     @property
     def nodes(self) -> int:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from tilth.base.progress import duration
@@ -17,11 +17,17 @@ class Figure:
     name: str
     value: float | str
     unit: str = ""
-    """`B` (bytes), `s`, `FLOP`, `tokens`, `parameters`, `share`, the name of a currency, or empty."""
+    """`B` (bytes), `B/s`, `s`, `FLOP`, `tokens`, `parameters`, `share`, the name of a currency, or empty."""
     formula: str = ""
     """The formula with the numbers put in."""
     source: str = ""
     """Paper and equation, or what measured it."""
+    of: str = ""
+    """Of what else than what was asked, where it is so: `nearest cluster of such devices that can: …`."""
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values; `of` only where it says something."""
+        return {key: value for key, value in asdict(self).items() if key != "name" and (key != "of" or value)}
 
 
 @dataclass(frozen=True)
@@ -41,6 +47,10 @@ class Report:
     figures: tuple[Figure, ...]
     tables: tuple[Table, ...] = ()
     notes: tuple[str, ...] = ()
+    heading: str = ""
+    """Above the figures, where they are not of what the title names."""
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    """For machines alone."""
 
     def value(self, name: str) -> Any:
         """Of the figure called `name`."""
@@ -48,15 +58,16 @@ class Report:
 
     def as_json(self) -> dict[str, Any]:
         """Plain values; figures by name, tables as lists of records."""
-        figures = {figure.name: {k: v for k, v in asdict(figure).items() if k != "name"} for figure in self.figures}
+        figures = {figure.name: figure.as_json() for figure in self.figures}
         tables = {
             table.title: [dict(zip(table.columns, row, strict=True)) for row in table.rows] for table in self.tables
         }
-        return {"title": self.title, "figures": figures, "tables": tables, "notes": list(self.notes)}
+        said = {"title": self.title, **self.facts}
+        return said | {"figures": figures, "tables": tables, "notes": list(self.notes)}
 
     def as_text(self, *, explain: bool = False) -> str:
         """For people; with `explain` each figure's formula and source below it."""
-        lines = [self.title, ""]
+        lines = [self.title, *(["", f"  {self.heading}"] if self.heading else []), *([""] if self.figures else [])]
         width = max((len(figure.name) for figure in self.figures), default=0)
         for figure in self.figures:
             lines.append(f"  {figure.name:<{width}}  {shown(figure.value, figure.unit)}")
@@ -79,6 +90,8 @@ def shown(value: Any, unit: str = "") -> str:
     match unit:
         case "B":
             return bytes_shown(value)
+        case "B/s":
+            return f"{bytes_shown(value)}/s"
         case "s":
             return duration(value) if value < 2 * 86400 else f"{value / 86400:,.1f} days"
         case "share":

@@ -37,7 +37,8 @@ class Candidate:
         if self.fits:
             return "fits"
         largest, size = max(self.memory.parts().items(), key=lambda part: part[1])
-        return f"{self.memory.total / 1e9:,.1f} GB of {self.room / 1e9:,.0f}: most are {largest} ({size / 1e9:,.1f} GB)"
+        need = f"{self.memory.total / 1e9:,.1f} GB of {self.room / 1e9:,.4g}"
+        return f"{need} ({size / 1e9:,.1f} GB {largest})"
 
 
 def candidates(task: Task, cluster: Cluster) -> Iterator[Candidate]:

@@ -20,6 +20,7 @@ CONTEXT_BYTES = 1.5e9
 """The driver's context and libraries of one process."""
 BUCKET_BYTES = 1e9
 """Communication buffers: gradients are summed in buckets of so many bytes, one filled while one is sent."""
+SOURCE = "sum over states (Rajbhandari et al. 2020), activations, logits and buffers: planning/layout_memory.py"
 FRAGMENTATION = 0.05
 """Share of memory that the allocator cannot use."""
 
@@ -112,6 +113,6 @@ def layer_bytes(task: Task, layout: Layout) -> float:
             shape, layout.micro_batch * task.length, tensor=split, sequence_parallel=layout.sequence_parallel,
             recompute=layout.recompute,
         )  # fmt: skip
-    x = Activations(task.length, layout.micro_batch, shape.hidden, shape.heads, shape.layers, shape.vocabulary, split,
+    x = Activations(task.length, layout.micro_batch, shape.hidden, shape.heads, shape.layers, split,
                     layout.sequence_parallel, layout.recompute)  # fmt: skip
     return layer_activations(x)

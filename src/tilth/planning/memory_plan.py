@@ -45,9 +45,21 @@ def _held(task: Task, layout: Layout, each: str) -> list[Figure]:
     beside = {"context": CONTEXT_BYTES} | ({"buckets of gradients": BUCKET_BYTES} if layout.data > 1 else {})
     return [
         *figures,
-        Figure("logits", memory.logits, "B", f"{task.logits:g} x {tokens:,} x {shape.vocabulary:,}", "k B T V"),
-        Figure("buffers", memory.buffers, "B", joined(list(beside.items())) + "; ZeRO-3: two layers gathered as well"),
-        Figure("fragmentation", FRAGMENTATION, "share", "of all the others", "assumed"),
+        Figure(
+            "logits",
+            memory.logits,
+            "B",
+            f"{task.logits:g} x {tokens:,} x {shape.vocabulary:,}",
+            "k B T V; k: --logits, 4 for one copy in fp32",
+        ),
+        Figure(
+            "buffers",
+            memory.buffers,
+            "B",
+            joined(list(beside.items())) + "; ZeRO-3: two layers gathered as well",
+            "assumed: a process's context and libraries, and its buckets",
+        ),
+        Figure("fragmentation", FRAGMENTATION, "share", "of all the others", "assumed of the allocator"),
     ]
 
 
@@ -58,7 +70,13 @@ def _short_form(task: Task, tokens: int) -> list[Figure]:
     said = "full recomputation, one micro-batch"
     return [
         Figure("short form, activations", residual + head, "B", formula, said),
-        Figure("short form, states", 16.0 * count, "B", f"16 x {count:,}"),
+        Figure(
+            "short form, states",
+            16.0 * count,
+            "B",
+            f"16 x {count:,}",
+            "2 + 2 + 12 bytes a parameter: Rajbhandari et al. 2020, section 3.1",
+        ),
     ]
 
 

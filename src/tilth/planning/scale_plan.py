@@ -2,38 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from tilth.laws.chinchilla import optimum
-from tilth.laws.kaplan import Allocation, published_allocation
+from tilth.laws.kaplan import PF_DAY, Allocation, published_allocation
 from tilth.laws.repeated import MUENNIGHOFF, effective_parameters, effective_tokens, matched_size
 from tilth.planning import scaling
-from tilth.planning.cluster import Cluster
+from tilth.planning.budget import Budget
 from tilth.planning.figures import Figure, Report, Table, short
 
 REPEATS = "Muennighoff et al. 2023 (arXiv:2305.16264), equations 5 and 6"
 NEARLY_FRESH, WORTHLESS = 4, 40
 """Epochs up to which repeats are nearly as good as fresh text, and behind which they bring nothing (Muennighoff et al.
 2023, figure 1)."""
-DAY = 86400.0
-
-
-@dataclass(frozen=True)
-class Budget:
-    """Operations that may be spent, and how they were found."""
-
-    flops: float
-    formula: str
-    price_per_flop: float = 0.0
-
-
-def budget_of(cluster: Cluster, days: float, utilisation: float) -> Budget:
-    """A cluster's operations in some days at a model's utilisation."""
-    flops = cluster.devices * cluster.one.flops * utilisation * days * DAY
-    formula = f"{cluster.devices} x {cluster.one.flops:.4g} FLOP/s x {utilisation:.0%} x {days:g} days"
-    return Budget(flops, formula, cluster.price_per_hour / 3600 / (cluster.one.flops * utilisation))
-
-
 RUNGS = (
     (0.01, "pilot", "the whole recipe: loss falls, resume is exact, evaluation and export work, forecasts hold"),
     (0.03, "step 2", "learning rate and batch at this size; the law through both points; no group's loss rises"),
@@ -51,28 +30,50 @@ def scale_report(budget: Budget, law_name: str, unique: float | None = None) -> 
     if unique:
         target = scaling.data_limited_optimum(law, budget.flops, unique)
         figures += _with_this_data(law, source, target, unique)
-        notes = _said_of(target.tokens / unique)
-    return Report("Scale ladder", tuple(figures), (_ladder(budget, law, unique),), notes)
+        notes = epochs_said("", target.tokens / unique)
+    return Report("Scale ladder", tuple(figures), (_ladder(budget, law, unique),), (*notes, *budget.said()))
+
+
+def law_figure(law: scaling.Law, source: str, *, repeats: bool = False) -> Figure:
+    """The constants that every loss, size and number of tokens rests on."""
+    known = {**MUENNIGHOFF, **law}
+    names = ("E", "A", "alpha", "B", "beta", *(("R_D", "R_N") if repeats else ()))
+    form = "L = E + A/N'^alpha + B/D'^beta" if repeats else "L = E + A/N^alpha + B/D^beta"
+    said = f"{source}; R_D and R_N: {REPEATS}" if repeats else source
+    return Figure("law", ", ".join(f"{name} {known[name]:g}" for name in names), "", form, said)
+
+
+def loss_formula(law: scaling.Law, parameters: float, tokens: float) -> str:
+    """The law with its constants and both sizes put in."""
+    return (
+        f"{law['E']:g} + {law['A']:g} / {parameters:.4g}^{law['alpha']:g} + {law['B']:g} / {tokens:.4g}^{law['beta']:g}"
+    )
 
 
 def _with_all_data(budget: Budget, law: scaling.Law, source: str) -> list[Figure]:
     """The compute-optimal model where there is as much text as it wants."""
     best, kaplan = optimum(law, budget.flops), published_allocation(budget.flops)
-    lowest = scaling.loss(law, best.parameters, best.tokens)
-    return [
-        Figure("compute", budget.flops, "FLOP", budget.formula),
-        Figure("best size", best.parameters, "parameters", "G (C/6)^(beta/(alpha+beta))", source),
-        Figure("best tokens", best.tokens, "tokens", f"C / (6 x {best.parameters:.4g})", source),
-        Figure("tokens a parameter", best.tokens / best.parameters, ""),
-        Figure("loss", lowest, "nats a token", "E + A/N^alpha + B/D^beta", source),
-        Figure(
-            "Kaplan's size",
-            kaplan.parameters,
-            "parameters",
-            "1.3e9 C^0.73, C in PF-days, without embeddings",
-            "Kaplan et al. 2020, table 6",
-        ),
-    ]
+    size, tokens = best.parameters, best.tokens
+    a, b = law["alpha"], law["beta"]
+    grown = (
+        f"({a:g} x {law['A']:g} / ({b:g} x {law['B']:g}))^(1/{a + b:.4g}) x ({budget.flops:.4g}/6)^({b:g}/{a + b:.4g})"
+    )
+    equation = "Hoffmann et al. 2022, equation 4"
+    figures = [
+        Figure("compute", budget.flops, "FLOP", budget.formula, "budget"),
+        budget.assumed(),
+        budget.time("time on the cluster", budget.flops),
+        law_figure(law, source),
+        Figure("best size", size, "parameters", grown, equation),
+        Figure("best tokens", tokens, "tokens", f"{budget.flops:.4g} / (6 x {size:.4g})", "C = 6 N D"),
+        Figure("tokens a parameter", tokens / size, "", f"{tokens:.4g} / {size:.4g}", "D / N"),
+        Figure("loss", scaling.loss(law, size, tokens), "nats a token", loss_formula(law, size, tokens), source),
+        Figure("Kaplan's size", kaplan.parameters, "parameters", f"1.3e9 x ({budget.flops:.4g} / {PF_DAY:g})^0.73",
+               "Kaplan et al. 2020, table 6: C in PF-days, N without embeddings"),
+    ]  # fmt: skip
+    if budget.price_per_flop:
+        figures.insert(3, budget.cost("cost", budget.flops))
+    return figures
 
 
 def _with_this_data(law: scaling.Law, source: str, target: Allocation, unique: float) -> list[Figure]:
@@ -83,17 +84,20 @@ def _with_this_data(law: scaling.Law, source: str, target: Allocation, unique: f
     reached = scaling.loss_with(law, size, tokens, unique)
     worth = effective_tokens(unique, epochs), effective_parameters(matched, size)
     fitted = f"{REPEATS}; R_D and R_N as fitted there on C4"
-    calls = f"N_U = (alpha A / (beta B))^(1/alpha) x {read:.4g}^(beta/alpha)"
+    a, b = law["alpha"], law["beta"]
+    calls = f"N_U = ({a:g} x {law['A']:g} / ({b:g} x {law['B']:g}))^(1/{a:g}) x {read:.4g}^({b:g}/{a:g})"
+    lowest = f"lowest E + A/N'^alpha + B/D'^beta of 6 N D = {target.flops:.4g} FLOP, found by number"
     return [
-        Figure("unique tokens", unique, "tokens"),
-        Figure("size with this data", size, "parameters", "lowest E + A/N'^alpha + B/D'^beta of 6 N D = C", REPEATS),
-        Figure("tokens with this data", tokens, "tokens", f"C / (6 x {size:.4g})"),
-        Figure("epochs", epochs, "", f"{short(tokens)} / {short(unique)}"),
+        Figure("unique tokens", unique, "tokens", f"U = {unique:.4g}", "as given"),
+        Figure("size with this data", size, "parameters", lowest, REPEATS),
+        Figure("tokens with this data", tokens, "tokens", f"{target.flops:.4g} / (6 x {size:.4g})", "C = 6 N D"),
+        Figure("epochs", epochs, "", f"{short(tokens)} / {short(unique)}", "D / U"),
         Figure("tokens are worth", worth[0], "tokens", _worth("D", tokens, "U", unique), fitted),
-        Figure("size this data calls for", matched, "parameters", calls, source),
+        Figure("size this data calls for", matched, "parameters", calls, f"compute-optimal for U tokens: {REPEATS}"),
         Figure("parameters are worth", worth[1], "parameters", _worth("N", size, "N_U", matched), fitted),
-        Figure("loss with this data", reached, "nats a token", "E + A/N'^alpha + B/D'^beta", f"{source}; {REPEATS}"),
-    ]
+        Figure("loss with this data", reached, "nats a token", loss_formula(law, worth[1], worth[0]),
+               f"{source}; {REPEATS}"),
+    ]  # fmt: skip
 
 
 def _worth(used_name: str, used: float, first_name: str, first: float) -> str:
@@ -104,12 +108,16 @@ def _worth(used_name: str, used: float, first_name: str, first: float) -> str:
     return f"{used_name}' = {first:.4g} + {first:.4g} x {r:g} x (1 - exp(-({used / first:.4g} - 1) / {r:g}))"
 
 
-def _said_of(epochs: float) -> tuple[str, ...]:
+def epochs_said(of: str, epochs: float) -> tuple[str, ...]:
+    """A warning where tokens are read so often that they bring little; `of`: of which model."""
+    said = f"{of}: " if of else ""
     if epochs > WORTHLESS:
-        return (f"{epochs:,.0f} epochs: behind {WORTHLESS} repeats bring nothing; spend less, or gather more text",)
+        return (
+            f"{said}{epochs:,.0f} epochs: behind {WORTHLESS} repeats bring nothing; spend less, or gather more text",
+        )
     if epochs > NEARLY_FRESH:
-        said = "beyond four repeats lose their value; gather more text, or mix in another domain"
-        return (f"{epochs:.1f} epochs: {said}",)
+        more = "beyond four repeats lose their value; gather more text, or mix in another domain"
+        return (f"{said}{epochs:.1f} epochs: {more}",)
     return ()
 
 

@@ -16,19 +16,22 @@ def size_report(name: str, shape: Shape, length: int) -> Report:
 def _countings(shape: Shape) -> list[Figure]:
     parts = " + ".join(f"{v:,} {k}" for k, v in vars(parameter_parts(shape)).items())
     whole, inner, head = parameters(shape), Counting.WITHOUT_EMBEDDINGS, Counting.WITH_HEAD
-    adds = "the same + V H"
+    split = parameter_parts(shape)
+    inside = f"{split.attention:,} attention + {split.feed_forward:,} feed_forward + {split.norms:,} norms"
+    adds = f"{parameters(shape, inner):,} + {shape.vocabulary:,} x {shape.hidden:,}"
     if shape.embedding_width:
-        adds = f"the same + V W + 2 W H, W = {shape.embedding_width}: a narrow embedding is projected in and out"
+        width = shape.embedding_width
+        adds = f"{parameters(shape, inner):,} + {shape.vocabulary:,} x {width:,} + 2 x {width:,} x {shape.hidden:,}"
     every = "every trained number, a tied matrix once (Chinchilla's N)"
     figures = [
         Figure("parameters", whole, "parameters", parts, every),
-        Figure("without embeddings", parameters(shape, inner), "parameters", "attention + feed-forward + norms",
-               "Kaplan et al. 2020"),
-        Figure("with head", parameters(shape, head), "parameters", adds, "Porian et al. 2024"),
+        Figure("without embeddings", parameters(shape, inner), "parameters", inside, "Kaplan et al. 2020"),
+        Figure("with head", parameters(shape, head), "parameters", adds, "with V H of the head: Porian et al. 2024"),
     ]  # fmt: skip
     if shape.experts:
         said = f"{shape.active_experts} of {shape.experts} experts"
-        figures.append(Figure("active", active_parameters(shape), "parameters", said))
+        router = "what multiplies a token: a mixture's chosen experts and all that is shared"
+        figures.append(Figure("active", active_parameters(shape), "parameters", said, router))
     return figures
 
 

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tilth.reports.svg import Series, line_chart
+from tilth.base.chart import Series
+from tilth.reports.svg import line_chart
 
 Block = dict[str, Any]
 Section = dict[str, Any]

@@ -6,20 +6,31 @@ import html
 import math
 from collections.abc import Sequence
 
+from tilth.base.chart import Series
+
 COLOURS = ("#3b6fb6", "#c4553b", "#4a8c4f", "#8a5fa8", "#b8862b", "#3c9aa0", "#b5507c", "#6b7280", "#7a8f2e", "#a0522d")
 WIDTH, HEIGHT, LEFT, BOTTOM, TOP, RIGHT = 760, 320, 62, 42, 14, 14
+MARK_ROWS = 3
+"""Names of marks that stand side by side go below each other."""
 
-Series = tuple[str, Sequence[float], Sequence[float]]
 
+def line_chart(
+    series: Sequence[Series],
+    x_label: str,
+    y_label: str,
+    marks: Sequence[tuple[float, str]] = (),
+    points: Sequence[str] = (),
+) -> str:
+    """An SVG of (name, x, y) series; `marks` are named vertical lines, `points` the names of series that are dots.
 
-def line_chart(series: Sequence[Series], x_label: str, y_label: str, marks: Sequence[tuple[float, str]] = ()) -> str:
-    """An SVG of (name, x, y) series; `marks` are named vertical lines. Points that are not finite are left out."""
+    Points that are not finite are left out.
+    """
     clean = [(name, [(x, y) for x, y in zip(xs, ys, strict=True) if math.isfinite(y)]) for name, xs, ys in series]
-    points = [point for _, line in clean for point in line]
-    if not points:
+    every = [point for _, line in clean for point in line]
+    if not every:
         return "<p>No points to draw.</p>"
-    x_ticks = ticks(min(x for x, _ in points), max(x for x, _ in points))
-    y_ticks = ticks(min(y for _, y in points), max(y for _, y in points))
+    x_ticks = ticks(min(x for x, _ in every), max(x for x, _ in every))
+    y_ticks = ticks(min(y for _, y in every), max(y for _, y in every))
     scale_x = _scale(x_ticks, LEFT, WIDTH - RIGHT)
     scale_y = _scale(y_ticks, HEIGHT - BOTTOM, TOP)
     parts = [f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{html.escape(y_label)}">']
@@ -32,20 +43,36 @@ def line_chart(series: Sequence[Series], x_label: str, y_label: str, marks: Sequ
             f'<text x="{scale_x(tick):.1f}" y="{HEIGHT - BOTTOM + 18}" text-anchor="middle">{short(tick)}</text>'
         )
     for number, (at, name) in enumerate(marks):
-        x = scale_x(at)
-        parts.append(f'<line class="mark" x1="{x:.1f}" x2="{x:.1f}" y1="{TOP}" y2="{HEIGHT - BOTTOM}"/>')
-        parts.append(f'<text x="{x + 4:.1f}" y="{TOP + 10 + 12 * (number % 2)}">{html.escape(name)}</text>')
-    for number, (name, line) in enumerate(clean):
-        path = " ".join(f"{scale_x(x):.1f},{scale_y(y):.1f}" for x, y in line)
-        colour = COLOURS[number % len(COLOURS)]
-        dash = ' stroke-dasharray="5 3"' if number >= len(COLOURS) else ""
-        parts.append(f'<polyline fill="none" stroke="{colour}" stroke-width="1.8"{dash} points="{path}">')
-        parts.append(f"<title>{html.escape(name)}</title></polyline>")
+        parts.append(_mark(scale_x(at), TOP + 10 + 12 * (number % MARK_ROWS), name))
+    for number, (name, line) in sorted(enumerate(clean), key=lambda one: one[1][0] in points):  # points above lines
+        places = [(f"{scale_x(x):.1f}", f"{scale_y(y):.1f}") for x, y in line]
+        parts += _dots(number, places) if name in points else [_line(number, name, places)]
     parts.append(f'<text x="{(LEFT + WIDTH) / 2}" y="{HEIGHT - 6}" text-anchor="middle">{html.escape(x_label)}</text>')
     middle = (TOP + HEIGHT - BOTTOM) / 2
     parts.append(f'<text transform="rotate(-90 14 {middle})" x="14" y="{middle}" text-anchor="middle">')
     parts.append(f"{html.escape(y_label)}</text></svg>")
     return "".join(parts) + _legend([name for name, _ in clean])
+
+
+def _line(number: int, name: str, places: Sequence[tuple[str, str]]) -> str:
+    colour = COLOURS[number % len(COLOURS)]
+    dash = ' stroke-dasharray="5 3"' if number >= len(COLOURS) else ""
+    path = " ".join(",".join(place) for place in places)
+    drawn = f'<polyline fill="none" stroke="{colour}" stroke-width="1.8"{dash} points="{path}">'
+    return f"{drawn}<title>{html.escape(name)}</title></polyline>"
+
+
+def _dots(number: int, places: Sequence[tuple[str, str]]) -> list[str]:
+    colour = COLOURS[number % len(COLOURS)]
+    return [f'<circle cx="{x}" cy="{y}" r="2.5" fill="{colour}"/>' for x, y in places]
+
+
+def _mark(x: float, y: int, name: str) -> str:
+    """A named vertical line; near the right edge its name stands before it."""
+    line = f'<line class="mark" x1="{x:.1f}" x2="{x:.1f}" y1="{TOP}" y2="{HEIGHT - BOTTOM}"/>'
+    end = x > WIDTH - RIGHT - 7 * len(name)
+    place = f'x="{x - 4:.1f}" y="{y}" text-anchor="end"' if end else f'x="{x + 4:.1f}" y="{y}"'
+    return f"{line}<text {place}>{html.escape(name)}</text>"
 
 
 def _legend(names: Sequence[str]) -> str:

@@ -29,8 +29,6 @@ class Process:
     target_mean: Array
     target_scale: Array
     coefficients: Array
-    left_out: Array
-    """Closed-form leave-one-out predictions (n, T) at the hyper-parameters found from all runs."""
     objective: float
     """Minus the log evidence of all targets with the prior, at the optimum: floors are compared by it."""
 
@@ -63,10 +61,8 @@ def fit_process(
     hyper = found.x
     smooth, straight = _kernels(x, x, hyper)
     factor = np.linalg.cholesky(smooth + straight + _noise(hyper, len(x)))
-    inverse = cho_solve((factor, True), np.eye(len(x)))
-    weights = inverse @ y
-    left_out = y - weights / np.diag(inverse)[:, None]
-    return Process(floor, centre, scale, x, hyper, mean, spread, weights, mean + spread * left_out, float(found.fun))
+    weights = cho_solve((factor, True), y)
+    return Process(floor, centre, scale, x, hyper, mean, spread, weights, float(found.fun))
 
 
 def _kernels(x: Array, other: Array, hyper: Array) -> tuple[Array, Array]:

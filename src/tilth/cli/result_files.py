@@ -1,0 +1,33 @@
+"""Files that `tilth plan` and `tilth fit` write on request: a result as JSON, a chart as SVG."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tilth.base.errors import UserError
+
+if TYPE_CHECKING:
+    from tilth.base.chart import Chart
+
+
+def check_files(out: Path | None, plot: Path | None) -> None:
+    """Before anything is computed: whether the result could be written."""
+    from tilth.base.files import check_writable
+
+    if plot and plot.suffix != ".svg":
+        raise UserError(f"{plot} does not end in .svg", where="--plot")
+    for option, file in (("--out", out), ("--plot", plot)):
+        try:
+            if file:
+                check_writable(file)
+        except UserError as error:
+            raise UserError(f"{file} {error.message}", where=option, hint=error.hint) from None
+
+
+def draw(file: Path, chart: Chart) -> None:
+    """A chart as a file of its own."""
+    from tilth.base.files import write_text
+    from tilth.reports.svg_file import svg_file
+
+    write_text(file, svg_file(chart))

@@ -1,0 +1,93 @@
+"""A value that an option cannot take, and a place that takes no file: one sentence and exit status 2, everywhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tilth.base.errors import UserError
+from tilth.base.files import check_writable, write_text
+from tilth.cli.main import main
+
+RUNS = "r,loss\n0.1,3.0\n0.2,2.9\n0.3,2.85\n0.4,2.83\n0.5,2.82\n"
+
+
+@pytest.fixture
+def tell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs.csv").write_text(RUNS, encoding="utf-8")
+    (tmp_path / "folder.svg").mkdir()
+    (tmp_path / "file").write_text("here", encoding="utf-8")
+
+    def run(line: str) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as end:
+            main(line.split())
+        return (int(end.value.code or 0), *capsys.readouterr())
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("plan layout gpt2 --devices abc", "--devices abc: expected a whole number (for example --devices 8)"),
+        ("plan layout gpt2 --devices 0", "--devices 0: expected between 1 and 1e+07 devices (for example --devices 8)"),
+        ("plan layout gpt2 --devices 1.5", "--devices 1.5: expected a whole number (for example --devices 8)"),
+        ("plan layout gpt2 --length x", "--length x: expected a whole number (for example --length 4096)"),
+        ("plan scale --days x", "--days x: expected a number (for example --days 2.5)"),
+        ("plan scale --flops many", "--flops 'many': expected a number such as"),
+        ("fit critical runs.csv --base x", "--base x: expected a number (for example --base 2.5)"),
+        ("fit critical runs.csv --base 3 --bootstrap -1", "--bootstrap -1: must be at least 0"),
+        ("fit isoflop runs.csv --flops x", "--flops 'x': expected a number such as"),
+        ("corpus a --workers none --out o", "--workers none: expected a whole number (for example --workers 8)"),
+    ],
+)
+def test_a_value_of_the_wrong_kind_is_told_by_option_expectation_and_example(tell, line: str, said: str) -> None:
+    status, printed, complaint = tell(line)
+    assert (status, printed) == (2, "")
+    assert complaint.startswith(f"tilth: {said}")
+
+
+def test_a_word_that_is_no_choice_is_told_with_the_choices(tell) -> None:
+    status, _, complaint = tell("plan scale --law foo")
+    assert status == 2
+    assert complaint.startswith("tilth: --law foo:")
+    assert "'chinchilla', 'hoffmann', 'muennighoff' (for example --law chinchilla)" in complaint
+
+
+PLACES = [
+    ("/proc/x.svg", "/proc/x.svg cannot be written"),
+    ("file/x.svg", "file/x.svg cannot be written: Not a directory"),
+    ("folder.svg", "folder.svg is a folder"),
+]
+
+
+@pytest.mark.parametrize(("place", "said"), PLACES)
+@pytest.mark.parametrize("line", ["plan scale", "plan cost 7B 140B", "plan buy", "fit critical runs.csv --base 2.9"])
+def test_a_plot_that_cannot_be_written_is_one_sentence(tell, line: str, place: str, said: str) -> None:
+    status, printed, complaint = tell(f"{line} --plot {place}")
+    assert (status, printed) == (2, "")
+    assert complaint.startswith(f"tilth: --plot: {said}")
+    assert "Traceback" not in complaint
+
+
+@pytest.mark.parametrize("place", ["/proc/x", "file/x", "folder.svg", "/dev/null"])
+def test_a_result_that_cannot_be_written_is_one_sentence_before_anything_is_fitted(tell, place: str) -> None:
+    status, printed, complaint = tell(f"fit critical runs.csv --base 2.9 --out {place}")
+    assert (status, printed) == (2, "")
+    assert complaint.startswith(f"tilth: --out: {place} ")
+
+
+@pytest.mark.parametrize("place", ["/proc/x", "file/x", "folder.svg", "/dev/null"])
+def test_whatever_writes_says_the_same(tell, place: str, tmp_path: Path) -> None:
+    for write in (lambda: write_text(Path(place), "text"), lambda: check_writable(Path(place))):
+        with pytest.raises(UserError, match=r"cannot be written|is a folder|is a device") as error:
+            write()
+        assert str(error.value).startswith(place)
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["file", "folder.svg", "runs.csv"]
+
+
+def test_a_writable_place_is_left_as_it_was(tmp_path: Path) -> None:
+    check_writable(tmp_path / "new" / "deep" / "x.json")
+    assert list(tmp_path.iterdir()) == []

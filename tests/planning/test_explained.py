@@ -1,0 +1,224 @@
+"""Every number that a plan prints has its formula and its source; options either work or are refused."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from tilth.cli.main import main
+
+PLANS = [
+    "size LLaMA-7B",
+    "size Mixtral-8x7B",
+    "memory LLaMA-7B",
+    "memory gpt2-xl",
+    "layout LLaMA-7B --device A100-80G --price-per-hour 2",
+    "layout Llama-3.1-405B",
+    "scale --price-per-hour 2.5",
+    "scale --unique-tokens 11B",
+    "cost 7B 140B --price-per-hour 2.5",
+    "cost 7B 140B --unique-tokens 10B",
+    "buy",
+    "buy device_tokens_per_second=900",
+]
+
+
+@pytest.fixture
+def tell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    monkeypatch.chdir(tmp_path)
+
+    def run(line: str) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as end:
+            main(["plan", *line.split()])
+        return (int(end.value.code or 0), *capsys.readouterr())
+
+    return run
+
+
+@pytest.fixture
+def figures(tell):
+    """A plan's figures by name."""
+    return lambda line: json.loads(tell(f"{line} --json")[1])["figures"]
+
+
+@pytest.mark.parametrize("line", PLANS)
+def test_every_figure_has_its_formula_and_its_source(figures, tell, line: str) -> None:
+    found = figures(line)
+    assert found
+    for name, one in found.items():
+        assert one["formula"], name
+        assert one["source"], name
+    explained = tell(f"{line} --explain")[1]
+    assert all(one["formula"] in explained and one["source"] in explained for one in found.values())
+
+
+@pytest.mark.parametrize("model", ["LLaMA-7B", "gpt2-xl", "opt-350m", "Mixtral-8x7B", "Qwen3-0.6B"])
+def test_the_formulas_of_a_size_give_its_figures(figures, model: str) -> None:
+    found = figures(f"size {model}")
+    for name in ("parameters", "without embeddings", "with head", "FLOP a token, causal", "FLOP a token, 6 N"):
+        formula = re.sub(r"[a-z_]+", "", found[name]["formula"].replace(",", "").replace(" x ", " * "))
+        assert eval(formula) == found[name]["value"], name
+
+
+def test_the_laws_constants_are_printed_and_put_into_the_loss(figures) -> None:
+    """1.8172 + 482.01 / 7e9^0.3478 + 2085.43 / 1.4e11^0.3658 = 1.8172 + 0.1815 + 0.1746 by hand."""
+    found = figures("cost 7B 140B")
+    assert found["law"]["value"] == "E 1.8172, A 482.01, alpha 0.3478, B 2085.43, beta 0.3658"
+    assert found["loss"]["formula"] == "1.8172 + 482.01 / 7e+09^0.3478 + 2085.43 / 1.4e+11^0.3658"
+    assert found["loss"]["value"] == pytest.approx(1.8172 + 0.1815 + 0.1746, abs=2e-4)
+    repeats = figures("cost 7B 140B --unique-tokens 10B")
+    assert repeats["law"]["value"].endswith("R_D 15.4, R_N 5.31")
+    for line in ("scale", "scale --unique-tokens 11B"):
+        formula = figures(line)["best size"]["formula"].replace(" x ", " * ").replace("^", "**")
+        assert eval(formula) == pytest.approx(figures(line)["best size"]["value"], rel=2e-3)
+
+
+def test_utilisation_is_one_thing_and_says_which(tell, figures) -> None:
+    """40 % of scale and cost is counted as 6 N D; layout prints both that and MFU, and they differ by attention."""
+    for line in ("scale", "cost 7B 140B"):
+        one = figures(line)["utilisation"]
+        assert one["value"] == 0.4
+        assert "MFU by 6 N D" in one["formula"]
+        assert "assumed" in one["source"]
+    assert figures("scale --utilisation 0.5")["utilisation"]["source"] == "as given"
+    assert "40% of the peak is assumed, counted as 6 N D: LLaMA 1 and 2 reached 38 to 51 %" in tell("scale")[1]
+    assert "is assumed" not in tell("cost 7B 140B --utilisation 0.5")[1]
+    told = tell("layout gpt2 --device A100-80G")[1]
+    assert "products at 76% of the peak: met by published throughputs, docs/planning.md" in told
+    found = figures("layout LLaMA-7B --devices 8 --device A100-80G --length 2048")
+    speed = found["tokens a second"]["value"]
+    assert found["MFU by 6 N D"]["value"] == pytest.approx(6 * 6_738_415_616 * speed / (8 * 312e12), rel=1e-9)
+    matrices = 32 * (4 * 4096**2 + 3 * 4096 * 11008) + 32000 * 4096
+    causal = 6 * matrices + 6 * 32 * 4096 * 2048
+    assert found["MFU"]["value"] == pytest.approx(causal * speed / (8 * 312e12), rel=1e-9)
+
+
+def test_what_a_layouts_time_rests_on_is_printed_with_its_origin(figures, tmp_path: Path) -> None:
+    found = figures("layout LLaMA-7B --device A100-80G")
+    shown = {name.removeprefix("assumed: "): one for name, one in found.items() if name.startswith("assumed: ")}
+    values = {name: one["value"] for name, one in shown.items()}
+    assert values == {
+        "products": 0.76, "memory": 2.039e12, "link in a node": 300e9, "link across nodes": 25e9, "overlap": 0.6
+    }  # fmt: skip
+    assert shown["products"]["source"] == "met by published throughputs, docs/planning.md"
+    assert shown["link across nodes"]["source"] == "data sheet of A100-80G"
+    (tmp_path / "own.yaml").write_text("devices: 8\ndevice: B200-180G\nacross: 100e9\n", encoding="utf-8")
+    own = figures("layout LLaMA-7B --cluster own.yaml")
+    assert own["assumed: link across nodes"]["source"] == "as given"
+    assert own["assumed: products"]["source"] == "assumed after A100 and H100"
+
+
+@pytest.mark.parametrize(
+    ("line", "status", "first"),
+    [
+        ("layout Llama-3-8B --devices 8", 0, "Llama-3-8B on 8 x H100-80G (1 node)"),
+        ("layout Llama-3.1-405B --devices 8", 2, "Llama-3.1-405B does not fit on 8 x H100-80G (1 node): a device "
+         "needs 856.7 GB, it has 80 GB"),
+        ("layout Llama-3-8B --devices 7", 2, "Llama-3-8B cannot be divided over 7 x H100-80G (1 node): no layout "
+         "shares 32 layers, 32 heads and a step's 1,024 sequences among 7 devices"),
+        ("layout Llama-3-8B --cluster tiny.yaml", 2, "Llama-3-8B does not fit on 8 x device of 1 GB (1 node): a device "
+         "needs 18.9 GB, it has 1 GB"),
+    ],
+)  # fmt: skip
+def test_the_exit_status_says_whether_the_cluster_asked_can(tell, tmp_path: Path, line: str, status: int, first: str):
+    (tmp_path / "tiny.yaml").write_text("devices: 8\nmemory: 1G\nflops: 1e14\n", encoding="utf-8")
+    found, printed, complaint = tell(line)
+    assert (found, complaint) == (status, "")
+    assert printed.splitlines()[0] == first
+    told = json.loads(tell(f"{line} --json")[1])
+    assert told["fits"] is (status == 0)
+
+
+def test_a_budget_is_given_or_a_clusters(tell, figures) -> None:
+    """1e21 FLOP of eight H100 at 40 %: 315,976 s; at 2 an hour for each 1,404."""
+    found = figures("scale --flops 1e21 --price-per-hour 2")
+    assert found["time on the cluster"]["value"] == pytest.approx(1e21 / (8 * 989e12 * 0.4))
+    assert found["cost"]["value"] == pytest.approx(1e21 / (989e12 * 0.4) / 3600 * 2)
+    assert found["cost"]["value"] == pytest.approx(1404.3, abs=0.1)
+    assert figures("scale --flops 1e21 --devices 16")["time on the cluster"]["value"] == pytest.approx(157_988, abs=1)
+    status, _, complaint = tell("scale --flops 1e21 --days 3")
+    assert status == 2
+    assert complaint.startswith("tilth: --flops is the budget itself, --days asks for the cluster's")
+
+
+def test_the_devices_of_a_cost_give_its_time(figures) -> None:
+    """6 x 7e9 x 1.4e11 = 5.88e21 FLOP on 64 H100 at 40 %: 232,242 s."""
+    for devices, seconds in ((64, 232_242), (32, 464_484)):
+        found = figures(f"cost 7B 140B --devices {devices}")
+        assert found["time of training"]["value"] == pytest.approx(seconds, abs=2)
+
+
+def test_a_cost_warns_of_tokens_that_repeat(tell) -> None:
+    """140 B of 10 B tokens are 14 epochs; of 70 B two, which is no warning."""
+    assert "this one: 14.0 epochs: beyond four repeats lose their value" in tell("cost 7B 140B --unique-tokens 10B")[1]
+    assert "epochs: " not in tell("cost 7B 140B --unique-tokens 200B")[1]
+    assert "this one: 50 epochs: behind 40 repeats bring nothing" in tell("cost 7B 500B --unique-tokens 10B")[1]
+
+
+def test_serving_follows_the_model_and_the_busiest_hour(figures) -> None:
+    """989e12 x 3 % / (2 x 8e9) = 1,854 tokens/s; 5 M requests of 1,900 tokens are 3,665 tokens/s in the mean."""
+    found = figures("buy requests_per_month=5M")
+    assert found["a device serves"]["value"] == pytest.approx(1854.4, abs=0.1)
+    assert found["serving devices"]["value"] == math.ceil(3 * 5e6 * 1900 / 2_592_000 / 1854.375) == 6
+    assert figures("buy requests_per_month=5M peak=1")["serving devices"]["value"] == 2
+    assert figures("buy requests_per_month=5M parameters=70B")["serving devices"]["value"] == 52
+    assert figures("buy parameters=70B")["serving devices"]["value"] == 3  # 140 GB of weights in 64 GB of each
+    assert figures("buy device_tokens_per_second=900")["a device serves"]["value"] == 900
+    assert "3 x 3,665 tokens/s / 1,854" in found["serving devices"]["formula"]
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("layout gpt2 --cluster bytes.yaml", "bytes.yaml:2: memory: expected between 1e+09 and 1e+13 bytes, for "
+         "example 80G; found 64"),
+        ("layout gpt2 --cluster slow.yaml", "slow.yaml:3: across: expected between 1e+06 and 1e+15 bytes a second"),
+        ("scale --unique-tokens 1", "--unique-tokens 1: expected between 1e+06 and 1e+18 tokens"),
+        ("memory gpt2 --micro-batch 1000000000000", "--micro-batch 1e+12: expected between 1 and 4096 sequences"),
+        ("layout gpt2 --devices 100000000", "--devices 1e+08: expected between 1 and 1e+07 devices"),
+        ("layout gpt2 --length 0", "--length 0: expected between 1 and 1e+07 tokens (for example --length 4096)"),
+        ("memory gpt2 --ranks -1", "--ranks -1: expected between 1 and 1e+07 devices"),
+        ("layout gpt2 --batch 1000", "--batch 1000: a step holds at least one sequence of --length 4096"),
+        ("cost 1 140B", "PARAMETERS 1: expected between 10000 and 1e+15 parameters"),
+        ("cost 7B 1", "TOKENS 1: expected between 1e+06 and 1e+18 tokens"),
+        ("buy parameters=8", "parameters=8: expected between 10000 and 1e+15 parameters, for example 8B; found 8"),
+        ("buy device_flops=989", "expected between 1e+09 and 1e+18 FLOP/s"),
+        ("buy peak=0", "must be at least 1"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_meant_is_refused_with_range_and_unit(tell, tmp_path: Path, line: str, said: str) -> None:
+    (tmp_path / "bytes.yaml").write_text("devices: 8\nmemory: 64\nflops: 1e14\n", encoding="utf-8")
+    (tmp_path / "slow.yaml").write_text("devices: 8\ndevice: A100-80G\nacross: 1\n", encoding="utf-8")
+    status, printed, complaint = tell(line)
+    assert (status, printed) == (2, "")
+    assert said in complaint
+
+
+def lines_of(drawing: str) -> dict[str, list[tuple[float, float]]]:
+    """Every polyline's places, by its title."""
+    found = re.findall(r'<polyline [^>]*points="([^"]*)"><title>([^<]*)</title>', drawing)
+    return {name: [tuple(map(float, place.split(","))) for place in path.split()] for path, name in found}
+
+
+def test_the_plots_mark_what_the_plans_answer(tell, tmp_path: Path) -> None:
+    tell("scale --unique-tokens 11B --plot a.svg")
+    tell("cost 7B 140B --plot b.svg")
+    tell("buy --plot c.svg")
+    scale, cost, buy = ((tmp_path / f"{name}.svg").read_text(encoding="utf-8") for name in "abc")
+    assert ">best 3.876 B</text>" in scale
+    assert ">with this data 2.829 B</text>" in scale
+    assert ">cheapest 3.303 B</text>" in cost
+    assert ">this one 7 B</text>" in cost
+    mark = float(re.search(r'x1="([\d.]+)"[^>]*/><text[^>]*>cheapest', cost)[1])  # type: ignore[index]
+    lowest = max(lines_of(cost)["both"], key=lambda place: place[1])[0]
+    assert mark == pytest.approx(lowest, abs=8)
+    assert ">asked</text>" in buy
+    own = lines_of(buy)["continue an open model"]
+    rises = [(x, other - x) for (x, y), (other, z) in pairwise(own) if z < y]
+    assert rises
+    assert all(wide <= 0.2 for _, wide in rises)  # a step, not a slope
