@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from tilth.text.jit import helper
+from tilth.base.jit import helper
 from tilth.text.lines import last_class, next_line, strip
 from tilth.text.unicode import NUMBER, SIZE, SPACE
 from tilth.text.units import decode

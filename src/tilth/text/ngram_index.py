@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tilth.text.jit import (
+from tilth.base.jit import (
     READ_I32,
     READ_I64,
     READ_U64,

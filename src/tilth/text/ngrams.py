@@ -8,10 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numba import types
 
-from tilth.text import unicode
-from tilth.text.buffers import scratch, strings
-from tilth.text.hashing import mix
-from tilth.text.jit import (
+from tilth.base.jit import (
     BYTES,
     OFFSETS,
     READ_I32,
@@ -31,6 +28,9 @@ from tilth.text.jit import (
     trailing_zeros,
     void,
 )
+from tilth.text import unicode
+from tilth.text.buffers import scratch, strings
+from tilth.text.hashing import mix
 from tilth.text.lines import count_code_points
 from tilth.text.ngram_index import index_keys, map_blocks, slot_of
 from tilth.text.spans import grow_spans
