@@ -1,4 +1,4 @@
-"""Floor 0: what everything stands on. No torch, no numba, nothing of the field's own.
+"""Floor 0: what everything stands on. No torch, numba in `jit` alone, nothing of the field's own.
 
 errors      UserError (exit 2), nearest-name hints
 settings    Settings, Count, YAML with line numbers, dotted overrides, validation sentences
@@ -11,5 +11,6 @@ progress    one line for anything long; lengths of time and numbers of bytes as 
 machine     what the machine is; Meter for what a piece of work used
 pool        map_units, Workers: processes, or a Ray cluster, that give the serial result
 chart       Chart, Series: what is drawn, whatever draws it
+jit         numba in one place: kernels compiled for one list of types, kept on disk
 lazy        front doors whose files are loaded when a name is first used
 """

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from tilth.text.jit import helper
+from tilth.base.jit import helper
 from tilth.text.lines import last_class, next_line, strip
 from tilth.text.unicode import NUMBER, SIZE, SPACE
 from tilth.text.units import decode
@@ -27,6 +27,11 @@ PHRASES = (
 )
 _BYTES = np.frombuffer("\0".join(PHRASES).encode() + b"\0", np.uint8)
 _STARTS = np.array([0, *(np.flatnonzero(_BYTES == 0) + 1)[:-1]])
+_FIRST, _SECOND, _THIRD = (
+    np.array([sum(1 << k for k, phrase in enumerate(PHRASES) if phrase[i] == chr(byte).lower()) for byte in range(256)])
+    for i in range(3)
+)
+"""For each byte a bit for every phrase that has it there, in any case."""
 _EDIT, _NEEDED = np.frombuffer(b"[edit]", np.uint8), np.frombuffer(b"[citation needed]", np.uint8)
 
 
@@ -45,23 +50,31 @@ def _may_hold_phrases(data: Any, start: int, stop: int) -> bool:
 
 
 @helper
+def _stands_at(phrase: int, data: Any, at: int, stop: int) -> bool:
+    """Whether the phrase stands at the byte `at`, in any case."""
+    i = 0
+    while _BYTES[phrase + i] and at + i < stop:
+        byte = data[at + i]
+        if 65 <= byte <= 90:
+            byte += np.uint8(32)
+        if byte != _BYTES[phrase + i]:
+            return False
+        i += 1
+    return not _BYTES[phrase + i]
+
+
+@helper
 def _find_phrases(data: Any, start: int, stop: int) -> int:
     """A bit for every phrase that stands in the bytes [start, stop), in any case."""
     found = 0
     if not _may_hold_phrases(data, start, stop):
         return found
-    for at in range(start, stop - 1):
+    for at in range(start, stop - 2):
+        begun = _FIRST[data[at]] & _SECOND[data[at + 1]] & _THIRD[data[at + 2]]
+        if not begun:
+            continue
         for k in range(len(_STARTS)):
-            i = 0
-            begin = _STARTS[k]
-            while _BYTES[begin + i] and at + i < stop:
-                byte = data[at + i]
-                if 65 <= byte <= 90:
-                    byte += np.uint8(32)
-                if byte != _BYTES[begin + i]:
-                    break
-                i += 1
-            if not _BYTES[begin + i]:
+            if begun >> k & 1 and _stands_at(_STARTS[k], data, at, stop):
                 found |= 1 << k
     return found
 
@@ -109,6 +122,14 @@ def _wide_gap(data: Any, at: int, classes: Any) -> bool:
     if data[before] == 32:
         kind, _ = last_class(data, 0, before, classes)
     return kind & _SPACE != 0
+
+
+@helper
+def _first_token(starts: Any, token: int, count: int, place: int) -> int:
+    """The first token from `token` on that starts at `place` or behind it."""
+    while token < count and starts[token] < place:
+        token += 1
+    return token
 
 
 @helper
@@ -193,14 +214,6 @@ def _well_ended(line: Any, begin: int, end: int) -> bool:
 @helper
 def _ends_sentence(mark: int) -> bool:
     return mark == 46 or mark == 63 or mark == 33 or mark == 34 or mark == 39
-
-
-@helper
-def _first_token(starts: Any, token: int, count: int, place: int) -> int:
-    """The first token from `token` on that starts at `place` or behind it."""
-    while token < count and starts[token] < place:
-        token += 1
-    return token
 
 
 @helper

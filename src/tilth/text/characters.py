@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from tilth.text.jit import helper
+from tilth.base.jit import helper
 from tilth.text.unicode import (
     ALPHABETIC,
     BREAK,

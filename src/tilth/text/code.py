@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tilth.base.jit import BYTES, OFFSETS, READ_U32, READ_U64, WRITE_I64_2D, helper, int64, jit, pointer, void
 from tilth.text.buffers import strings
 from tilth.text.cutting import look_up
 from tilth.text.hashing import hash_bytes
-from tilth.text.jit import BYTES, OFFSETS, READ_U32, READ_U64, WRITE_I64_2D, helper, int64, jit, pointer, void
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from tilth.base.jit import helper, inlined
 from tilth.text import exceptions
 from tilth.text.hashing import hash_bytes
-from tilth.text.jit import helper, inlined
 from tilth.text.unicode import ALPHABETIC, CUT, LOWER, MARK, NUMBER, SYMBOL, UPPER
 from tilth.text.urls import is_digit, is_url
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tilth.base.jit import BYTES, OFFSETS, READ_U8, WRITE_BOOL, jit, pointer, void
 from tilth.text.buffers import strings
-from tilth.text.jit import BYTES, OFFSETS, READ_U8, WRITE_BOOL, jit, pointer, void
 from tilth.text.unicode import SIZE
 from tilth.text.units import decode
 

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tilth.base.jit import BYTES, OFFSETS, READ_U16, WRITE_I64_2D, helper, int64, jit, pointer
 from tilth.text import unicode
 from tilth.text.buffers import strings
-from tilth.text.jit import BYTES, OFFSETS, READ_U16, WRITE_I64_2D, helper, int64, jit, pointer
 from tilth.text.unicode import ALPHABETIC, MARK, NUMBER, SIZE, SPACE, TERMINAL, UNIT, UPPER
 from tilth.text.units import decode
 

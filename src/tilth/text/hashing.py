@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tilth.base.jit import BYTES, OFFSETS, WRITE_U64, WRITE_U64_2D, helper, inlined, jit, pointer, read_eight, void
 from tilth.text.buffers import strings
-from tilth.text.jit import BYTES, OFFSETS, WRITE_U64, WRITE_U64_2D, helper, inlined, jit, pointer, read_eight, void
 
 if TYPE_CHECKING:
     import pyarrow as pa

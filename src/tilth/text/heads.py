@@ -12,9 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tilth.text.buffers import strings
-from tilth.text.hashing import load
-from tilth.text.jit import (
+from tilth.base.jit import (
     BYTES,
     OFFSETS,
     READ_U64,
@@ -26,6 +24,8 @@ from tilth.text.jit import (
     pointer,
     trailing_zeros,
 )
+from tilth.text.buffers import strings
+from tilth.text.hashing import load
 from tilth.text.lines import count_code_points, find_newline
 
 if TYPE_CHECKING:

@@ -15,10 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numba import types
 
-from tilth.text import unicode
-from tilth.text.buffers import strings
-from tilth.text.hashing import mix
-from tilth.text.jit import (
+from tilth.base.jit import (
     BYTES,
     OFFSETS,
     READ_I64_2D,
@@ -33,6 +30,9 @@ from tilth.text.jit import (
     pointers,
     void,
 )
+from tilth.text import unicode
+from tilth.text.buffers import strings
+from tilth.text.hashing import mix
 from tilth.text.unicode import ALPHABETIC, MARK, NUMBER, SIZE, SPACE, UNIT
 from tilth.text.units import decode
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from tilth.text.jit import READ_I32_2D, READ_I64, READ_U32_2D, WRITE_I64, int64, jit, void
+from tilth.base.jit import READ_I32_2D, READ_I64, READ_U32_2D, WRITE_I64, int64, jit, void
 
 
 def cluster(

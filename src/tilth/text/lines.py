@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from tilth.base.jit import helper, trailing_zeros
 from tilth.text.hashing import hash_bytes, load
-from tilth.text.jit import helper, trailing_zeros
 from tilth.text.repetition import clear, insert
 from tilth.text.unicode import BREAK, SIZE, SPACE, TERMINAL
 from tilth.text.units import decode

@@ -7,12 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numba import types
 
-from tilth.text import memo, unicode
-from tilth.text.buffers import Strings, scratch, strings
-from tilth.text.c4 import measure_c4
-from tilth.text.characters import COUNTS, count_characters
-from tilth.text.exceptions import stop_words, word_table
-from tilth.text.jit import (
+from tilth.base.jit import (
     BYTES,
     OFFSETS,
     READ_U8,
@@ -27,6 +22,11 @@ from tilth.text.jit import (
     pointers,
     void,
 )
+from tilth.text import memo, unicode
+from tilth.text.buffers import Strings, scratch, strings
+from tilth.text.c4 import measure_c4
+from tilth.text.characters import COUNTS, count_characters
+from tilth.text.exceptions import stop_words, word_table
 from tilth.text.lines import measure_gopher_lines, measure_lines, measure_paragraphs
 from tilth.text.repetition import TERMS, measure_repetition
 from tilth.text.words import LETTERS, WORD, split_words

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from tilth.base.jit import helper, inlined, int64
 from tilth.text.hashing import hash_bytes
-from tilth.text.jit import helper, inlined, int64
 from tilth.text.unicode import SIZE, SPACE, UNIT, WIDE
 from tilth.text.units import decode
 

@@ -7,10 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numba import types
 
-from tilth.text import unicode
-from tilth.text.buffers import scratch, strings
-from tilth.text.hashing import hash_bytes, mix
-from tilth.text.jit import (
+from tilth.base.jit import (
     BYTES,
     OFFSETS,
     READ_U32,
@@ -23,6 +20,9 @@ from tilth.text.jit import (
     pointers,
     void,
 )
+from tilth.text import unicode
+from tilth.text.buffers import scratch, strings
+from tilth.text.hashing import hash_bytes, mix
 from tilth.text.units import FOUND, TABLES, UNIT_TYPES, split_units
 
 if TYPE_CHECKING:

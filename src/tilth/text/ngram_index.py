@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tilth.text.jit import (
+from tilth.base.jit import (
     READ_I32,
     READ_I64,
     READ_U64,
@@ -31,8 +31,10 @@ _THREE, _SEVEN = np.uint64(3), np.uint64(7)
 _LEAST_BLOCK = 3
 _PART_BITS = 8
 _PARTS, _PART_SHIFT = 1 << _PART_BITS, np.uint64(64 - _PART_BITS)
-_BITS_A_BLOCK = 8
-"""Of a map; blocks that several items have are counted several times, so that there are more."""
+_BITS_A_BLOCK = 2, 32
+"""Of a map, least and most; blocks that several items have are counted several times, so that there are more."""
+_CACHED_BITS = 1 << 23
+"""Of a map that stays in a processor's own cache: within these two it has as many."""
 
 
 class Owners(NamedTuple):
@@ -153,7 +155,8 @@ def map_blocks(
         block = min(head, max(_LEAST_BLOCK, head // 2))
         items = (lengths >= head) & (lengths <= sizes[last - 1])
         count = int((np.diff(begins)[items] - lengths[items] + 1 + head - block).sum())
-        power = max(6, (_BITS_A_BLOCK * count - 1).bit_length())
+        least, most = _BITS_A_BLOCK
+        power = max(6, (max(least * count, min(most * count, _CACHED_BITS)) - 1).bit_length())
         bitmap = np.zeros(1 << (power - 3), np.uint8)
         _mark_blocks(units, begins, np.where(items, lengths, 0), head, block, 64 - power, bitmap)
         rules.append((head, block, sum(map(len, maps)), 64 - power, first, last))

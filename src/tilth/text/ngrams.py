@@ -8,10 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numba import types
 
-from tilth.text import unicode
-from tilth.text.buffers import scratch, strings
-from tilth.text.hashing import mix
-from tilth.text.jit import (
+from tilth.base.jit import (
     BYTES,
     OFFSETS,
     READ_I32,
@@ -19,6 +16,7 @@ from tilth.text.jit import (
     READ_I64_2D,
     READ_U8,
     READ_U64,
+    WRITE_I64,
     WRITE_I64_2D,
     WRITE_U64,
     helper,
@@ -30,6 +28,9 @@ from tilth.text.jit import (
     trailing_zeros,
     void,
 )
+from tilth.text import unicode
+from tilth.text.buffers import scratch, strings
+from tilth.text.hashing import mix
 from tilth.text.lines import count_code_points
 from tilth.text.ngram_index import index_keys, map_blocks, slot_of
 from tilth.text.spans import grow_spans
@@ -43,6 +44,8 @@ _THREE, _SEVEN = np.uint64(3), np.uint64(7)
 _UNIT, _SIZE = np.uint16(unicode.UNIT), np.int64(unicode.SIZE)
 _INDEX = types.Tuple((READ_U64, READ_U8, READ_U64, READ_I32, READ_I64))
 """What is looked for: powers of the hash's base, bitmaps of blocks, slots of keys and their ids, sizes of n-grams."""
+_SPACE = types.Tuple((WRITE_U64, WRITE_I64, WRITE_I64))
+"""For one text: sums over its units, and two lists of units."""
 
 
 @dataclass(frozen=True)
@@ -86,12 +89,22 @@ def _item_lengths(
         out[item, 0], out[item, 1], out[item, 2] = n, count - n + 1 if n else 0, count
 
 
-@jit(void(BYTES, OFFSETS, TABLES, FOUND, READ_I64, READ_I64, WRITE_U64, WRITE_U64))
+@helper
+def _sum_units(count: int, units: Any, sums: Any) -> None:
+    """sums[i]: the hash of the units before i, from which that of any units on end follows."""
+    sums[0] = _ZERO
+    for i in range(count):
+        sums[i + 1] = sums[i] * _PRIME + units[i]
+
+
+@jit(void(BYTES, OFFSETS, TABLES, FOUND, WRITE_U64, READ_U64, READ_I64, READ_I64, WRITE_U64, WRITE_U64))
 def _item_grams(
     buffer: Any,
     offsets: Any,
     table_arrays: Any,
     unit_arrays: Any,
+    sum_array: Any,
+    powers: Any,
     lengths: Any,
     begins: Any,
     item_units: Any,
@@ -99,18 +112,15 @@ def _item_grams(
 ) -> None:
     """Hash the units of every item, item after item from `begins` on, and its n-grams (keys)."""
     data, tables, units = pointer(buffer), pointers(table_arrays), pointers(unit_arrays)
-    hashes = units[0]
-    total = 0
+    hashes, sums, total = units[0], pointer(sum_array), 0
     for item in range(len(lengths)):
         n = lengths[item]
         count = split_units(data, offsets[item], offsets[item + 1], tables, units)
         for i in range(count):
             item_units[begins[item] + i] = hashes[i]
+        _sum_units(count, hashes, sums)
         for first in range(count - n + 1 if n else 0):
-            value = _ZERO
-            for i in range(first, first + n):
-                value = value * _PRIME + hashes[i]
-            keys[total] = mix(value + np.uint64(n))
+            keys[total] = mix(sums[first + n] - sums[first] * powers[n] + np.uint64(n))
             total += 1
 
 
@@ -135,26 +145,62 @@ def _match(place: Any, sums: Any, units: Any, index: Any, table: Any, sizes: Any
 
 
 @inlined
+def _is_held(at: int, sums: Any, index: Any, rule: Any) -> Any:
+    """1 where the map has the block at unit `at`: an item may hold it; else 0."""
+    _, block, base, shift, _, _ = rule
+    bit = (sums[at + block] - sums[at] * index[0][block]) >> np.uint64(shift)
+    return np.int64(index[1][base + np.int64(bit >> _THREE)] >> np.uint8(bit & _SEVEN)) & 1
+
+
+@inlined
 def _missing_block(first: int, sums: Any, index: Any, rule: Any) -> int:
     """How far in the head at unit `first` the last block is that no item has; -1 where items have all."""
-    head, block, base, shift, _, _ = rule
-    powers, seen = index[0], index[1]
-    at = first + head - block
-    while at >= first:
-        bit = (sums[at + block] - sums[at] * powers[block]) >> np.uint64(shift)
-        if not (seen[base + np.int64(bit >> _THREE)] >> np.int64(bit & _SEVEN)) & 1:
-            break
+    at = first + rule[0] - rule[1]
+    while at >= first and _is_held(at, sums, index, rule):
         at -= 1
     return at - first
 
 
-@jit(types.UniTuple(int64, 2)(BYTES, OFFSETS, TABLES, FOUND, WRITE_U64, _INDEX, READ_I64_2D, int64, WRITE_I64_2D))
+@helper
+def _hold_blocks(count: int, sums: Any, index: Any, rule: Any, places: Any) -> int:
+    """Write those of every so many units at which stands a block that items have; returns how many they are.
+
+    Of the blocks of a head, as many as its units less a block's and one more, exactly one stands at such a unit. What
+    is found at one place has no say in where the next look is, so that many are under way at once.
+    """
+    step = rule[0] - rule[1] + 1
+    held = 0
+    for at in range(step - 1, count - rule[1] + 1, step):
+        places[held] = at
+        held += _is_held(at, sums, index, rule)
+    return held
+
+
+@helper
+def _hold_heads(count: int, sums: Any, index: Any, rule: Any, places: Any, held: int, heads: Any) -> int:
+    """Write the units at which stand heads all of whose blocks items have, around these places; returns how many.
+
+    A block that no item has rules out every head over it: the next to look at is behind its first unit, as in the
+    search of Boyer and Moore (1977).
+    """
+    step, found = rule[0] - rule[1] + 1, 0
+    for k in range(held):
+        at, last = places[k] - step + 1, min(places[k], count - rule[0])
+        while at <= last:
+            missing = _missing_block(at, sums, index, rule)
+            heads[found] = at
+            found += missing < 0
+            at += max(missing, 0) + 1
+    return found
+
+
+@jit(types.UniTuple(int64, 2)(BYTES, OFFSETS, TABLES, FOUND, _SPACE, _INDEX, READ_I64_2D, int64, WRITE_I64_2D))
 def _probe(
     buffer: Any,
     offsets: Any,
     table_arrays: Any,
     unit_arrays: Any,
-    sum_array: Any,
+    space: Any,
     index_arrays: Any,
     rules: Any,
     begin: int,
@@ -163,27 +209,21 @@ def _probe(
     """Write (row, gram, first byte, last byte + 1) of every match in the rows from `begin` on, as long as `out` has
     room for all of a row; returns the row behind the last one, and how many matches there are.
 
-    `rules`: what `map_blocks` says. A block that no item has rules out every n-gram over it: the next place to look at
-    is behind its first unit, as in the search of Boyer and Moore (1977).
+    `rules`: what `map_blocks` says. `space` is for one row: sums, places, heads.
     """
     data, tables, units = pointer(buffer), pointers(table_arrays), pointers(unit_arrays)
-    sums, index, slots = pointer(sum_array), pointers(index_arrays), len(index_arrays[2])
+    (sums, places, heads), index, slots = pointers(space), pointers(index_arrays), len(index_arrays[2])
     table = slots - 1, np.uint64(64 - trailing_zeros(np.uint64(slots)))
     done = 0
     for row in range(begin, len(offsets) - 1):
         found = done
         count = split_units(data, offsets[row], offsets[row + 1], tables, units)
-        sums[0] = _ZERO
-        for i in range(count):
-            sums[i + 1] = sums[i] * _PRIME + units[0][i]
+        _sum_units(count, units[0], sums)
         for f in range(len(rules)):
             rule = rules[f, 0], rules[f, 1], rules[f, 2], rules[f, 3], rules[f, 4], rules[f, 5]
-            i = 0
-            while i + rule[0] <= count:
-                missing = _missing_block(i, sums, index, rule)
-                if missing < 0:
-                    found = _match((row, i, count), sums, units, index, table, rule[4:], out, found)
-                i += max(missing, 0) + 1
+            held = _hold_blocks(count, sums, index, rule, places)
+            for k in range(_hold_heads(count, sums, index, rule, places, held, heads)):
+                found = _match((row, heads[k], count), sums, units, index, table, rule[4:], out, found)
         if found > len(out):
             return row, done
         done = found
@@ -223,7 +263,7 @@ class Ngrams:
         self.too_short = np.flatnonzero(lengths == 0)
         self._owners = index_keys(keys, grams)
         sizes = np.unique(lengths[lengths > 0])
-        powers = np.array([pow(int(_PRIME), n, 2**64) for n in range(int(lengths.max(initial=0)) + 1)], np.uint64)
+        powers = _powers(int(lengths.max(initial=0)))
         seen, self._rules = map_blocks(sizes, lengths, *units, whole)
         self._index = (powers, seen, self._owners.keys, self._owners.ids, sizes)
         self._items = (*units, lengths)
@@ -245,7 +285,9 @@ class Ngrams:
         lengths, grams, counts = np.ascontiguousarray(sizes.T)
         begins = np.concatenate([[0], np.cumsum(counts)])
         keys, item_units = np.zeros(grams.sum(), np.uint64), np.zeros(begins[-1], np.uint64)
-        _item_grams(buffers.data, buffers.offsets, tables, units, lengths, begins, item_units, keys)
+        (sums,) = scratch("ngrams.space", ["uint64"], buffers.longest + 1)
+        powers = _powers(int(lengths.max(initial=0)))
+        _item_grams(buffers.data, buffers.offsets, tables, units, sums, powers, lengths, begins, item_units, keys)
         return cls(lengths, grams, keys, (item_units, begins), (words, characters))
 
     def __len__(self) -> int:
@@ -255,11 +297,11 @@ class Ngrams:
         """Every stretch of the texts that consists of n-grams of an item, with its place and the item's coverage."""
         buffers = strings(texts)
         tables, units = _scratch(buffers.longest)
-        (sums,) = scratch("ngrams.sums", ["uint64"], buffers.longest + 1)
+        space = scratch("ngrams.space", ["uint64", "int64", "int64"], buffers.longest + 1)
         parts, row, room = [np.empty((0, 4), np.int64)], 0, 1 << 14
         while row < len(buffers):
             out, begin = np.empty((room, 4), np.int64), row
-            row, found = _probe(buffers.data, buffers.offsets, tables, units, sums, self._index, self._rules, row, out)
+            row, found = _probe(buffers.data, buffers.offsets, tables, units, space, self._index, self._rules, row, out)
             parts.append(out[:found])
             room *= 2 if row == begin else 1
         given = self._of_items(np.concatenate(parts))
@@ -281,6 +323,11 @@ class Ngrams:
         # An item's matches are found in rising order, so that only rows and items are left to be sorted.
         order = np.argsort(row * len(self) + item, kind="stable")
         return np.stack([row, item, start, end], axis=1)[order]
+
+
+def _powers(longest: int) -> np.ndarray:
+    """uint64 [longest + 1]: of the hash's base."""
+    return np.array([pow(int(_PRIME), n, 2**64) for n in range(longest + 1)], np.uint64)
 
 
 def _scratch(room: int) -> tuple[tuple[np.ndarray, ...], tuple[np.ndarray, ...]]:

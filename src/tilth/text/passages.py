@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tilth.base.jit import BYTES, OFFSETS, READ_U16, WRITE_I64_2D, WRITE_U64_2D, helper, int64, jit, pointer
 from tilth.text import unicode
 from tilth.text.buffers import strings
 from tilth.text.hashing import hash_twice
-from tilth.text.jit import BYTES, OFFSETS, READ_U16, WRITE_I64_2D, WRITE_U64_2D, helper, int64, jit, pointer
 from tilth.text.substrings import WIDE
 from tilth.text.unicode import SIZE, SPACE
 from tilth.text.units import decode

@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from tilth.text.buffers import strings
-from tilth.text.jit import (
+from tilth.base.jit import (
     BYTES,
     OFFSETS,
     READ_I64,
@@ -28,6 +27,7 @@ from tilth.text.jit import (
     pointer,
     void,
 )
+from tilth.text.buffers import strings
 from tilth.text.signs import (
     ALL_SIGNS,
     AT,

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from tilth.text.jit import helper, inlined
+from tilth.base.jit import helper, inlined
 from tilth.text.words import ALONE
 
 LONGEST = 10

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tilth.base.jit import BYTES, OFFSETS, READ_U8, WRITE_I64_2D, jit, pointer, void
 from tilth.text import unicode
 from tilth.text.buffers import strings
-from tilth.text.jit import BYTES, OFFSETS, READ_U8, WRITE_I64_2D, jit, pointer, void
 from tilth.text.unicode import SIZE
 from tilth.text.units import decode
 

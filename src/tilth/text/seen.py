@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tilth.text.jit import (
+from tilth.base.jit import (
     READ_I64,
     READ_U8,
     READ_U64_2D,

@@ -12,8 +12,7 @@ from typing import Any
 import numpy as np
 from numba import types
 
-from tilth.text.hashing import mix
-from tilth.text.jit import (
+from tilth.base.jit import (
     BYTES,
     OFFSETS,
     READ_I64,
@@ -29,6 +28,7 @@ from tilth.text.jit import (
     pointer,
     pointers,
 )
+from tilth.text.hashing import mix
 from tilth.text.units import FOUND, TABLES, split_units
 
 _PRIME, _ZERO = np.uint64(0x9E3779B97F4A7C15), np.uint64(0)

@@ -20,9 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numba import types
 
-from tilth.text.buffers import strings
-from tilth.text.hashing import hash_twice, mix
-from tilth.text.jit import (
+from tilth.base.jit import (
     BYTES,
     OFFSETS,
     READ_I64,
@@ -35,6 +33,8 @@ from tilth.text.jit import (
     pointer,
     pointers,
 )
+from tilth.text.buffers import strings
+from tilth.text.hashing import hash_twice, mix
 from tilth.text.units import decode
 
 if TYPE_CHECKING:

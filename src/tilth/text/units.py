@@ -12,10 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numba import types
 
-from tilth.text import unicode
-from tilth.text.buffers import strings
-from tilth.text.hashing import mix
-from tilth.text.jit import (
+from tilth.base.jit import (
     BYTES,
     OFFSETS,
     READ_U16,
@@ -30,6 +27,9 @@ from tilth.text.jit import (
     trailing_zeros,
     void,
 )
+from tilth.text import unicode
+from tilth.text.buffers import strings
+from tilth.text.hashing import mix
 from tilth.text.unicode import ALPHABETIC, MARK, NUMBER, SIZE, UNIT
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from tilth.text.jit import helper
+from tilth.base.jit import helper
 from tilth.text.unicode import ALPHABETIC, MARK, NUMBER, UPPER
 
 _ALPHABETIC, _UPPER, _INNER = np.uint16(ALPHABETIC), np.uint16(UPPER), np.uint16(ALPHABETIC | NUMBER | MARK)

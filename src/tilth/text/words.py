@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
+from tilth.base.jit import helper, inlined, trailing_zeros
 from tilth.text.cutting import cut_latin, is_special, is_special_run, join_special, may_be
 from tilth.text.hashing import hash_bytes, hash_eight, load
-from tilth.text.jit import helper, inlined, trailing_zeros
 from tilth.text.memo import find_run, recall, remember
 from tilth.text.unicode import (
     ALPHABETIC,

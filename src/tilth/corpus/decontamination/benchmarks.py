@@ -72,17 +72,15 @@ def _items_of(file: InputFile, fields: Sequence[str]) -> Iterator[Item]:
         yield Item(f"{file.name}#{line.number}", file.name, texts)
 
 
-def _strings(value: Any) -> Iterator[str]:
+def _strings(value: Any) -> list[str]:
     """Every string inside a value that UTF-8 can hold, in its order."""
-    match value:
-        case str() if value.strip():
-            yield value.encode("utf-8", "replace").decode("utf-8")
-        case list():
-            for item in value:
-                yield from _strings(item)
-        case dict():
-            for item in value.values():
-                yield from _strings(item)
+    if isinstance(value, str):
+        if not value or value.isspace():
+            return []
+        return [value if value.isascii() else value.encode("utf-8", "replace").decode("utf-8")]
+    if isinstance(value, dict):
+        value = list(value.values())
+    return [text for item in value for text in _strings(item)] if isinstance(value, list) else []
 
 
 def _without_shared(items: list[Item]) -> list[Item]:

@@ -15,6 +15,7 @@ import json
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -42,9 +43,9 @@ class _Texts:
     items: list[Item]
     owners: list[list[int]]
     """For each text the items that have it, ..."""
-    alone: np.ndarray
+    alone: list[bool]
     """... whether it identifies them alone: it has at least 2 n - 1 units; ..."""
-    sizes: np.ndarray
+    sizes: list[float]
     """... and its characters, the weight in its items' mean coverage; 0 where it is several texts as one."""
     texts: list[str]
     too_short: list[str]
@@ -57,7 +58,7 @@ class _Index:
 
     texts: _Texts
     ngrams: Ngrams
-    totals: np.ndarray
+    totals: list[float]
     """For each item the characters of its texts that can be looked for."""
 
 
@@ -98,7 +99,7 @@ class Search:
                 spans[row, item].add((start, end))
                 if (row, text) in counted:
                     continue
-                weighted[row, item] += coverage * float(index.texts.sizes[text]) / float(index.totals[item])
+                weighted[row, item] += coverage * index.texts.sizes[text] / index.totals[item]
                 if index.texts.alone[text]:
                     single[row, item] = max(single[row, item], coverage)
             counted.add((row, text))
@@ -216,13 +217,16 @@ def _texts(settings_json: str, benchmarks: tuple[InputFile, ...]) -> _Texts:
     """Read once a process."""
     settings = DecontaminateSettings(**json.loads(settings_json))
     items = load_items(benchmarks, settings)
-    units = _units(list(dict.fromkeys(text for item in items for text in item.texts)))
-    is_long = {text: _testable(count, settings)[0] for text, count in units.items()}
+    numbers = {text: i for i, text in enumerate(dict.fromkeys(text for item in items for text in item.texts))}
+    units = _units(list(numbers))
+    is_long = _testable(units, settings)[0].tolist()
     owners: dict[str, list[int]] = defaultdict(list)
     together: dict[str, list[int]] = defaultdict(list)
+    parts: dict[str, list[int]] = {}
     too_short = []
     for number, item in enumerate(items):
-        if not any(is_long[text] for text in item.texts):
+        own = [numbers[text] for text in item.texts]
+        if not any(is_long[i] for i in own):
             too_short.append(item.name)
             continue
         for text in item.texts:
@@ -230,27 +234,29 @@ def _texts(settings_json: str, benchmarks: tuple[InputFile, ...]) -> _Texts:
         if len(item.texts) > 1:
             joined = "\n".join(item.texts)  # of which no unit crosses a line
             together[joined].append(number)
-            units[joined] = sum(units[text] for text in item.texts)  # type: ignore[assignment]
-    texts = [*owners, *together]
-    sizes = np.array([len(text) for text in owners] + [0] * len(together), np.float64)
-    alone = np.array([_testable(units[text], settings)[1] for text in texts], bool)
-    return _Texts(items, [*owners.values(), *together.values()], alone, sizes, texts, too_short)
+            parts[joined] = own
+    begins = np.cumsum([0, *map(len, parts.values())])[:-1]
+    of_parts = units[list(chain.from_iterable(parts.values()))]
+    of_all = [units[[numbers[text] for text in owners]], *([np.add.reduceat(of_parts, begins)] if parts else [])]
+    alone = _testable(np.concatenate(of_all), settings)[1].tolist()
+    sizes = [float(len(text)) for text in owners] + [0.0] * len(together)
+    return _Texts(items, [*owners.values(), *together.values()], alone, sizes, [*owners, *together], too_short)
 
 
-def _units(texts: Sequence[str]) -> dict[str, np.ndarray]:
-    """For each text how many units it has, and how many of them are single Han or kana characters."""
+def _units(texts: Sequence[str]) -> np.ndarray:
+    """int64 [N, 2]: how many units each text has, and how many of them are single Han or kana characters."""
     import pyarrow as pa
 
     from tilth.text import unit_counts
 
-    return dict(zip(texts, unit_counts(pa.array(texts, pa.large_string())), strict=True))
+    return unit_counts(pa.array(texts, pa.large_string()))
 
 
-def _testable(units: np.ndarray, settings: DecontaminateSettings) -> tuple[bool, bool]:
-    """Of a text with these `_units`: whether `Ngrams` looks for it, and whether it identifies an item alone."""
-    count, alone = units.tolist()
-    n = settings.characters if 2 * alone > count else settings.words  # mostly single characters: Chinese
-    return 2 * count >= n and count > 0, count >= 2 * n - 1
+def _testable(units: np.ndarray, settings: DecontaminateSettings) -> tuple[np.ndarray, np.ndarray]:
+    """Of texts with these `_units`, bool [N]: whether `Ngrams` looks for each; whether it identifies an item alone."""
+    count, alone = units.T
+    n = np.where(2 * alone > count, settings.characters, settings.words)  # mostly single characters: Chinese
+    return (2 * count >= n) & (count > 0), count >= 2 * n - 1
 
 
 @functools.lru_cache(maxsize=1)
@@ -263,8 +269,6 @@ def _index(settings_json: str, benchmarks: tuple[InputFile, ...]) -> _Index:
     settings = DecontaminateSettings(**json.loads(settings_json))
     found = _texts(settings_json, benchmarks)
     ngrams = Ngrams.build(pa.array(found.texts, pa.large_string()), settings.words, settings.characters)
-    totals = np.zeros(len(found.items))
-    for size, length, whose in zip(found.sizes, ngrams.lengths, found.owners, strict=True):
-        if length:
-            totals[whose] += size
-    return _Index(found, ngrams, totals)
+    whose = np.fromiter(chain.from_iterable(found.owners), np.int64)
+    sizes = np.repeat(np.where(ngrams.lengths > 0, found.sizes, 0), [len(owners) for owners in found.owners])
+    return _Index(found, ngrams, np.bincount(whose, sizes, len(found.items)).tolist())

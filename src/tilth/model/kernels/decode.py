@@ -19,10 +19,10 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 from torch import Tensor
 
+from tilth.base.jit import helper, jit, pointer
 from tilth.model.kernels import rows
 from tilth.model.kernels.panels import LANES, product
 from tilth.model.kernels.rows import ONE, ZERO, dot, exp, head, normalise, swiglu, total
-from tilth.text.jit import helper, jit, pointer
 
 _LET_GO = 2**62
 """More arrivals than any phase waits for."""

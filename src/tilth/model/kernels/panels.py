@@ -24,7 +24,7 @@ from numba.extending import intrinsic
 from torch import Tensor
 
 from tilth.base import machine
-from tilth.text.jit import helper, jit
+from tilth.base.jit import helper, jit
 
 LANES = 16
 """Outputs of a panel."""

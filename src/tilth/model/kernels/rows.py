@@ -15,8 +15,8 @@ from numba import types
 from numba.extending import intrinsic
 from torch import Tensor
 
+from tilth.base.jit import helper, jit, pointer, summing
 from tilth.model.kernels.panels import in_shares
-from tilth.text.jit import helper, jit, pointer, summing
 
 
 def _power_of_two(context: Any, exponent: Any) -> Any:
