@@ -69,7 +69,7 @@ class PhaseState:
             for part in (*self.model.blocks, self.model.norm):  # one graph serves all layers
                 part.compile(dynamic=False)
         self.computing = Computing(
-            self.model, self.objective, self.world, self.device, len(self.names), self.phase.sequences
+            self.model, self.objective, self.world, self.device, len(self.names), self.phase.sequences, self.warn
         )
         share = -(-self.phase.sequences // self.world.size)
         micro_batch = min(share, self.phase.micro_batch_sequences)
