@@ -13,7 +13,8 @@ from tilth.model import Decoder
 from tilth.training import compiling
 from tilth.training.batch import Batch
 from tilth.training.objective import Objective
-from tilth.training.parallel import GradientBuffer, World
+from tilth.training.parallel import World
+from tilth.training.partition import Partition, gradient_buffer
 
 
 @dataclass(frozen=True)
@@ -53,11 +54,12 @@ class Computing:
         groups: int,
         sequences: int,
         warn: Callable[[str], None],
+        partition: Partition,
     ) -> None:
         self.model, self.objective, self.world, self.device = model, objective, world, device
         self.groups, self.sequences, self.warn = groups, sequences, warn
         self.exact = torch.float32 if device.type == "mps" else torch.float64
-        self.gradients = GradientBuffer(model.parameters())
+        self.partition, self.gradients = partition, gradient_buffer(partition)
 
     def run(self, seed: int, step: int, batches: list[Batch], *, poisoned: bool = False) -> Computed:
         """The gradient of step `step` (from 0) into the buffer; `poisoned` makes it NaN, for trials."""
