@@ -110,14 +110,14 @@ def test_torchrun(tmp_path: Path) -> None:
     train(tmp_path / "one", settings)
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", f"--master_port={free_port()}"]
     command += ["-m", "tilth.training.launch", str(write_job(tmp_path, "many", settings))]
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    environment = os.environ | {"PYTHONPATH": f"{ROOT}:{ROOT / 'src'}", "OMP_NUM_THREADS": "1"}
     subprocess.run(command, cwd=ROOT, env=environment, check=True, capture_output=True, timeout=120)
     assert_equal_runs(tmp_path / "one", tmp_path / "many")
 
 
 def test_launched_ranks_save_and_stop_and_tell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ctrl-C reaches the ranks, which save; the next launch ends as one process that was never stopped."""
-    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.setenv("PYTHONPATH", f"{ROOT}:{ROOT / 'src'}")
     settings = phase(150, compile="off")
     path, events = write_job(tmp_path, "many", settings), tmp_path / "events.jsonl"
 
@@ -142,7 +142,7 @@ def test_launched_ranks_save_and_stop_and_tell(tmp_path: Path, monkeypatch: pyte
 
 
 def test_a_mistake_in_a_rank_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.setenv("PYTHONPATH", f"{ROOT}:{ROOT / 'src'}")
     path = write_job(tmp_path, "many", phase(2), reader=Factory("tests.training.phases:reader", {"length": 16}))
     with pytest.raises(UserError, match="sequence_length is 32, the data is packed at 16") as error:
         launch_job(path, 2)
@@ -153,7 +153,7 @@ def test_a_mistake_in_a_rank_is_one_sentence(tmp_path: Path, monkeypatch: pytest
 def test_ranks_die_with_the_process_that_launched_them(tmp_path: Path) -> None:
     path = write_job(tmp_path, "many", phase(100_000, compile="off"))
     code = f"from pathlib import Path; from tilth.training import launch_job; launch_job(Path({str(path)!r}), 2)"
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    environment = os.environ | {"PYTHONPATH": f"{ROOT}:{ROOT / 'src'}"}
     parent = subprocess.Popen([sys.executable, "-c", code], env=environment, stderr=subprocess.DEVNULL)
     try:
         wait_for(lambda: steps_done(tmp_path / "many") > 2)

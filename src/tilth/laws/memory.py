@@ -8,6 +8,7 @@ What Tilth's own trainer holds is summed in planning/trainer_memory.py.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -62,6 +63,15 @@ def model_states(count: float, each: StateBytes, stage: ZeroStage = 0, ranks: in
         gradients=count * each.gradient / (ranks if stage >= 2 else 1),
         optimizer=count * each.optimizer / (ranks if stage >= 1 else 1),
     )
+
+
+def owners(sizes: Sequence[int], ranks: int) -> list[int]:
+    """Which of `ranks` each of these whole tensors belongs to: the largest first, each to whom has least by then."""
+    loads, found = [0] * ranks, [0] * len(sizes)
+    for index in sorted(range(len(sizes)), key=lambda index: (-sizes[index], index)):
+        found[index] = min(range(ranks), key=lambda rank: (loads[rank], rank))
+        loads[found[index]] += sizes[index]
+    return found
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,6 @@ from typing import Any
 from tilth.base import machine
 from tilth.base.files import read_json, write_json
 from tilth.base.progress import duration
-from tilth.laws.flops import Recompute
 from tilth.laws.model_size import Shape, parameters
 from tilth.model.adapters.settings import AdapterSettings
 from tilth.model.config import DecoderConfig
@@ -30,7 +29,7 @@ from tilth.planning.forecast import (
 from tilth.planning.sources_size import estimate
 from tilth.planning.trainer_memory import Memory, Training
 from tilth.posttrain.settings import phase_of
-from tilth.training.settings import PhaseSettings
+from tilth.training.settings import ComputeSettings, PhaseSettings
 
 _COMPILE_FROM_STEPS = 300
 """As in training/device.py, which needs torch."""
@@ -106,7 +105,7 @@ def forecast(recipe: Recipe, base: Path, run_folder: Path, graph: Graph) -> Fore
     speeds = {half: matrix_speed(half, threads) for half in {_half(p) for n, p in planned.items() if n not in done}}
     adapters = {step_name(step): step.adapter for step in recipe.posttrain}
     phases = [
-        _phase(name, phase, shape, speeds.get(_half(phase)), recipe.compute.recompute, adapters.get(name))
+        _phase(name, phase, shape, speeds.get(_half(phase)), recipe.compute, adapters.get(name))
         for name, phase in planned.items()
     ]
     workers = recipe.compute.data_workers.processes
@@ -165,7 +164,7 @@ def _phase(
     phase: PhaseSettings,
     shape: Shape,
     speed: float | None,
-    recompute: Recompute,
+    compute: ComputeSettings,
     adapter: AdapterSettings | None = None,
 ) -> PhaseForecast:
     length = phase.sequence_length
@@ -177,7 +176,9 @@ def _phase(
         compiled=_compiled(phase),
         rank=adapter.rank if adapter else 0,
         targets=adapter.targets if adapter else (),
-        recompute=recompute,
+        recompute=compute.recompute,
+        processes=compute.processes,
+        shard=compute.shard,
     )
     tokens = phase.steps * phase.step_tokens
     return forecast_phase(name, shape, tokens=tokens, length=length, training=training, flops_per_second=speed)
@@ -222,7 +223,7 @@ def phase_figures(recipe: Recipe) -> list[Figure]:
     shape = shape_of_recipe(recipe)
     figures = []
     for phase in recipe.pretrain:
-        told = _phase(phase.name, phase, shape, None, recipe.compute.recompute)
+        told = _phase(phase.name, phase, shape, None, recipe.compute)
         flops = f"{told.tokens:,} tokens x {told.flops / told.tokens:,.0f} at T = {phase.sequence_length:,}"
         parts = {part: size for part, size in vars(told.memory).items() if part != "moment"}
         counted = "6 x matmul parameters with head + 6 L d T a token"

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from tilth.laws.flops import Recompute
+from tilth.laws.memory import owners
 from tilth.laws.model_size import Shape, parameters
 
 EXACT = 4
@@ -47,6 +48,9 @@ class Training:
     """Projections that the adapter stands beside."""
     cuda: bool = False
     recompute: Recompute = "none"
+    processes: int = 1
+    shard: Literal["none", "optimizer"] = "none"
+    """Whether the optimizer's state is shared by the processes; all figures are of the one that has most."""
 
     @property
     def size(self) -> int:
@@ -99,6 +103,8 @@ def trainer_memory(shape: Shape, training: Training) -> Memory:
     state = 2.0 * EXACT * trained
     if training.optimizer == "muon":
         state -= EXACT * shape.layers * sum(rows * columns for rows, columns in _matrices(shape).values())
+    if training.shard == "optimizer" and training.processes > 1:
+        state = _largest_share(shape, training, state)
     return Memory(
         parameters=float(EXACT * count),
         gradients=float(EXACT * trained),
@@ -108,6 +114,25 @@ def trainer_memory(shape: Shape, training: Training) -> Memory:
         process=PROCESS_BYTES,
         moment=peak.name,
     )
+
+
+def _largest_share(shape: Shape, training: Training, state: float) -> float:
+    """Bytes of the process whose whole tensors have most optimizer state, in the assignment of training/partition.py.
+
+    Norms and biases, some thousand numbers each, are counted as if each process had an equal part of them.
+    """
+    matrices = list(_matrices(shape).items()) * shape.layers
+    if training.rank:
+        sizes = [training.rank * side for name, pair in matrices if name in training.targets for side in pair]
+    else:
+        tables = [shape.vocabulary * shape.hidden] * (1 if shape.tied else 2)
+        sizes = [*tables, *(rows * columns for _, (rows, columns) in matrices)]
+    hidden_moments = 1 if training.optimizer == "muon" else 2
+    first_hidden = 0 if training.rank else (1 if shape.tied else 2)
+    loads = [0.0] * training.processes
+    for index, (size, owner) in enumerate(zip(sizes, owners(sizes, training.processes), strict=True)):
+        loads[owner] += EXACT * size * (hidden_moments if index >= first_hidden else 2)
+    return max(loads) + (state - sum(loads)) / training.processes
 
 
 def adapter_parameters(shape: Shape, training: Training) -> int:

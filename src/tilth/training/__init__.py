@@ -22,6 +22,7 @@ faults      faults on purpose, for trials                                       
 trackers    metrics to TensorBoard, Weights & Biases, SwanLab
 changes     what may change on resume                                                                 (no torch)
 parallel    World, GradientBuffer: the processes that train together
+partition   who keeps the optimizer's state of which parameter (ZeRO stage 1)
 folder      DETERMINISTIC_FILES, MEASURED_FILES: what a finished phase's folder holds                 (no torch)
 device      the one file that knows cpu, cuda and mps
 launch      run_job, launch_job: the same phase in several processes

@@ -10,7 +10,7 @@ from tilth.base.settings import Settings
 from tilth.training.control import FIXED, Control
 from tilth.training.settings import ComputeSettings, PhaseSettings
 
-LAST_BITS = ("device", "threads", "processes", "deterministic")
+LAST_BITS = ("device", "threads", "processes", "shard", "deterministic")
 """Settings of the machine that conditions.json records: the run goes on, its last bits may differ."""
 _SHAPES, _FREE, _BITS = "no: it shapes the result", "yes", "yes; the last bits may differ"
 

@@ -28,9 +28,10 @@ Tensors = dict[str, dict[str, Tensor]]
 
 
 def tensors_of(model: nn.Module, optimizers: Optimizers) -> Tensors:
-    """What is trained and the state of its optimizer, by name, not copied."""
+    """What is trained and the state of its optimizer that this process keeps, by name, not copied."""
     trained = {name: parameter.detach() for name, parameter in model.named_parameters() if parameter.requires_grad}
-    return {"model": trained, "optimizer": optimizers.state()}
+    state = optimizers.state()
+    return {"model": trained} | ({"optimizer": state} if state else {})
 
 
 def snapshot(tensors: Tensors) -> Tensors:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -9,9 +10,11 @@ from torch import Tensor
 
 from tilth.base.keyed import stable_hash
 from tilth.model import Decoder
+from tilth.training import compiling
 from tilth.training.batch import Batch
 from tilth.training.objective import Objective
-from tilth.training.parallel import GradientBuffer, World
+from tilth.training.parallel import World
+from tilth.training.partition import Partition, gradient_buffer
 
 
 @dataclass(frozen=True)
@@ -36,25 +39,54 @@ class Computed:
         return sum(self.losses) / max(1, sum(self.units))
 
 
+_Sums = tuple[Tensor, list[dict[str, tuple[Tensor, str]]], list[Tensor]]
+
+
 class Computing:
     """Computes steps of `sequences` sequences of `groups` groups."""
 
     def __init__(
-        self, model: Decoder, objective: Objective, world: World, device: torch.device, groups: int, sequences: int
+        self,
+        model: Decoder,
+        objective: Objective,
+        world: World,
+        device: torch.device,
+        groups: int,
+        sequences: int,
+        warn: Callable[[str], None],
+        partition: Partition,
     ) -> None:
         self.model, self.objective, self.world, self.device = model, objective, world, device
-        self.groups, self.sequences = groups, sequences
+        self.groups, self.sequences, self.warn = groups, sequences, warn
         self.exact = torch.float32 if device.type == "mps" else torch.float64
-        self.gradients = GradientBuffer(model.parameters())
+        self.partition, self.gradients = partition, gradient_buffer(partition)
 
     def run(self, seed: int, step: int, batches: list[Batch], *, poisoned: bool = False) -> Computed:
         """The gradient of step `step` (from 0) into the buffer; `poisoned` makes it NaN, for trials."""
+        counts = self._counts(batches)
+        try:
+            sums, reported, rows = self._micro_batches(seed, step, batches, counts)
+        except Exception as error:
+            torn = compiling.torn_file(error)
+            if torn is None:
+                raise
+            self.warn(f"{torn} was left torn by a process that was killed; it is removed, and all is compiled again")
+            compiling.begin_anew(torn)
+            sums, reported, rows = self._micro_batches(seed, step, batches, counts)
+        if poisoned:
+            self.gradients.flat[0] = torch.nan
+        self.gradients.sum(self.world)
+        loss_G, unit_G, target_G = self.world.sum(sums).tolist()
+        metrics = self._metrics(reported, counts)
+        return Computed(loss_G, unit_G, target_G, self._sequences(rows), metrics, self.gradients.norm())
+
+    def _micro_batches(self, seed: int, step: int, batches: list[Batch], counts: dict[str, int]) -> _Sums:
+        """Forward and backward of this process's part, into the buffer: sums of groups, metrics, means of rows."""
         torch.manual_seed(stable_hash(seed, "step", step, self.world.rank) >> 1)
         self.gradients.zero()
         sums = torch.zeros(3, self.groups, dtype=self.exact, device=self.device)
         reported: list[dict[str, tuple[Tensor, str]]] = []
         rows: list[Tensor] = []
-        counts = self._counts(batches)
         for batch in batches:
             losses = self.objective.loss(self.model, batch, counts)
             torch.stack(list(losses.terms.values())).sum().backward()
@@ -63,12 +95,7 @@ class Computing:
                 row.index_add_(0, batch.groups, amounts.to(self.exact))
             rows.append(torch.where(units > 0, losses.sums.to(self.exact) / units, 0.0))
             reported.append(losses.metrics)
-        if poisoned:
-            self.gradients.flat[0] = torch.nan
-        self.gradients.sum(self.world)
-        loss_G, unit_G, target_G = self.world.sum(sums).tolist()
-        metrics = self._metrics(reported, counts)
-        return Computed(loss_G, unit_G, target_G, self._sequences(rows), metrics, self.gradients.norm())
+        return sums, reported, rows
 
     def _sequences(self, rows: list[Tensor]) -> list[float]:
         """The mean loss of every sequence: sequence i is row i // size of rank i mod size."""

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, safe_open, save_file
+from safetensors.torch import safe_open, save_file
+from torch import Tensor
 
 from tilth.base import files
 from tilth.base.errors import UserError
@@ -66,10 +67,10 @@ def save_and_merge(folder: Path, model: Decoder, settings: AdapterSettings, batc
     return {"adapter": settings.canonical(), "largest_logit_difference": difference}
 
 
-def save_final(folder: Path, model: Decoder, optimizers: Optimizers, state: dict[str, Any]) -> None:
+def save_final(folder: Path, model: Decoder, optimizer: dict[str, Tensor], state: dict[str, Any]) -> None:
     """Write the finished phase's deterministic files; `state.json` last: its presence says that the phase is whole."""
     weights = {name: parameter.detach() for name, parameter in model.named_parameters()}
-    for name, tensors in (("model", weights), ("optimizer", optimizers.state())):
+    for name, tensors in (("model", weights), ("optimizer", optimizer)):
         with files.atomic_file(folder / f"{name}.safetensors") as aside:
             save_file({key: value.cpu() for key, value in tensors.items()}, aside)
     files.write_json(folder / "decoder.json", model.config.canonical())
@@ -102,9 +103,8 @@ def load_for_inference(folder: Path, on: torch.device, products: torch.dtype) ->
 
 def load_optimizer(folder: Path, optimizers: Optimizers) -> None:
     """Continue with the optimizer state of a finished phase."""
-    stored = load_file(folder / "optimizer.safetensors")
-    target = optimizers.state()
-    if stored.keys() != target.keys():
-        raise UserError("the finished phase's optimizer state is of another optimizer or model", where=str(folder))
-    for name, tensor in target.items():
-        tensor.copy_(stored[name])
+    with safe_open(folder / "optimizer.safetensors", "pt") as stored:
+        if set(stored.keys()) != optimizers.keys:
+            raise UserError("the finished phase's optimizer state is of another optimizer or model", where=str(folder))
+        for name, tensor in optimizers.state().items():
+            tensor.copy_(stored.get_tensor(name))

@@ -27,6 +27,7 @@ from tilth.training.objective import NextToken, Objective
 from tilth.training.optimizers import Optimizers
 from tilth.training.order import Order
 from tilth.training.parallel import World
+from tilth.training.partition import Partition
 from tilth.training.suspects import Recent
 
 
@@ -51,6 +52,8 @@ class PhaseState:
         compiled = device.compiles(self.phase, self.device)
         conditions = device.conditions(self.device, threads, compiled, self.products)
         self.conditions = conditions | {"ranks": self.world.size}
+        if job.compute.shard != "none":
+            self.conditions["shard"] = job.compute.shard
         objective, controller = made(job.objective), made(job.controller)
         self.objective: Objective = NextToken(self.phase.z_loss, compiled=compiled) if objective is None else objective
         self.controller: Controller = (
@@ -69,7 +72,14 @@ class PhaseState:
             for part in (*self.model.blocks, self.model.norm):  # one graph serves all layers
                 part.compile(dynamic=False)
         self.computing = Computing(
-            self.model, self.objective, self.world, self.device, len(self.names), self.phase.sequences
+            self.model,
+            self.objective,
+            self.world,
+            self.device,
+            len(self.names),
+            self.phase.sequences,
+            self.warn,
+            self.partition,
         )
         share = -(-self.phase.sequences // self.world.size)
         micro_batch = min(share, self.phase.micro_batch_sequences)
@@ -104,7 +114,8 @@ class PhaseState:
         saved = self._untainted(saved)
         self.faults = Faults(self.job.folder, self.world.rank, self.job.compute.faults)
         self.model = self._build(filled=saved is not None and self.job.adapter is None)
-        self.optimizers = Optimizers(self.model, self.phase.optimizer, self.products)
+        self.partition = Partition(self.model.parameters(), self.world, sharded=self.job.compute.shard == "optimizer")
+        self.optimizers = Optimizers(self.model, self.phase.optimizer, self.products, self.partition)
         self._decay = [group["weight_decay"] for part in self.optimizers.parts for group in part.param_groups]
         if saved is None:
             self._to_start()
