@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 HALF_PRECISION = {
+    "V100": 125e12,
     "A10G": 70e12,
     "A10": 125e12,
     "A30": 165e12,
@@ -23,11 +24,11 @@ HALF_PRECISION = {
     "RTX 5090": 209e12,
     "RTX 6000 Ada": 364e12,
 }
-"""Dense bf16 products with sums in fp32, FLOP/s, by a part of the name that the driver gives."""
+"""Dense bf16 (V100: fp16) products with sums in fp32, FLOP/s, by a part of the name that the driver gives."""
 
 
 def half_precision_peak(device_name: str) -> float | None:
-    """Dense bf16 FLOP/s of the device that is called so; None if it stands in no table here."""
+    """Dense half-precision FLOP/s of the device that is called so; None if it stands in no table here."""
     words = f" {device_name.replace('-', ' ')} "
     found = [name for name in HALF_PRECISION if f" {name} " in words]
     return HALF_PRECISION[max(found, key=len)] if found else None

@@ -9,6 +9,7 @@ from pydantic import ConfigDict, Field, model_validator
 
 from tilth.base.errors import nearest
 from tilth.base.settings import Settings
+from tilth.laws.data_sheets import HALF_PRECISION
 from tilth.planning.ranges import Bytes, Flops, Hours, Price, Speed
 
 
@@ -31,18 +32,18 @@ class Device:
 NEWER = 0.58
 """Efficiency of H100 and what came after it: their products are fast, what feeds them less so."""
 DEVICES = {
-    "V100-32G": Device(125e12, 32e9, 0.9e12, 150e9, 12.5e9),
-    "A100-40G": Device(312e12, 40e9, 1.555e12, 300e9, 25e9),
-    "A100-80G": Device(312e12, 80e9, 2.039e12, 300e9, 25e9),
-    "A800-80G": Device(312e12, 80e9, 2.039e12, 200e9, 25e9),
-    "H100-80G": Device(989e12, 80e9, 3.35e12, 450e9, 50e9, NEWER),
-    "H800-80G": Device(989e12, 80e9, 3.35e12, 200e9, 50e9, NEWER),
-    "H20-96G": Device(148e12, 96e9, 4.0e12, 450e9, 50e9),
-    "H200-141G": Device(989e12, 141e9, 4.8e12, 450e9, 50e9, NEWER),
-    "B200-180G": Device(2250e12, 180e9, 8.0e12, 900e9, 50e9, NEWER),
-    "L40S-48G": Device(362e12, 48e9, 0.864e12, 32e9, 12.5e9),
-    "RTX4090-24G": Device(165e12, 24e9, 1.008e12, 32e9, 3e9),
-    "RTX3090-24G": Device(71e12, 24e9, 0.936e12, 32e9, 3e9),
+    "V100-32G": Device(HALF_PRECISION["V100"], 32e9, 0.9e12, 150e9, 12.5e9),
+    "A100-40G": Device(HALF_PRECISION["A100"], 40e9, 1.555e12, 300e9, 25e9),
+    "A100-80G": Device(HALF_PRECISION["A100"], 80e9, 2.039e12, 300e9, 25e9),
+    "A800-80G": Device(HALF_PRECISION["A800"], 80e9, 2.039e12, 200e9, 25e9),
+    "H100-80G": Device(HALF_PRECISION["H100"], 80e9, 3.35e12, 450e9, 50e9, NEWER),
+    "H800-80G": Device(HALF_PRECISION["H800"], 80e9, 3.35e12, 200e9, 50e9, NEWER),
+    "H20-96G": Device(HALF_PRECISION["H20"], 96e9, 4.0e12, 450e9, 50e9),
+    "H200-141G": Device(HALF_PRECISION["H200"], 141e9, 4.8e12, 450e9, 50e9, NEWER),
+    "B200-180G": Device(HALF_PRECISION["B200"], 180e9, 8.0e12, 900e9, 50e9, NEWER),
+    "L40S-48G": Device(HALF_PRECISION["L40S"], 48e9, 0.864e12, 32e9, 12.5e9),
+    "RTX4090-24G": Device(HALF_PRECISION["RTX 4090"], 24e9, 1.008e12, 32e9, 3e9),
+    "RTX3090-24G": Device(HALF_PRECISION["RTX 3090"], 24e9, 0.936e12, 32e9, 3e9),
 }
 """Data sheets; the network is the usual 200 Gb/s (A100) or 400 Gb/s (H100 and later) a device. The efficiencies of A100
 and H100 are those with which step_time.py meets published throughputs (its table is in docs/planning.md); the others

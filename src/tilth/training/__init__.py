@@ -19,6 +19,7 @@ suspects    the documents that a spike owes its loss to
 watchdog    a step that hangs ends the process
 control     settings that change while training                                                       (no torch)
 faults      faults on purpose, for trials                                                             (no torch)
+speed       what a step took: tokens a second, MFU, memory
 trackers    metrics to TensorBoard, Weights & Biases, SwanLab
 changes     what may change on resume                                                                 (no torch)
 parallel    World, GradientBuffer: the processes that train together

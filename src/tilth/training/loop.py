@@ -17,8 +17,7 @@ from tilth.base import files
 from tilth.base.errors import UserError
 from tilth.base.events import Journal, rewind_journal
 from tilth.base.progress import Progress
-from tilth.laws.flops import training_flops_per_token
-from tilth.training import checkpoint, device, finished, suspects
+from tilth.training import checkpoint, finished, suspects
 from tilth.training.batch import Batch, Pick, make_batch
 from tilth.training.computing import Computed
 from tilth.training.control import find_control, take_control
@@ -26,6 +25,7 @@ from tilth.training.interruption import Interrupted, Signals
 from tilth.training.job import Job
 from tilth.training.parallel import World, join
 from tilth.training.schedule import step_multiplier
+from tilth.training.speed import Speed, note
 from tilth.training.state import PhaseState
 from tilth.training.trackers import Trackers, figures
 from tilth.training.watchdog import Watchdog
@@ -105,10 +105,7 @@ class _Loop:
             self._tell,
             self._warn,
         )
-        shape, length = self.state.model.config.shape, self.phase.sequence_length
-        self.flops_per_token = training_flops_per_token(shape, length)
-        known = job.adapter is None  # frozen weights ask for less than the formula counts
-        self.peak = device.peak_flops(self.state.device, self.state.products) if known else None
+        self.speed = Speed(self.state)
         first = self.state.step
         for name in ("metrics", "timings"):
             if self.world.first:
@@ -149,7 +146,7 @@ class _Loop:
             metrics = self._one_step(current, batches)
             timings = self._time(began)
             self.trackers.log(state.step, figures(metrics, timings))
-            bar.add(1, _note(state.loss, timings))
+            bar.add(1, note(state.loss, timings))
             if self._spiked():
                 if planned is not None:
                     planned.batches.result()
@@ -349,16 +346,7 @@ class _Loop:
         return record
 
     def _time(self, began: float) -> dict[str, Any]:
-        """Write down what the step took; MFU by what the model asks for, against the peak of all ranks."""
-        seconds = time.monotonic() - began
-        speed = self.phase.step_tokens / seconds
-        record = {
-            "step": self.state.step,
-            "seconds": round(seconds, 6),
-            "tokens_per_second": round(speed, 1),
-            "mfu": self.peak and round(self.flops_per_token * speed / (self.peak * self.world.size), 4),
-            "peak_memory_bytes": device.peak_memory(self.state.device),
-        }
+        record = self.speed.record(time.monotonic() - began)
         self.timings.append(record)
         return record
 
@@ -398,12 +386,3 @@ class _Loop:
     def _tell_from_anywhere(self, record: dict[str, Any]) -> None:
         if self.on_event is not None:
             self.on_event(record | {"phase": self.phase.name})
-
-
-def _note(loss: float, timings: dict[str, Any]) -> str:
-    """Behind the progress: `loss 3.141, 5,800 tokens/s, MFU 41 %, 0.7 GiB`."""
-    mfu = "" if timings["mfu"] is None else f"MFU {100 * timings['mfu']:.0f} %, "
-    return (
-        f"loss {loss:.3f}, {timings['tokens_per_second']:,.0f} tokens/s, {mfu}"
-        f"{timings['peak_memory_bytes'] / 2**30:.1f} GiB"
-    )
