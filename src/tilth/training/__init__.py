@@ -26,6 +26,7 @@ parallel    World, GradientBuffer: the processes that train together
 partition   who keeps the optimizer's state of which parameter (ZeRO stage 1)
 folder      DETERMINISTIC_FILES, MEASURED_FILES: what a finished phase's folder holds                 (no torch)
 device      the one file that knows cpu, cuda and mps
+compiling   what a torn file in the cache of compiled code costs: a warning
 launch      run_job, launch_job: the same phase in several processes
 """
 
