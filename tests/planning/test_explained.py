@@ -222,3 +222,13 @@ def test_the_plots_mark_what_the_plans_answer(tell, tmp_path: Path) -> None:
     rises = [(x, other - x) for (x, y), (other, z) in pairwise(own) if z < y]
     assert rises
     assert all(wide <= 0.2 for _, wide in rises)  # a step, not a slope
+
+
+def test_a_run_that_fails_faster_than_it_comes_back_never_ends(figures, tell) -> None:
+    """A million devices fail every 182 s and take 300 s to restart: more than all of the time is lost."""
+    line = "layout Llama-3.2-3B --devices 1000000 --batch 4096000000"
+    found = figures(line)
+    assert found["lost to failures and saving"]["value"] > 1.6
+    assert found["wall time"]["value"] is None
+    assert "as published runs went" not in found
+    assert re.search(r"wall time +never", tell(line)[1])

@@ -16,6 +16,7 @@ from tilth.planning import scaling
 from tilth.planning.budget import Budget
 from tilth.planning.buy import Needs, break_even, buy_report, recommend, training_cost, ways
 from tilth.planning.cluster import Cluster
+from tilth.planning.layout import divisors
 from tilth.planning.scale_plan import scale_report
 from tilth.reports.svg_file import svg_file
 
@@ -229,3 +230,16 @@ def test_a_long_legend_goes_on_in_the_next_line() -> None:
     assert [name for _, _, name in keys] == names
     assert len({y for _, y, _ in keys}) > 1
     assert all(int(x) + 12 * 2 + 7 * (len(name) - 2) <= 760 and int(y) < height for x, y, name in keys)
+
+
+def test_from_scratch_is_asked_for_wherever_it_is_cheapest():
+    """Without a need for an own model too: 5 M requests, a model of 10 M tokens against one continued over 10 T."""
+    needs = Needs(requests_per_month=5e6, staff_scratch=0, staff_continue=5e6, scratch_tokens=1e7, continue_tokens=1e13)
+    costs = {key: way.over(needs.months) for key, way in ways(needs).items()}
+    assert min(costs, key=lambda key: costs[key]) == "scratch"
+    assert recommend(needs) == "scratch"
+
+
+def test_divisors():
+    assert divisors(36) == [1, 2, 3, 4, 6, 9, 12, 18, 36]
+    assert all(divisors(n) == [i for i in range(1, n + 1) if n % i == 0] for n in range(1, 200))

@@ -23,9 +23,9 @@ def atomic_file(path: Path) -> Iterator[Path]:
     The file's mode follows the umask, whatever the library that wrote it thinks (some make files for the owner alone).
     UserError where no file can stand at `path`; a full disk stays an OSError, which a run may survive.
     """
-    _refuse_what_is_no_file(path)
     aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     with _place_of(path):
+        _refuse_what_is_no_file(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         mode = _usual_mode(aside)
     try:
@@ -48,9 +48,9 @@ def _usual_mode(unused: Path) -> int:
 
 def check_writable(path: Path) -> None:
     """UserError if no file could be written to `path`; nothing is left there. For what is written much later."""
-    _refuse_what_is_no_file(path)
-    there = next(folder for folder in path.absolute().parents if folder.exists())
     with _place_of(path):
+        _refuse_what_is_no_file(path)
+        there = next(folder for folder in path.absolute().parents if folder.exists())
         _usual_mode(there / f".{path.name}.{os.getpid()}.tmp")
 
 

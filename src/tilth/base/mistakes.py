@@ -57,8 +57,6 @@ def _sentence(model: type[BaseModel], item: ErrorDetails, data: Any, source: str
             message, given = _not_known(context["tag"], context["expected_tags"]), None
         case "literal_error" if isinstance(given, str):
             message, given = _not_known(given, context["expected"]), None
-        case "literal_error":
-            message = f"expected {context['expected']}"
         case _:
             message = expectation(item)
     shown = given is not None and not isinstance(given, dict | list | tuple) and repr(given) not in message

@@ -15,8 +15,11 @@ HALF_PRECISION = {
     "L40": 181e12,
     "H20": 148e12,
     "H100 PCIe": 756e12,
+    "H100 NVL": 835e12,
     "H100": 989e12,
+    "H800 PCIe": 756e12,
     "H800": 989e12,
+    "GH200": 989e12,
     "H200": 989e12,
     "B200": 2250e12,
     "RTX 3090": 71e12,
@@ -30,5 +33,7 @@ HALF_PRECISION = {
 def half_precision_peak(device_name: str) -> float | None:
     """Dense half-precision FLOP/s of the device that is called so; None if it stands in no table here."""
     words = f" {device_name.replace('-', ' ')} "
+    if " Laptop " in words or " D " in words:  # slower than the card of the same number
+        return None
     found = [name for name in HALF_PRECISION if f" {name} " in words]
     return HALF_PRECISION[max(found, key=len)] if found else None

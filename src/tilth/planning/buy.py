@@ -132,7 +132,8 @@ def own_serving(needs: Needs) -> float:
 
 
 def break_even(needs: Needs, own: Literal["continue", "scratch"]) -> float:
-    """Requests a month from which an own model costs no more than the API over `months`; infinity where it never does.
+    """The first volume, in requests a month, at which an own model costs no more than the API over `months`; infinity
+    where it never does. Just behind a step to one more device it may cost more again.
 
     (once_own − once_api) / months + upkeep + devices x 720 h x price = requests x price of one. Devices are whole, and
     each serves so many requests: the break-even has the least number that pays for itself with what it can serve.
@@ -154,12 +155,12 @@ def break_even(needs: Needs, own: Literal["continue", "scratch"]) -> float:
 
 
 def recommend(needs: Needs) -> str:
-    """`easy`, `api`, `continue` or `scratch`: the easy part first; then what is allowed, needed, and cheapest."""
+    """`easy` (an API with prompts, retrieval and examples), `continue` or `scratch`: the cheapest that is allowed and
+    good enough; of equals the simpler."""
     own = needs.private or needs.wanted > needs.share_solved
-    found = ways(needs)
-    if not own:
-        return "easy" if found["api"].over(needs.months) <= found["continue"].over(needs.months) else "continue"
-    return "continue" if found["continue"].over(needs.months) <= found["scratch"].over(needs.months) else "scratch"
+    allowed = {key: way.over(needs.months) for key, way in ways(needs).items() if not (own and key == "api")}
+    best = min(allowed, key=lambda key: allowed[key])
+    return "easy" if best == "api" else best
 
 
 SENTENCES = {
@@ -257,7 +258,9 @@ def _break_evens(needs: Needs, found: Mapping[str, Way]) -> list[Figure]:
         at = ways(there)[own]
         formula = f"(({at.once:,.0f} - {found['api'].once:,.0f}) / {needs.months:g} months + {at.by_month:,.0f})"
         formula += f" / {found['api'].by_request:.4g}"
-        figures.append(
-            Figure(f"break-even, {name}", volume, "requests a month", formula, "both cost the same over the months")
-        )
+        if math.isinf(volume):
+            costs = "no number of devices serves as cheaply as the API"
+            formula = costs if found["api"].by_request else "requests by API cost nothing"
+        source = "first volume at which both cost the same over the months"
+        figures.append(Figure(f"break-even, {name}", volume, "requests a month", formula, source))
     return figures

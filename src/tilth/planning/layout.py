@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import get_args
@@ -106,4 +107,5 @@ def _variants(task: Task, base: Layout) -> Iterator[Layout]:
 
 def divisors(number: int) -> list[int]:
     """From 1 to itself."""
-    return [i for i in range(1, number + 1) if number % i == 0]
+    small = [i for i in range(1, math.isqrt(number) + 1) if number % i == 0]
+    return small + [number // i for i in reversed(small) if i * i != number]

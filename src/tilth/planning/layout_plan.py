@@ -157,8 +157,8 @@ def _run_figures(task: Task, chosen: Candidate, cluster: Cluster) -> list[Figure
     save = state / (cluster.storage * cluster.nodes)
     between = cluster.hours_between_failures * 3600 / cluster.devices
     interval = checkpoint_interval(save, between)
-    lost = min(0.99, lost_share(save, interval, between, cluster.restart_seconds))
-    wall = busy / (1 - lost)
+    lost = lost_share(save, interval, between, cluster.restart_seconds)
+    wall = busy / (1 - lost) if lost < 1 else math.inf  # it fails faster than it comes back
     hours = wall / 3600 * cluster.devices
     fails = f"{cluster.devices} devices x {busy / 3600:,.1f} h / {cluster.hours_between_failures:,.0f} h"
     written = f"{bytes_shown(state)} / ({cluster.nodes} nodes x {bytes_shown(cluster.storage)}/s)"
@@ -179,9 +179,11 @@ def _run_figures(task: Task, chosen: Candidate, cluster: Cluster) -> list[Figure
         Figure("lost to failures and saving", lost, "share", share, "saving + half an interval and a restart"),
         Figure("wall time", wall, "s", f"{busy / DAY:,.3g} days / (1 - {lost:.4f})", "training time and what is lost"),
         Figure("device-hours", hours, "", f"{cluster.devices} x {wall / 3600:,.2f} h", "devices x wall time"),
-        Figure("as published runs went", f"{low * hours:,.0f} to {high * hours:,.0f} device-hours", "",
-               f"{low:g} to {high:g} x {hours:,.0f}", others),
     ]  # fmt: skip
+    if math.isfinite(hours):
+        range_of_hours = f"{low * hours:,.0f} to {high * hours:,.0f} device-hours"
+        formula = f"{low:g} to {high:g} x {hours:,.0f}"
+        figures.append(Figure("as published runs went", range_of_hours, "", formula, others))
     if cluster.price_per_hour:
         formula = f"{hours:,.2f} device-hours x {cluster.price_per_hour:g}"
         figures.append(Figure("cost", hours * cluster.price_per_hour, "(price)", formula, "price as given"))
