@@ -278,3 +278,21 @@ def test_of_several_groups_the_one_that_is_meant_is_told(tell, folder: Path) -> 
 def test_only_two_numbers_are_an_interval() -> None:
     lines = _lines({"interval": (1.0, 2.5), "names": ["a", "b"], "counts": [1, 2], "three": [0.5, 1.0, 1.5]})
     assert [line.split(maxsplit=1)[1] for line in lines] == ["1 to 2.5", "a, b", "1, 2", "0.5, 1, 1.5"]
+
+
+@pytest.mark.parametrize("law", LAWS)
+def test_a_result_never_takes_the_place_of_what_is_read(tell, folder: Path, law: str) -> None:
+    before = (folder / "one.csv").read_bytes()
+    status, _, said = tell(law, "one.csv", *LAWS[law].split(), "--out", "folder/../one.csv")
+    assert (status, said.count("\n")) == (2, 1)
+    assert "is read by this command (give the result another name)" in said
+    assert (folder / "one.csv").read_bytes() == before
+
+
+def test_nor_of_the_general_losses_nor_of_the_other_result(tell, folder: Path) -> None:
+    asked = ("dcpt", "domain.csv", "--general", "general.csv", "--at", "N=1e9,D=2e10", "--keep-general", "3")
+    before = (folder / "general.csv").read_bytes()
+    assert "--out: general.csv is read by this command" in tell(*asked, "--out", "general.csv")[2]
+    assert (folder / "general.csv").read_bytes() == before
+    assert "--plot: both.svg is the file of --out too" in tell(*asked, "--out", "both.svg", "--plot", "both.svg")[2]
+    assert not (folder / "both.svg").exists()

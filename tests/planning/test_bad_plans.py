@@ -144,3 +144,13 @@ def test_the_clusters_file_is_not_overruled(tell, tmp_path: Path) -> None:
     )
     assert with_file == by_hand
     assert "cost of training" in with_file[1]
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["scale --unique-tokens 50GB", "scale --unique-tokens 50GiB", "cost 7GB 140B", "layout LLaMA-7B --tokens 50gb"],
+)
+def test_bytes_are_not_taken_for_tokens_or_parameters(tell, line: str) -> None:
+    status, printed, said = tell(line)
+    assert (status, printed) == (2, "")
+    assert "these are bytes, expected" in said

@@ -80,7 +80,7 @@ def kaplan(
     """
     from tilth.laws.kaplan import PowerLaw, SizeAndData, allocation
 
-    check_files(out, plot)
+    check_files(out, plot, points)
     budget = checked_flops(flops)
     if variable not in ("N", "D", "C", "ND"):
         raise UserError(f"--variable {variable}: unknown", hint="N, D, C or ND")
@@ -118,7 +118,7 @@ def chinchilla(
     """
     from tilth.laws.chinchilla import Chinchilla, fitted_optimum
 
-    check_files(out, plot)
+    check_files(out, plot, points)
     budget = checked_flops(flops)
     found = fitted(Chinchilla(), Runs(points, column, loss, counting, delta, bootstrap, seed, drop_highest))
     more: dict[str, Any] = {}
@@ -149,7 +149,7 @@ def isoflop(
     """
     from tilth.laws.isoflop import isoflop as by_profiles
 
-    check_files(out, plot)
+    check_files(out, plot, points)
     budget = checked_flops(flops)
     within("--noise", noise, 0, 0.5, "0.002")
     counted = checked_counting(counting)
@@ -187,7 +187,7 @@ def envelope(
     """
     from tilth.laws.isoflop import envelope as by_curves
 
-    check_files(out, plot)
+    check_files(out, plot, points)
     budget = checked_flops(flops)
     counted = checked_counting(counting)
     table = columns(points, ("N", "D"), column, loss)
@@ -218,6 +218,6 @@ def repeated(
     """
     from tilth.laws.repeated import Repeated
 
-    check_files(out, plot)
+    check_files(out, plot, points)
     found = fitted(Repeated(), Runs(points, column, loss, counting, delta, bootstrap, seed))
     tell_fit(found, predict, {}, out, plot, as_json)

@@ -83,7 +83,7 @@ def dcpt(
     """
     from tilth.laws.dcpt import DCPT
 
-    check_files(out, plot)
+    check_files(out, plot, points, general)
     law = DCPT(cross_domain=cross_domain)
     asked = (keep_general, reach_domain, domain_tokens)
     if cross_domain and any(one is not None for one in asked):
@@ -102,7 +102,9 @@ def dcpt(
         other = fitted(law, replace(runs, file=general))
         more |= _shares_asked(found, other, place, keep_general, reach_domain)
     if domain_tokens is not None:
-        more["limited_domain_tokens"] = _limited(found, place["N"], count("--domain-tokens", domain_tokens))
+        more["limited_domain_tokens"] = _limited(
+            found, place["N"], count("--domain-tokens", domain_tokens, unit="tokens")
+        )
     tell_fit(found, predict, more, out, plot, as_json)
 
 
@@ -180,7 +182,7 @@ def critical(
     from tilth.laws.fitting import Settings
     from tilth.laws.mixing import critical_ratio
 
-    check_files(out, plot)
+    check_files(out, plot, points)
     within("--base", base, 1e-3, 100, "2.87", unit="nats a token")
     table = columns(points, ("r",), column, loss)
     try:

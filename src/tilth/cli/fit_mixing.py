@@ -56,7 +56,7 @@ def mixing(
     """
     from tilth.laws.mixing.mixtures import mixtures
 
-    check_files(out, plot)
+    check_files(out, plot, points)
     inputs, outputs = names_of(domains, "--domains"), names_of(targets, "--targets")
     rows = read_rows(points, [*inputs, *outputs], [group] if group else [], _losses(outputs))
     try:
@@ -102,7 +102,7 @@ def nested(
     """
     from tilth.laws.mixing.nested import nest
 
-    check_files(out, plot)
+    check_files(out, plot, points)
     inputs, outputs = names_of(domains, "--domains"), names_of(targets, "--targets")
     wanted = {
         "step": _carried("--steps", steps, "--to-steps", to_steps),

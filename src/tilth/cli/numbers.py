@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 
 from tilth.base.errors import UserError
 
@@ -23,6 +24,11 @@ def count(
     """A count such as 14B, 4Mi or 1e21, within sensible bounds."""
     from tilth.base.settings import parse_count
 
+    if re.search(r"\d\s*[kmgt]i?b\s*$", text, re.IGNORECASE):
+        hint = (
+            "of tokens there are about a fifth to a quarter as many" if unit == "tokens" else f"for example {example}"
+        )
+        raise UserError(f"{option} {text}: these are bytes, expected {unit or 'a number'}", hint=hint)
     try:
         found = float(parse_count(text))
     except (ValueError, OverflowError):

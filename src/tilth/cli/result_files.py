@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,13 +12,17 @@ if TYPE_CHECKING:
     from tilth.base.chart import Chart
 
 
-def check_files(out: Path | None, plot: Path | None) -> None:
-    """Before anything is computed: whether the result could be written."""
+def check_files(out: Path | None, plot: Path | None, *read: Path | None) -> None:
+    """Before anything is computed: whether the result could be written, and not over what is `read`."""
     from tilth.base.files import check_writable
 
     if plot and plot.suffix != ".svg":
         raise UserError(f"{plot} does not end in .svg", where="--plot")
+    if out and plot and out.absolute() == plot.absolute():
+        raise UserError(f"{plot} is the file of --out too", where="--plot", hint="give it another name")
     for option, file in (("--out", out), ("--plot", plot)):
+        if file and any(one and os.path.isfile(one) and os.path.isfile(file) and file.samefile(one) for one in read):
+            raise UserError(f"{file} is read by this command", where=option, hint="give the result another name")
         try:
             if file:
                 check_writable(file)
