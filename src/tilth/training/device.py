@@ -103,7 +103,7 @@ def peak_flops(device: torch.device, products: torch.dtype) -> float | None:
 
 @functools.cache
 def _measured_peak(products: torch.dtype, threads: int) -> float:
-    return product_speed(products)
+    return product_speed(products, runs=10)
 
 
 def conditions(device: torch.device, threads: int, compiled: bool, products: torch.dtype) -> dict[str, Any]:
