@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,19 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def real_data_folder() -> Path:
     return Path(os.environ.get("TILTH_DATA", ROOT.parent / "shared" / "data"))
+
+
+@pytest.fixture
+def run_tilth(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+    """`tilth ARGUMENTS…` in this process: exit status, what it printed, what it complained of."""
+    from tilth.cli.main import main
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as end:
+            main(list(arguments))
+        return (int(end.value.code or 0), *capsys.readouterr())
+
+    return run
 
 
 @pytest.fixture(scope="session")

@@ -8,24 +8,17 @@ import pytest
 
 from tilth.base.errors import UserError
 from tilth.base.files import check_writable, write_text
-from tilth.cli.main import main
 
 RUNS = "r,loss\n0.1,3.0\n0.2,2.9\n0.3,2.85\n0.4,2.83\n0.5,2.82\n"
 
 
 @pytest.fixture
-def tell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+def tell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run_tilth):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "runs.csv").write_text(RUNS, encoding="utf-8")
     (tmp_path / "folder.svg").mkdir()
     (tmp_path / "file").write_text("here", encoding="utf-8")
-
-    def run(line: str) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as end:
-            main(line.split())
-        return (int(end.value.code or 0), *capsys.readouterr())
-
-    return run
+    return lambda line: run_tilth(*line.split())
 
 
 @pytest.mark.parametrize(

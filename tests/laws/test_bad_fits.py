@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from tilth.cli.fit_output import _lines
-from tilth.cli.main import main
 from tilth.laws.chinchilla import BESIROGLU, Chinchilla
 from tilth.laws.dcpt import DCPT, curves, share_for_domain, share_for_general, share_for_limited_tokens
 from tilth.laws.repeated import MUENNIGHOFF, Repeated
@@ -104,16 +103,10 @@ def _write(file: Path, header: str, *columns: np.ndarray) -> None:
 
 
 @pytest.fixture
-def tell(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+def tell(folder: Path, monkeypatch: pytest.MonkeyPatch, run_tilth):
     """Run `tilth fit …` in the folder: exit status, what it printed, what it complained of."""
     monkeypatch.chdir(folder)
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as end:
-            main(["fit", *arguments])
-        return (int(end.value.code or 0), *capsys.readouterr())
-
-    return run
+    return lambda *arguments: run_tilth("fit", *arguments)
 
 
 @pytest.mark.parametrize("file", SAID)

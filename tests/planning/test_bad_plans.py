@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from tilth.cli.main import main
 from tilth.planning.buy import Needs
 from tilth.planning.cluster import Cluster
 
@@ -37,18 +36,12 @@ FILES = {
 
 
 @pytest.fixture
-def tell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+def tell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run_tilth):
     monkeypatch.chdir(tmp_path)
     for name, text in FILES.items():
         (tmp_path / name).write_text(text, encoding="utf-8")
     (tmp_path / "folder.svg").mkdir()
-
-    def run(line: str) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as end:
-            main(["plan", *line.split()])
-        return (int(end.value.code or 0), *capsys.readouterr())
-
-    return run
+    return lambda line: run_tilth("plan", *line.split())
 
 
 @pytest.mark.parametrize(

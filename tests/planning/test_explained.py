@@ -10,8 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from tilth.cli.main import main
-
 PLANS = [
     "size LLaMA-7B",
     "size Mixtral-8x7B",
@@ -29,15 +27,9 @@ PLANS = [
 
 
 @pytest.fixture
-def tell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+def tell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run_tilth):
     monkeypatch.chdir(tmp_path)
-
-    def run(line: str) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as end:
-            main(["plan", *line.split()])
-        return (int(end.value.code or 0), *capsys.readouterr())
-
-    return run
+    return lambda line: run_tilth("plan", *line.split())
 
 
 @pytest.fixture

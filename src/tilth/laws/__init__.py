@@ -2,7 +2,7 @@
 
 model_size      parameters of a decoder from its shape, in three countings
 architectures   shapes of Hugging Face configurations, and of published models by name
-flops           operations of training and serving in every convention
+flops           operations of training in every convention
 data_sheets     what devices can do at most
 memory          model states under ZeRO, activations of the papers' models under tensor and pipeline parallelism
 

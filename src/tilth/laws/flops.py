@@ -1,4 +1,4 @@
-"""Floating-point operations of training and serving, in every convention that papers report.
+"""Floating-point operations of training, in every convention that papers report.
 
 A product of an m x k with a k x n matrix is 2mkn operations; the backward pass costs twice the forward one.
 T is the length of a sequence, or of a document where attention stays inside documents.

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tilth.planning.cluster import Cluster
-from tilth.planning.figures import Figure
+from tilth.planning.figures import DAY, Figure
 
-DAY = 86400.0
 UTILISATION = 0.4
 """Share of the devices' peak that training reaches, counted as 6 N D, where nothing else is said."""
 REACHED = "LLaMA 1 and 2 reached 38 to 51 % on A100, Llama 3 405B 42 % on H100: docs/planning.md"

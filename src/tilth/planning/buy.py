@@ -18,6 +18,10 @@ MOST_REQUESTS, MOST_DEVICES = 1e15, 1e15
 """A month, and to serve them: a break-even beyond is none."""
 WEIGHTS_SHARE = 0.8
 """Of a serving device's memory, for half-precision weights; the rest holds what is cached of the requests."""
+HOURS = 720
+"""Of a month of 30 days."""
+OWN: dict[str, Literal["continue", "scratch"]] = {"continued": "continue", "from scratch": "scratch"}
+"""The own models, by what a break-even with the API calls them."""
 GIVEN = "keys of tilth plan buy, given or assumed: tilth plan buy --help"
 
 
@@ -111,7 +115,7 @@ def tokens_per_second(needs: Needs) -> float:
 
 def requests_served(needs: Needs) -> float:
     """A month, by a device that is busy in the busiest hour and idle by `peak` in the mean."""
-    return tokens_per_second(needs) * 30 * 86400 / needs.peak / max(1, needs.tokens_in + needs.tokens_out)
+    return tokens_per_second(needs) * 3600 * HOURS / needs.peak / max(1, needs.tokens_in + needs.tokens_out)
 
 
 def least_devices(needs: Needs) -> int:
@@ -121,14 +125,17 @@ def least_devices(needs: Needs) -> int:
 
 def serving_devices(needs: Needs) -> int:
     """As many as the busiest hour needs, `peak` times the mean, and no fewer than the least."""
-    tokens = needs.requests_per_month * (needs.tokens_in + needs.tokens_out)
-    rate = tokens / (30 * 86400)
-    return max(least_devices(needs), math.ceil(needs.peak * rate / tokens_per_second(needs)))
+    return max(least_devices(needs), math.ceil(needs.peak * mean_rate(needs) / tokens_per_second(needs)))
+
+
+def mean_rate(needs: Needs) -> float:
+    """Tokens a second, read and written, in the mean over a month."""
+    return needs.requests_per_month * (needs.tokens_in + needs.tokens_out) / (3600 * HOURS)
 
 
 def own_serving(needs: Needs) -> float:
     """By the month: devices x 720 h x price."""
-    return serving_devices(needs) * 720 * needs.price_per_hour
+    return serving_devices(needs) * HOURS * needs.price_per_hour
 
 
 def break_even(needs: Needs, own: Literal["continue", "scratch"]) -> float:
@@ -143,7 +150,7 @@ def break_even(needs: Needs, own: Literal["continue", "scratch"]) -> float:
     if not price:
         return math.inf
     fixed = ((both[own].once - both["api"].once) / needs.months + needs.upkeep_per_month) / price
-    device = 720 * needs.price_per_hour / price
+    device = HOURS * needs.price_per_hour / price
     serves = requests_served(needs)
     devices = least_devices(needs)
     if fixed + devices * device > devices * serves:
@@ -233,26 +240,21 @@ def _served(needs: Needs) -> list[Figure]:
     measured = needs.device_tokens_per_second is not None
     flops = f"{needs.device_flops:.4g} x {needs.serving_utilisation:g} / (2 x {needs.parameters:.4g})"
     assumed = "2 N a token: Kaplan et al. 2020, section 2.1; the share of serving is assumed: measure yours"
-    mean = needs.requests_per_month * (needs.tokens_in + needs.tokens_out) / (30 * 86400)
     busy = f"larger of {least_devices(needs)} (kept, and to hold {2 * needs.parameters / 1e9:.3g} GB of weights in "
-    busy += f"{WEIGHTS_SHARE:.0%} of the memory) and {needs.peak:g} x {mean:,.4g} tokens/s / {speed:,.4g}"
+    busy += f"{WEIGHTS_SHARE:.0%} of the memory) and {needs.peak:g} x {mean_rate(needs):,.4g} tokens/s / {speed:,.4g}"
     return [
         Figure("a device serves", speed, "tokens/s", f"{speed:g}, as given" if measured else flops,
                GIVEN if measured else assumed),
         Figure("serving devices", devices, "", busy, f"peak: the busiest hour against the mean; {GIVEN}"),
         Figure("own serving", own_serving(needs), "a month",
-               f"{devices} devices x 720 h x {needs.price_per_hour:g}", GIVEN),
+               f"{devices} devices x {HOURS} h x {needs.price_per_hour:g}", GIVEN),
     ]  # fmt: skip
 
 
 def _break_evens(needs: Needs, found: Mapping[str, Way]) -> list[Figure]:
     """Requests a month at which each own model costs what the API does; the formula is of the devices there."""
     figures = []
-    kinds: tuple[tuple[str, Literal["continue", "scratch"]], ...] = (
-        ("continued", "continue"),
-        ("from scratch", "scratch"),
-    )
-    for name, own in kinds:
+    for name, own in OWN.items():
         volume = break_even(needs, own)
         there = needs if math.isinf(volume) else needs.model_copy(update={"requests_per_month": round(volume)})
         at = ways(there)[own]

@@ -11,7 +11,7 @@ from tilth.laws.chinchilla import optimum
 from tilth.laws.kaplan import Allocation
 from tilth.laws.repeated import repeated_loss
 from tilth.planning import scaling
-from tilth.planning.buy import Needs, break_even, requests_served, ways
+from tilth.planning.buy import OWN, Needs, break_even, requests_served, ways
 from tilth.planning.figures import short
 
 MOST_STEPS = 300
@@ -60,7 +60,7 @@ def life_by_size(law_name: str, one: Allocation, served: float, unique: float | 
 
 def cost_by_volume(needs: Needs) -> Chart:
     """What each way costs over the months, by requests a month; devices are whole, so own models cost in steps."""
-    even = {name: break_even(needs, own) for name, own in (("continued", "continue"), ("from scratch", "scratch"))}  # type: ignore[arg-type]
+    even = {name: break_even(needs, own) for name, own in OWN.items()}
     finite = {name: volume for name, volume in even.items() if math.isfinite(volume)}
     top = 1.5 * max([needs.requests_per_month, 1.0, *finite.values()])
     volumes = _with_steps(top, requests_served(needs))

@@ -9,6 +9,9 @@ from typing import Any
 
 from tilth.base.progress import duration
 
+DAY = 86400.0
+"""Seconds."""
+
 
 @dataclass(frozen=True)
 class Figure:
@@ -93,7 +96,7 @@ def shown(value: Any, unit: str = "") -> str:
         case "B/s":
             return f"{bytes_shown(value)}/s"
         case "s":
-            return duration(value) if value < 2 * 86400 else f"{value / 86400:,.1f} days"
+            return duration(value) if value < 2 * DAY else f"{value / DAY:,.1f} days"
         case "share":
             return f"{value:.1%}"
         case "parameters" if value == int(value):

@@ -11,12 +11,11 @@ from tilth.laws.flops import training_flops_per_token
 from tilth.laws.model_size import parameters
 from tilth.planning import step_time
 from tilth.planning.cluster import Cluster, checkpoint_interval, lost_share
-from tilth.planning.figures import Figure, Report, Table, bytes_shown, joined
+from tilth.planning.figures import DAY, Figure, Report, Table, bytes_shown, joined
 from tilth.planning.layout import Task
 from tilth.planning.layout_choice import Candidate, Choice, choose, leanest, nearest_cluster
 from tilth.planning.layout_memory import SOURCE as MEMORY
 
-DAY = 86400.0
 MFU = "6 x matmul parameters + causal attention, 6 L d T; recomputation not counted"
 """What is counted as a model's operations wherever a utilisation is called MFU without more."""
 
