@@ -30,7 +30,7 @@ class Optimizers:
         partition: Partition | None = None,
     ) -> None:
         self.settings = settings
-        self.partition = partition or Partition(model.parameters(), World(), sharded=False)
+        self.partition = partition or Partition(model.parameters(), World())
         self._names: dict[Tensor, str] = {
             parameter: name for name, parameter in model.named_parameters() if parameter.requires_grad
         }
