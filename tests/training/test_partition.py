@@ -19,8 +19,9 @@ from tests.training.test_ranks import free_port
 from tilth.base.events import read_journal
 from tilth.laws.memory import Shard, owners
 from tilth.model import DecoderConfig, build
+from tilth.model.adapters import AdapterSettings
 from tilth.planning.trainer_memory import Training, trainer_memory
-from tilth.training import ComputeSettings, Interrupted, OptimizerSettings, parallel
+from tilth.training import Interrupted, OptimizerSettings, parallel
 from tilth.training.computing import Computing
 from tilth.training.optimizers import Optimizers
 from tilth.training.partition import Partition
@@ -49,15 +50,17 @@ def kind_of(before: str, after: str) -> str:
 
 
 RESUMED = [(a, x, b, y) for a in SIZES for b in SIZES if a != b for x in stages(a) for y in stages(b)]
-"""Saved by `a` processes under stage `x`, gone on from by `b` under `y`: every pair of numbers, every pair of stages."""
+"""Saved by `a` processes under stage `x`, gone on from by `b` under `y`: every pair of numbers and of stages."""
 
 
-def run(folder: Path, kind: str, shard: str, world: parallel.World) -> None:
+def run(
+    folder: Path, kind: str, shard: str, world: parallel.World, recompute: str = "none", more: Any = None, **job: Any
+) -> None:
     """Five steps with two micro-batches on each of four ranks, eight on one; packed documents as everywhere."""
     optimizer, model = KINDS[kind]
-    settings = phase(5, optimizer=optimizer, gradient_clip=0.5, guard={"sigmas": None}, micro_batch=1)
-    compute = COMPUTE.model_copy(update={"shard": shard, "checkpoint_steps": 100})
-    train(folder, settings, compute=compute, world=world, start=model)
+    options = {"gradient_clip": 0.5, "guard": {"sigmas": None}, "micro_batch": 1} | (more or {})
+    compute = COMPUTE.model_copy(update={"shard": shard, "checkpoint_steps": 100, "recompute": recompute})
+    train(folder, phase(5, optimizer=optimizer, **options), compute=compute, world=world, **{"start": model, **job})
 
 
 def recorded(folder: Path, kind: str, shard: str, world: parallel.World) -> None:
@@ -104,6 +107,8 @@ def everything(root: Path, world: parallel.World) -> None:
             saved(root / f"saved-{kind}-{shard}-{size}", kind, shard, world)
     if world.first:
         (root / f"done-{size}").touch()
+    if size < 4:
+        beside(root, world)
     for before, x, after, y in RESUMED:
         if after == size:
             wait_for(root / f"done-{before}")
@@ -113,6 +118,24 @@ def everything(root: Path, world: parallel.World) -> None:
                 shutil.copytree(root / f"saved-{kind}-{x}-{before}", folder)
             world.barrier()
             run(folder, kind, y, world)
+
+
+HALF = {"precision": "bf16", "micro_batch": 4}
+ADAPTED = {"adapter": AdapterSettings(rank=4), "fresh": True}
+
+
+def beside(root: Path, world: parallel.World) -> None:
+    """With what parameters that come and go must agree: recomputation, half precision, frozen weights, an adapter."""
+    wait_for(root / "done-1")
+    base = root / "adamw-none-1"
+    if world.size == 1:
+        run(root / "adapter-none", "adamw", "none", world, start=base, **ADAPTED)
+        return
+    for recompute in ("selective", "full"):
+        run(root / f"{recompute}-parameters", "muon", "parameters", world, recompute)
+    for shard in ("none", "parameters"):
+        run(root / f"half-{shard}", "adamw", shard, world, more=HALF)
+    run(root / "adapter-parameters", "adamw", "parameters", world, start=base, **ADAPTED)
 
 
 def wait_for(mark: Path) -> None:
@@ -177,6 +200,23 @@ def test_every_gradient_loss_and_weight_is_that_of_one_process(root: Path, kind:
 @pytest.mark.parametrize(("before", "x", "after", "y"), RESUMED)
 def test_saved_by_some_ranks_and_resumed_by_others(root: Path, before: int, x: str, after: int, y: str) -> None:
     assert_equal(root / f"{before}-{x}-{after}-{y}", root / f"{kind_of(x, y)}-none-1")
+
+
+@pytest.mark.parametrize("recompute", ["selective", "full"])
+def test_a_layer_that_is_computed_again_has_its_parameters(root: Path, recompute: str) -> None:
+    assert_equal(root / f"{recompute}-parameters", root / "muon-none-1")
+
+
+def test_an_adapter_over_weights_that_come_and_go(root: Path) -> None:
+    assert_equal(root / "adapter-parameters", root / "adapter-none")
+    x, y = (load_file(root / f"adapter-{shard}/adapter/adapter_model.safetensors") for shard in ("none", "parameters"))
+    assert far(y, x) <= TOLERANCE
+
+
+def test_half_precision_goes_the_same_way(root: Path) -> None:
+    whole, shared = (list(read_journal(root / f"half-{shard}/metrics.jsonl")) for shard in ("none", "parameters"))
+    assert [record["loss"] for record in shared] == pytest.approx([record["loss"] for record in whole], rel=1e-3)
+    assert shared[0]["gradient_norm"] == pytest.approx(whole[0]["gradient_norm"], rel=1e-3)
 
 
 def assert_equal(many: Path, one: Path) -> None:

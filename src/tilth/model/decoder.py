@@ -28,11 +28,12 @@ class Linear(nn.Linear):
     """A projection whose weight is cast to the dtype of what it is applied to."""
 
     casts_again = False
-    """Whether the backward pass casts the weight once more, instead of keeping the copy that the forward pass made."""
+    """Whether the backward pass casts the weight once more, instead of keeping the copy that the forward pass made.
+    The compiler decides by itself, and keeps it."""
 
     def forward(self, input: Tensor) -> Tensor:
         bias = None if self.bias is None else self.bias.to(input.dtype)
-        if self.casts_again and self.weight.dtype != input.dtype:
+        if self.casts_again and self.weight.dtype != input.dtype and not torch.compiler.is_compiling():
             output: Tensor = _CastAgain.apply(input, self.weight)
             return output if bias is None else output + bias
         return F.linear(input, self.weight.to(input.dtype), bias)

@@ -12,9 +12,9 @@ from tilth.base.keyed import stable_hash
 from tilth.model import Decoder
 from tilth.training import compiling
 from tilth.training.batch import Batch
+from tilth.training.gathering import Gathering
 from tilth.training.objective import Objective
 from tilth.training.parallel import World
-from tilth.training.gathering import Gathering
 from tilth.training.partition import Partition, gradient_buffer
 
 

@@ -55,7 +55,7 @@ class World:
         """The largest of each over all processes."""
         if self.size == 1:
             return list(values)
-        votes = torch.tensor(values, device=_collective_device())
+        votes = torch.tensor(values, device=collective_device())
         dist.all_reduce(votes, dist.ReduceOp.MAX)
         return votes.tolist()
 
@@ -103,7 +103,8 @@ class Group:
         return [result for result, _ in found]
 
 
-def _collective_device() -> str:
+def collective_device() -> str:
+    """Where tensors must lie that are sent to others."""
     return "cuda" if dist.get_backend() == "nccl" else "cpu"
 
 

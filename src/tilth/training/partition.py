@@ -15,7 +15,13 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from tilth.laws.memory import Shard, owners
-from tilth.training.parallel import BUCKET_ELEMENTS, GradientBuffer, World
+from tilth.training.parallel import BUCKET_ELEMENTS, GradientBuffer, World, collective_device
+
+Whole = dict[str, tuple[Tensor | None, Tensor, Tensor]]
+"""Named tensors of all processes: each as far as this one has it, one of its shape and dtype, its parameter."""
+
+UNDER_WAY = 2**23
+"""Elements of gradients on their way to their owners at once (or one gradient): 32 MiB in fp32."""
 
 
 class Partition:
@@ -49,14 +55,14 @@ class Partition:
 
     def gathered(self, tensor: Tensor | None, like: Tensor, parameter: Tensor) -> Tensor | None:
         """On the first process the owner's tensor, on the others None. All must ask, in the same order."""
-        source = self.owner[parameter]
-        if not self.stage or source == 0:
+        source = self.owner[parameter] if self.stage else 0
+        if source == 0:
             return tensor if self.world.first else None
         if self.world.rank == source:
             assert tensor is not None
             dist.send(tensor.contiguous(), 0)
         elif self.world.first:
-            received = torch.empty_like(like)
+            received = torch.empty_like(like, device=collective_device())
             dist.recv(received, source)
             return received
         return None
@@ -119,7 +125,7 @@ class ReducedGradients(OwnedGradients):
             parameter.grad = None
         work = dist.reduce(gradient, self.partition.owner[parameter], async_op=True)
         self._under_way.append((work, gradient))
-        while len(self._under_way) > 1 and sum(sent.numel() for _, sent in self._under_way) > BUCKET_ELEMENTS:
+        while len(self._under_way) > 1 and sum(sent.numel() for _, sent in self._under_way) > UNDER_WAY:
             self._under_way.popleft()[0].wait()
 
     def settle(self) -> None:

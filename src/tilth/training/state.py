@@ -133,7 +133,8 @@ class PhaseState:
             self.tell({"event": "resumed", "step": self.step, "checkpoint": saved.name})
 
     def _build(self, *, filled: bool) -> Decoder:
-        """The model as it begins, on the host; its shape alone where a checkpoint fills it (an adapter's fills that)."""
+        """The model as it begins, on the host; its shape alone where a checkpoint will fill it (not where an adapter is
+        trained: the checkpoint holds that alone)."""
         model = finished.start_model(self.job.start, self.job.seed, self.dtype, filled=filled)
         model.compute_dtype = self.products
         if self.job.adapter is not None:
