@@ -262,6 +262,25 @@ def test_the_fullest_device_is_one_stages_and_no_mixture_of_them(pipeline: int, 
     assert device_memory(task, layout).total < 1.05 * (parts + every[0].buffers)
 
 
+@pytest.mark.parametrize("split", [False, True])
+def test_what_stands_around_the_layers_by_hand(split: bool) -> None:
+    """Korthikanti et al. 2022, section 4.3, of the 22 B model (s 2048, b 4, h 6144, t 8): the embedding's dropout mask
+    sbh p / t, the last norm's and the head's input 2sbh / t each; without sequence parallelism nothing of it is split.
+    """
+    task = replace(LLAMA, shape=gpt(6144, 48, 64), length=2048, batch_tokens=2048 * 64)
+    sbh, t = 2048 * 4 * 6144, 8 if split else 1
+    one = Layout(tensor=8, micro_batch=4, sequence_parallel=split)
+    layers = 48 * layer_bytes(task, one)
+    assert stage_memory(task, one, 0).activations - layers == pytest.approx(5 * sbh / t)
+    piped = replace(one, pipeline=4)
+    first, last = (stage_memory(task, piped, stage).activations for stage in (0, 3))
+    assert first - layers == pytest.approx(4 * sbh / t)  # four micro-batches wait, of the logits' side nothing
+    assert last - layers / 4 == pytest.approx(4 * sbh / t)
+    llama = replace(task, shape=PUBLISHED["LLaMA-7B"])  # no dropout: the embedding's output is the first layer's input
+    held = stage_memory(llama, one, 0).activations - 32 * layer_bytes(llama, one)
+    assert held == pytest.approx(4 * 2048 * 4 * 4096 / t)
+
+
 def test_the_formula_follows_the_feed_forward_not_the_norm() -> None:
     """OLMo's norm has no weights, but its layers are gated and its scores are not stored: it holds what Llama does."""
     llama = replace(LLAMA, shape=PUBLISHED["Llama-3-8B"])

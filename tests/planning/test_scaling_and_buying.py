@@ -151,6 +151,17 @@ def test_serving_with_tokens_that_repeat_against_a_grid() -> None:
     assert fresh.tokens < best.tokens or fresh.flops < best.flops
 
 
+def test_dearer_serving_wants_a_smaller_model_against_a_grid() -> None:
+    """An operation of serving takes a device 40 / 3 times as long: lowest 6 N D + 40 / 3 x 2 N x served."""
+    wanted, weight = scaling.loss(LAW, 7e9, 140e9), 0.4 / 0.03
+    best = scaling.serving_optimum(LAW, wanted, 1e12, weight=weight)
+    sizes = np.geomspace(1e9, 1e10, 400_001)
+    tokens = scaling.tokens_for_loss(LAW, sizes, wanted)
+    life = 6 * sizes * tokens + weight * 2 * sizes * 1e12
+    assert best.parameters == pytest.approx(sizes[life.argmin()], rel=1e-3)
+    assert best.parameters < scaling.serving_optimum(LAW, wanted, 1e12).parameters
+
+
 @pytest.mark.parametrize("served", [0, 1e12])
 @pytest.mark.parametrize(("size", "tokens", "unique"), [(100e9, 8e12, 10e9), (70e9, 4e12, 10e9), (7e9, 2e12, 50e9)])
 def test_serving_where_smaller_models_never_reach_the_loss(
@@ -230,6 +241,13 @@ def test_a_long_legend_goes_on_in_the_next_line() -> None:
     assert [name for _, _, name in keys] == names
     assert len({y for _, y, _ in keys}) > 1
     assert all(int(x) + 12 * 2 + 7 * (len(name) - 2) <= 760 and int(y) < height for x, y, name in keys)
+
+
+def test_a_chart_of_nothing_is_a_file_that_says_so() -> None:
+    drawn = svg_file(Chart([("a", [1.0], [math.nan])], "x", "y"))
+    assert "No points to draw." in drawn
+    assert drawn.startswith("<svg xmlns")
+    assert drawn.endswith("</svg>\n")
 
 
 def test_from_scratch_is_asked_for_wherever_it_is_cheapest():

@@ -16,7 +16,7 @@ from tests.training.phases import COMPUTE, MODEL, phase, train
 from tests.training.test_ranks import free_port
 from tests.training.test_resume import Stop, stop_at
 from tilth.base.events import read_journal
-from tilth.laws.memory import owners
+from tilth.laws.partition import owners
 from tilth.model import build
 from tilth.planning.trainer_memory import Training, trainer_memory
 from tilth.training import ComputeSettings, Interrupted, OptimizerSettings, PhaseSettings, parallel

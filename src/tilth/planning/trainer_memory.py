@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from tilth.laws.flops import Recompute
-from tilth.laws.memory import owners
 from tilth.laws.model_size import Shape, parameters
+from tilth.laws.partition import owners
 
 EXACT = 4
 """Bytes of a number in fp32: parameters, gradients, norms, the softmax of the loss."""

@@ -12,7 +12,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from tilth.laws.memory import owners
+from tilth.laws.partition import owners
 from tilth.training.parallel import BUCKET_ELEMENTS, GradientBuffer, World
 
 
