@@ -213,9 +213,9 @@ def test_the_devices_of_a_cost_give_its_time(figures) -> None:
 
 
 def test_a_cost_warns_of_tokens_that_repeat(tell) -> None:
-    """140 B of 10 B tokens are 14 epochs; of 70 B two, which is no warning."""
+    """140 B of 10 B tokens are 14 epochs; of 2 T there are none for any of the models."""
     assert "this one: 14.0 epochs: beyond four repeats lose their value" in tell("cost 7B 140B --unique-tokens 10B")[1]
-    assert "epochs: " not in tell("cost 7B 140B --unique-tokens 200B")[1]
+    assert "epochs: " not in tell("cost 7B 140B --unique-tokens 2T")[1]
     assert "this one: 50 epochs: behind 40 repeats bring nothing" in tell("cost 7B 500B --unique-tokens 10B")[1]
 
 
@@ -274,7 +274,7 @@ def test_the_plots_mark_what_the_plans_answer(tell, tmp_path: Path) -> None:
     scale, cost, buy = ((tmp_path / f"{name}.svg").read_text(encoding="utf-8") for name in "abc")
     assert ">best 3.876 B</text>" in scale
     assert ">with this data 2.829 B</text>" in scale
-    assert ">cheapest 3.303 B</text>" in cost
+    assert ">cheapest 1.923 B</text>" in cost
     assert ">this one 7 B</text>" in cost
     mark = float(re.search(r'x1="([\d.]+)"[^>]*/><text[^>]*>cheapest', cost)[1])  # type: ignore[index]
     lowest = max(lines_of(cost)["both"], key=lambda place: place[1])[0]
