@@ -198,6 +198,7 @@ def test_the_checkpoint_interval_is_near_youngs() -> None:
     assert checkpoint_interval(100, 40) == 40
 
 
+@settings(deadline=None)
 @given(st.sampled_from([1, 2, 4, 8]), st.sampled_from([1, 2, 4, 8, 16, 32]), st.sampled_from(sorted(PUBLISHED)))
 def test_stages_add_up_to_the_whole(tensor: int, pipeline: int, name: str) -> None:
     shape = PUBLISHED[name]
@@ -244,6 +245,7 @@ def under_way(stage: int, pipeline: int, count: int) -> int:
     return most
 
 
+@settings(deadline=None)
 @given(st.sampled_from([1, 2, 4, 8, 16]), st.integers(1, 20), st.data())
 def test_a_stage_holds_what_the_schedule_has_under_way(pipeline: int, count: int, data: st.DataObject) -> None:
     stage = data.draw(st.integers(0, pipeline - 1))
@@ -251,6 +253,7 @@ def test_a_stage_holds_what_the_schedule_has_under_way(pipeline: int, count: int
     assert held == pytest.approx(under_way(stage, pipeline, count) * 32 / pipeline)
 
 
+@settings(deadline=None)
 @given(st.sampled_from([2, 4, 8, 16]), st.sampled_from([1, 2]), st.sampled_from(["Llama-3-8B", "gpt2-xl", "bloom-7b1"]))
 def test_the_fullest_device_is_one_stages_and_no_mixture_of_them(pipeline: int, tensor: int, name: str) -> None:
     task = replace(LLAMA, shape=PUBLISHED[name])

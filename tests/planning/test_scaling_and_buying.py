@@ -5,7 +5,7 @@ import re
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tilth.base.chart import Chart
@@ -48,6 +48,7 @@ def test_repeats_are_worth_less_and_never_more_than_sixteen_times_the_data() -> 
     assert effective_tokens(1e9, 1e13 / 1e9) == pytest.approx(16.4e9)
 
 
+@settings(deadline=None)
 @given(st.floats(1e19, 1e24))
 def test_the_optimum_is_lower_than_its_neighbours(flops: float) -> None:
     best = optimum(LAW, flops)
@@ -89,6 +90,7 @@ def test_excess_parameters_lose_their_worth_too() -> None:
     assert best.tokens / 11e9 == pytest.approx(9.4, abs=0.1)
 
 
+@settings(deadline=None)
 @given(st.floats(1e20, 1e23), st.floats(1e8, 1e12))
 def test_with_few_tokens_the_answer_is_no_worse_than_the_unlimited_one(flops: float, unique: float) -> None:
     best, limited = optimum(LAW, flops), scaling.data_limited_optimum(LAW, flops, unique)
