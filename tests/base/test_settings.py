@@ -167,3 +167,28 @@ def test_hints_know_parts_of_names_and_stay_short():
     assert nearest("languge", names) == "did you mean 'language'?"
     assert nearest("x", ["b", "a"]) == "known: a, b"
     assert nearest("zzz", [f"name{i:02}" for i in range(40)]).endswith("name11 and 28 more")
+
+
+def test_booleans_are_no_numbers():
+    """`true` would pass for 1: of whole numbers, counts, floats and either or none, in sections and lists of them."""
+
+    class Part(Settings):
+        many: Count = 1
+        share: float | None = None
+
+    class Whole(Settings):
+        steps: int = 1
+        on: bool = False
+        either: bool | int = 3
+        parts: list[Part] = []
+
+    given = {"on": True, "either": True, "parts": [{"share": 0.5}]}
+    assert validate(Whole, given, source="x").parts[0].share == 0.5
+    for wrong, said in (
+        ({"steps": True}, "x: steps: expected a number, found True"),
+        ({"parts": [{"many": False}]}, "x: parts.0.many: expected a number, found False"),
+        ({"parts": [{}, {"share": True}]}, "x: parts.1.share: expected a number, found True"),
+    ):
+        with pytest.raises(UserError) as error:
+            validate(Whole, wrong, source="x")
+        assert str(error.value) == said

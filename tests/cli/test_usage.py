@@ -24,10 +24,11 @@ def tell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run_tilth):
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ("plan layout gpt2 --devices abc", "--devices abc: expected a whole number (for example --devices 8)"),
+        ("plan layout gpt2 --devices abc", "--devices 'abc': expected a number such as 4096, 3.9M, 14B or 1.4e10"),
         ("plan layout gpt2 --devices 0", "--devices 0: expected between 1 and 1e+07 devices (for example --devices 8)"),
         ("plan layout gpt2 --devices 1.5", "--devices 1.5: expected a whole number (for example --devices 8)"),
-        ("plan layout gpt2 --length x", "--length x: expected a whole number (for example --length 4096)"),
+        ("plan layout gpt2 --length x", "--length 'x': expected a number such as 4096, 3.9M, 14B or 1.4e10"),
+        ("fit critical runs.csv --base 3 --seed x", "--seed x: expected a whole number (for example --seed 0)"),
         ("plan scale --days x", "--days x: expected a number (for example --days 2.5)"),
         ("plan scale --flops many", "--flops 'many': expected a number such as"),
         ("fit critical runs.csv --base x", "--base x: expected a number (for example --base 2.5)"),
@@ -47,6 +48,38 @@ def test_a_word_that_is_no_choice_is_told_with_the_choices(tell) -> None:
     assert status == 2
     assert complaint.startswith("tilth: --law foo:")
     assert "'chinchilla', 'hoffmann', 'muennighoff' (for example --law chinchilla)" in complaint
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("plan cost", "PARAMETERS is missing: of the model, for example 7B (tilth plan cost --help)"),
+        ("plan cost 7B", "TOKENS is missing: to train on, for example 140B (tilth plan cost --help)"),
+        ("fit critical runs.csv", "--base is missing: loss on the old corpus before, to be kept (tilth fit critical"),
+        ("corpus a --ot o", "--ot is no option of tilth corpus (did you mean --out?)"),
+        ("plan scale --flop 1e21", "--flop is no option of tilth plan scale (did you mean --flops?)"),
+        ("plan scale --xyzzy", "--xyzzy is no option of tilth plan scale (known: --"),
+        ("plan scale 7B 8B", "7B 8B: tilth plan scale takes no more arguments (tilth plan scale --help)"),
+        ("plan scale --flops", "--flops needs a value (see --help)"),
+        ("plan scale --json=1", "--json takes no value (see --help)"),
+        ("plan scael", "'scael' is no command of tilth plan (did you mean scale?)"),
+        ("rnu", "'rnu' is no command of tilth (did you mean run?)"),
+        ("run", "RECIPE is missing: a recipe (YAML) (tilth run --help)"),
+        ("-x", "-x is no option of tilth (known: --"),
+    ],
+)
+def test_a_command_line_that_cannot_be_meant_is_one_plain_sentence(tell, line: str, said: str) -> None:
+    status, printed, complaint = tell(line)
+    assert (status, printed) == (2, "")
+    assert complaint.startswith(f"tilth: {said}")
+    assert complaint.count("\n") == 1
+
+
+@pytest.mark.parametrize("line", ["plan", "fit", "tokenizer"])
+def test_a_group_of_commands_alone_shows_what_there_is(tell, line: str) -> None:
+    status, printed, complaint = tell(line)
+    assert status == 2
+    assert "Commands:" in printed + complaint
 
 
 PLACES = [

@@ -132,6 +132,30 @@ def test_only_a_model_of_experts_alone_goes_without_a_dense_width() -> None:
             shape_of({"model_type": kind, **sparse, **more})
 
 
+@pytest.mark.parametrize(
+    ("kind", "fields"),
+    [
+        ("llama", {**BASE, "num_attention_heads": 5}),
+        ("gpt2", {**OLD, "n_head": 7}),
+        ("bloom", {"vocab_size": 96, "hidden_size": 48, "n_layer": 3, "n_head": 5}),
+    ],
+)
+def test_heads_that_do_not_divide_the_hidden_size_are_refused(kind: str, fields: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"hidden size of 48 does not divide among [57] heads, and no head_dim"):
+        shape_of({"model_type": kind, **fields})
+
+
+def test_unless_their_width_is_given_or_is_the_kinds_own() -> None:
+    assert shape_of({"model_type": "llama", **BASE, "num_attention_heads": 5, "head_dim": 16}).query_width == 80
+    assert shape_of({"model_type": "qwen3", **BASE, "num_attention_heads": 5}).head_dim == 128
+    assert shape_of({"model_type": "gemma", **BASE, "num_attention_heads": 5}).head_dim == 256
+
+
+def test_heads_share_keys_evenly() -> None:
+    with pytest.raises(ValueError, match="4 heads cannot share 3 key-value heads evenly"):
+        shape_of({"model_type": "llama", **BASE, "num_key_value_heads": 3})
+
+
 def test_an_unknown_kind_is_refused_with_the_known_ones() -> None:
     with pytest.raises(ValueError, match=r"deepseek_v3.*llama"):
         shape_of({"model_type": "deepseek_v3"})

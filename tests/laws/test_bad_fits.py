@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +28,8 @@ FILES = {
     "nan.csv": "N,D,C,U,r,loss,web,code,step\n" + "1e8,1e9,1e18,1e8,0.5,nan,0.5,0.5,9\n" * 9,
     "negative.csv": "N,D,C,U,r,loss,web,code,step\n" + "1e8,1e9,1e18,1e8,0.5,-3,0.5,0.5,9\n" * 9,
     "absurd.csv": "N,D,C,U,r,loss,web,code,step\n" + "1e8,1e9,1e18,1e8,0.5,1e300,0.5,0.5,9\n" * 9,
-    "one.csv": "N,D,C,U,r,loss,web,code,step\n1e8,1e9,1e18,1e8,0.5,3,0.5,0.5,9\n",
+    "one.csv": "N,D,C,U,r,loss,web,code,step\n1e8,1e9,6e17,1e8,0.5,3,0.5,0.5,9\n",
+    "contrary.csv": "N,D,C,r,loss\n1e8,1e9,6e17,0.5,3\n1e8,2e9,9e17,0.4,2.9\n2e8,2e9,9e17,0.3,2.8\n",
 }
 LAWS = {
     "chinchilla": "",
@@ -41,8 +43,8 @@ LAWS = {
     "nested": "--domains web,code --targets loss --steps step --to-steps 100k",
 }
 SAID = {
-    "empty.csv": "a CSV is expected",
-    "blank.csv": "a CSV is expected",
+    "empty.csv": "empty.csv: the file is empty (a CSV is expected",
+    "blank.csv": "blank.csv: the file is empty (a CSV is expected",
     "header.csv": "holds no rows",
     "semicolons.csv": "commas are expected",
     "runs.json": "this looks like JSON; a CSV is expected",
@@ -195,6 +197,7 @@ def test_runs_that_cannot_tell_an_effect_are_refused(tell) -> None:
             "--steps and --to-steps go together",
         ),
         ("nested one.csv --domains web,code --targets loss --steps step --to-steps 0", "--to-steps 0: expected"),
+        ("chinchilla runs.csv --predict N=7GB,D=1e9", "--predict N=7GB: expected NAME=NUMBER (for example N=1e9)"),
     ],
 )
 def test_a_bad_option_is_named(tell, line: str, said: str) -> None:
@@ -202,6 +205,105 @@ def test_a_bad_option_is_named(tell, line: str, said: str) -> None:
     assert status == 2
     assert printed == ""
     assert said in complaint
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("chinchilla contrary.csv", "contrary.csv: row 2: C is 9e+17, but 6 N D is 1.2e+18, and in 1 rows more (leave"),
+        ("isoflop contrary.csv", "row 2: C is 9e+17, but 6 N D is 1.2e+18"),
+        ("kaplan contrary.csv --variable C", "row 2: C is 9e+17, but 6 N D is 1.2e+18"),
+        ("chinchilla runs.csv --column N=D", "--column: the column 'D' is read as N and as D (name another)"),
+        ("chinchilla runs.csv --loss N", "--loss: the column 'N' is read as N and as loss"),
+        ("chinchilla runs.csv --column N=D --column N=N", "--column N=N: N is named twice"),
+        (
+            "dcpt domain.csv --general domain.csv --at N=1e9,D=2e10 --keep-general 3",
+            "--general: domain.csv is the domain's file too (give the general losses)",
+        ),
+        ("mixing one.csv --domains web,code --targets code", "--targets code: that column is named by --domains too"),
+        (
+            "mixing one.csv --domains web,code --targets loss --group web",
+            "--group web: that column is named by --domains too",
+        ),
+        (
+            "nested one.csv --domains web,code --targets loss --steps loss --to-steps 100k",
+            "--steps loss: that column is named by --targets too",
+        ),
+        (
+            "nested one.csv --domains web,code --targets loss --steps step --to-steps 1k --sizes step --to-size 1B",
+            "--sizes step: that column is named by --steps too",
+        ),
+    ],
+)
+def test_input_that_contradicts_itself_is_one_sentence(tell, line: str, said: str) -> None:
+    status, printed, complaint = tell(*line.split(), "--out", "never.json")
+    assert (status, printed, complaint.count("\n")) == (2, "", 1)
+    assert said in complaint
+    assert not Path("never.json").exists()
+
+
+def test_compute_that_agrees_with_the_others_is_welcome(tell, folder: Path) -> None:
+    """Tokens of whole steps: C may be off by a per cent."""
+    head, *rows = (folder / "runs.csv").read_text(encoding="utf-8").splitlines()
+    cells = [list(map(float, row.split(","))) for row in rows]
+    more = [f"{row},{6.05 * n * d}" for row, (n, d, _) in zip(rows, cells, strict=True)]
+    (folder / "agree.csv").write_text("\n".join([f"{head},C", *more]) + "\n", encoding="utf-8")
+    with_compute, without = (json.loads(tell("chinchilla", name, "--json")[1]) for name in ("agree.csv", "runs.csv"))
+    assert with_compute == without
+
+
+@pytest.mark.parametrize(
+    ("law", "file", "rest"),
+    [
+        ("chinchilla", "runs.csv", ""),
+        ("isoflop", "profiles.csv", ""),
+        ("mixing", "mixtures.csv", "--domains 网页,代码,书籍 --targets 损失 --members shares"),
+    ],
+)
+def test_rows_that_say_the_same_are_counted_and_told(tell, folder: Path, law: str, file: str, rest: str) -> None:
+    c, n = (x.ravel() for x in np.meshgrid(np.geomspace(1e18, 1e20, 4), np.geomspace(1e7, 1e9, 9)))
+    _write(folder / "profiles.csv", "C,N,loss", c, n, Chinchilla().predict(BESIROGLU, N=n, D=c / 6 / n))
+    head, *rows = (folder / file).read_text(encoding="utf-8").splitlines()
+    (folder / "copied.csv").write_text("\n".join([head, *rows, *rows[:2]]) + "\n", encoding="utf-8")
+    alone, copied = (json.loads(tell(law, name, *rest.split(), "--json")[1]) for name in (file, "copied.csv"))
+    said = f"2 of {len(rows) + 2} rows repeat others, and count as a run of its own: equal to the last digit"
+    assert any(one.startswith(said) for one in copied["warnings"])
+    assert not any("repeat" in one for one in alone["warnings"])
+
+
+def test_counts_have_suffixes_wherever_they_stand(tell, folder: Path) -> None:
+    short, long = (
+        tell("chinchilla", "runs.csv", "--predict", place, "--json")[1] for place in ("N=7B,D=1.4T", "N=7e9,D=1.4e12")
+    )
+    assert json.loads(short) == json.loads(long)
+    at = ("--domain-tokens", "5B", "--json")
+    assert tell("dcpt", "domain.csv", "--at", "N=1B", *at) == tell("dcpt", "domain.csv", "--at", "N=1e9", *at)
+    rows = [line.split(",") for line in (folder / "runs.csv").read_text(encoding="utf-8").splitlines()[1:]]
+    sizes = [",".join([f"{float(n) / 1e6!r}M", f"{float(d) / 1e9!r}B", y]) for n, d, y in rows]
+    (folder / "suffixes.csv").write_text("\n".join(["N,D,loss", *sizes]) + "\n", encoding="utf-8")
+    found, plain = (json.loads(tell("chinchilla", name, "--json")[1]) for name in ("suffixes.csv", "runs.csv"))
+    assert found["parameters"] == pytest.approx(plain["parameters"], rel=1e-3)
+
+
+def test_errors_have_their_units(tell) -> None:
+    told = [
+        " ".join(line.split()) for line in tell("chinchilla", "runs.csv", "--predict", "N=7B,D=1.4T")[1].splitlines()
+    ]
+    start = told.index("held out")
+    assert told[start + 1] == "how 5 folds"
+    assert re.fullmatch(r"mean error \S+ nats a token", told[start + 3])
+    assert re.fullmatch(r"largest error \S+ nats a token", told[start + 4])
+    assert re.fullmatch(r"mean error \S+ %", told[start + 5])
+    assert any(re.fullmatch(r"value \S+ nats a token", line) for line in told)
+
+
+def test_an_envelope_of_too_few_budgets_says_so_without_empty_words(tell, folder: Path) -> None:
+    """Three curves that meet in one place, where the middle one is lowest."""
+    rows = ["1e7,6e9,3.1", "1e7,6.01e9,3.1", "1e8,6e8,3.0", "1e8,6.01e8,3.0", "1e9,6e7,3.2", "1e9,6.01e7,3.2"]
+    (folder / "meeting.csv").write_text("\n".join(["N,D,loss", *rows]), encoding="utf-8")
+    status, _, said = tell("envelope", "meeting.csv")
+    assert "()" not in said
+    assert status == 0 or "3 are needed" in said
 
 
 def test_chinese_names_are_names(tell) -> None:

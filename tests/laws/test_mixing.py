@@ -148,6 +148,21 @@ def test_nested_laws_refuse_what_they_cannot_tell_apart():
     assert any("times beyond the runs" in one for one in far.warnings)
 
 
+def test_nested_laws_say_when_they_are_carried_below_the_runs():
+    """Sizes 1e7 to 1e8 and steps from 2,000: a model of 5 M, a run of 1,000 steps."""
+    small = nest(planted_runs(), NAMES, ["loss"], {"step": ("step", 1e4), "size": ("size", 5e6)})
+    assert small.warnings == ("size 5e+06 lies below the runs (from 1e+07): extrapolated downwards",)
+    short = nest(planted_runs(), NAMES, ["loss"], {"step": ("step", 1e3), "size": ("size", 3e7)})
+    assert short.warnings == ("step 1000 lies below the runs (from 2000): extrapolated downwards",)
+    inside = nest(planted_runs(), NAMES, ["loss"], {"step": ("step", 2e3), "size": ("size", 1e8)})
+    assert inside.warnings == ()
+
+
+def test_a_share_is_no_loss():
+    with pytest.raises(UserError, match="'web' is both a domain and a target"):
+        mixtures(NAMES, [[0.2, 0.3, 0.5]], ["web"], [[0.2]])
+
+
 def test_the_critical_ratio_and_where_there_is_none():
     shares = np.array([0.1, 0.2, 0.35, 0.6])
     losses = 2.8 + 0.2 * np.exp(-4 * shares)

@@ -24,6 +24,17 @@ FILES = {
     "negative-wide.json": LLAMA.replace("5}", "-5}") % (10, 2),
     "lost-wide.json": LLAMA.replace("intermediate_size", "other") % (10, 2),
     "kind.json": '{"model_type": "大模型"}',
+    "empty.json": "",
+    "blank.json": " \n",
+    "prose.json": "# My model\n",
+    "kindless.json": '{"vocab_size": 10}',
+    "uneven.json": LLAMA % (10, 3),
+    "shares.json": LLAMA.replace("5}", '5, "num_key_value_heads": 3}') % (10, 4),
+    "true.json": LLAMA % ("true", 2),
+    "true.yaml": "devices: true\ndevice: H100-80G\n",
+    "true-node.yaml": "devices: 8\ndevice: H100-80G\nper_node: true\n",
+    "true-across.yaml": "devices: 8\ndevice: H100-80G\nacross: false\n",
+    "twice.yaml": "months: 12\nmonths: 24\n",
     "empty.yaml": "",
     "list.yaml": "- 1\n",
     "unknown.yaml": "devices: 8\ndevice: H100-80G\nfoo: 1\n",
@@ -58,6 +69,19 @@ def tell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run_tilth):
         ("layout negative-wide.json", "intermediate is -5: a whole number of at least 0 is expected"),
         ("size lost-wide.json", "intermediate_size is missing"),
         ("size kind.json", "model_type is '大模型'; known:"),
+        ("size empty.json", "empty.json: the file is empty (a config.json as Hugging Face's is expected)"),
+        ("size blank.json", "blank.json: the file is empty"),
+        ("size prose.json", "prose.json: is not JSON"),
+        ("size kindless.json", "kindless.json: model_type is missing (a config.json"),
+        ("size uneven.json", "uneven.json: a hidden size of 8 does not divide among 3 heads, and no head_dim is given"),
+        ("memory shares.json", "shares.json: 4 heads cannot share 3 key-value heads evenly"),
+        ("size true.json", "vocabulary is True: a whole number above 0 is expected"),
+        ("scale --cluster true.yaml", "true.yaml:1: devices: expected a number, found True"),
+        ("scale --cluster true-node.yaml", "true-node.yaml:3: per_node: expected a number, found True"),
+        ("scale --cluster true-across.yaml", "true-across.yaml:3: across: expected a number, found False"),
+        ("buy peak=true", "peak=true: expected a number"),
+        ("buy twice.yaml", "twice.yaml:2: 'months' is set twice, first in line 1"),
+        ("buy months=12 months=24", "plan buy: months is set twice (leave one of them out)"),
         ("size none.json", "there is no such file (a config.json"),
         ("size folder.svg", "there is no such file (a config.json"),
         ("size 模型", "no published model is called '模型'"),
@@ -68,7 +92,10 @@ def tell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run_tilth):
         ("layout gpt2 --cluster empty.yaml", "the file is empty"),
         ("layout gpt2 --cluster list.yaml", "holds no settings"),
         ("scale --cluster unknown.yaml", "unknown.yaml:3: unknown setting 'foo'"),
-        ("scale --cluster few.yaml", "few.yaml:1: devices: must be at least 1"),
+        (
+            "scale --cluster few.yaml",
+            "few.yaml:1: devices: expected between 1 and 1e+07 devices, found -8 (for example 8)",
+        ),
         ("cost 7B 140B --cluster infinite.yaml", "infinite.yaml:3: flops"),
         ("layout gpt2 --cluster brand.yaml", "no device is called '华为'"),
         ("layout gpt2 --device TPU", "no device is called 'TPU'"),
@@ -116,6 +143,21 @@ def test_help_lists_every_key_with_its_default(tell, command: str, settings: typ
         assert "recipe" not in printed
     else:
         assert "default: H100-80G" in " ".join(printed.split())
+
+
+def test_a_model_without_a_name_is_told_what_may_stand_there(run_tilth) -> None:
+    for name in ("", " "):
+        status, printed, said = run_tilth("plan", "size", name)
+        assert (status, printed) == (2, "")
+        assert said == "tilth: MODEL is empty (a recipe (YAML), a published name such as Llama-3-8B or a config.json)\n"
+
+
+def test_counts_have_suffixes_wherever_they_stand(tell) -> None:
+    short = tell("layout gpt2 --devices 1Ki --length 1k --batch 1Mi --json")
+    assert short == tell("layout gpt2 --devices 1024 --length 1000 --batch 1048576 --json")
+    assert tell("memory gpt2 --ranks 1k --micro-batch 2 --length 1Ki") == tell(
+        "memory gpt2 --ranks 1000 --micro-batch 2 --length 1024"
+    )
 
 
 def test_counts_may_be_written_with_an_exponent(tell) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tilth.laws.architectures import PUBLISHED
@@ -50,6 +50,7 @@ def test_the_constants_are_those_of_the_code() -> None:
     assert (attention.WHOLE_UP_TO, attention.QUERY_BLOCK) == (forecasts.WHOLE_UP_TO, forecasts.QUERY_BLOCK)
 
 
+@settings(deadline=None)
 @given(st.integers(1, 64), st.integers(1, 64), st.booleans(), st.booleans(), st.sampled_from(["adamw", "muon"]))
 def test_more_tokens_never_need_less(one: int, more: int, half: bool, compiled: bool, optimizer: Any) -> None:
     shape = Shape(1000, 64, 2, 2, 1, 32, 128)

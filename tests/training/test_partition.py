@@ -17,7 +17,8 @@ from safetensors.torch import load_file, save_file
 from tests.training.phases import COMPUTE, MODEL, phase, train
 from tests.training.test_ranks import free_port
 from tilth.base.events import read_journal
-from tilth.laws.memory import Shard, owners
+from tilth.laws.memory import Shard
+from tilth.laws.partition import owners
 from tilth.model import DecoderConfig, build
 from tilth.model.adapters import AdapterSettings
 from tilth.planning.trainer_memory import Training, trainer_memory

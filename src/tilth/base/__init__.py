@@ -3,6 +3,7 @@
 errors      UserError (exit 2), nearest-name hints
 settings    Settings, Count, YAML with line numbers, dotted overrides, validation sentences
 mistakes    what is wrong with settings, as sentences
+ranges      bounds of numbers: one check, one wording
 expression  Condition: small conditions over table columns, used by rules and groups
 files       atomic files and folders, hashes, fingerprints
 keyed       stable hashes and permutations: randomness as a function of its key

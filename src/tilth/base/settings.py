@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+import types
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Self, TypeVar
+from typing import Annotated, Any, ClassVar, Self, TypeVar, Union, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, model_validator
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from tilth.base.errors import UserError, nearest
 from tilth.base.mistakes import sentences
@@ -23,9 +25,35 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _no_boolean_for_a_number(cls, data: Any) -> Any:
+        """`true` would pass for 1."""
+        given = data if isinstance(data, dict) else {}
+        wrong = [name for name, value in given.items() if isinstance(value, bool) and cls._only_numbers(name)]
+        if wrong:
+            kind = PydanticCustomError("no_boolean", "expected a number")
+            errors = [InitErrorDetails(type=kind, loc=(name,), input=given[name]) for name in wrong]
+            raise ValidationError.from_exception_data(cls.__name__, errors)
+        return data
+
+    @classmethod
+    def _only_numbers(cls, name: str) -> bool:
+        kinds = set(_plain_types(cls.model_fields[name].annotation)) if name in cls.model_fields else set()
+        return bool not in kinds and not kinds.isdisjoint({int, float})
+
     def canonical(self) -> dict[str, Any]:
         """The settings as plain JSON values, defaults filled in: what enters a fingerprint."""
         return self.model_dump(mode="json")
+
+
+def _plain_types(annotation: Any) -> Iterator[Any]:
+    """The types that a value itself may have: `int | None` gives int and NoneType, `list[int]` only the list."""
+    if isinstance(annotation, types.UnionType) or get_origin(annotation) in (Union, Annotated):
+        for part in get_args(annotation):
+            yield from _plain_types(part)
+    else:
+        yield annotation
 
 
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "b": 10**9, "g": 10**9, "t": 10**12}

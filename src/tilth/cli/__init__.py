@@ -1,7 +1,7 @@
 """Floor 7: parse, call, print. No logic.
 
 main    the app, and how errors become one clear sentence and an exit status
-usage   a value that an option cannot take, as such a sentence
+usage   what is wrong with a command line, as such a sentence
 run     tilth run, report
 repeat  tilth repeat, resume
 corpus  tilth corpus

@@ -58,6 +58,7 @@ def corpus(
     nodes: Annotated[int | None, typer.Option(min=1, help="With --plan: machines; default 1.")] = None,
     cores: Annotated[int | None, typer.Option(min=1, help="With --plan: cores of each; default: --workers.")] = None,
     price_per_hour: Annotated[float | None, typer.Option(min=0, help="With --plan: of one machine.")] = None,
+    currency: Annotated[str | None, typer.Option(help="With --plan: of the price; default USD.")] = None,
     sample: Annotated[str | None, typer.Option(help="With --plan: bytes of the sample; default 32MB.")] = None,
     seed: Annotated[int | None, typer.Option(help="With --plan: another one draws another sample; default 0.")] = None,
     as_json: JsonOption = False,
@@ -70,8 +71,8 @@ def corpus(
 
         tilth corpus data/*.jsonl.zst --plan --size 10TB --nodes 20 --cores 64 --price-per-hour 2.5
     """
-    asked = {"size": size, "nodes": nodes, "cores": cores, "price-per-hour": price_per_hour, "sample": sample,
-             "seed": seed}  # fmt: skip
+    asked = {"size": size, "nodes": nodes, "cores": cores, "price-per-hour": price_per_hour, "currency": currency,
+             "sample": sample, "seed": seed}  # fmt: skip
     given = {name: value for name, value in asked.items() if value is not None}
     if not inputs and config is None:
         raise UserError("nothing to read", hint="give files, globs or folders, or --config with `sources`")
@@ -93,10 +94,12 @@ def _plan(
     from tilth.base import machine
     from tilth.pipeline.corpus_only import plan_corpus
     from tilth.planning.corpus_plan import Hardware
+    from tilth.planning.figures import CURRENCY
 
     counts = {name: _count(name, given[name]) for name in ("size", "sample") if name in given}
     cores = given.get("cores") or workers or machine.cores()
-    hardware = Hardware(given.get("nodes", 1), cores, given.get("price-per-hour"))
+    price = given.get("price-per-hour")
+    hardware = Hardware(given.get("nodes", 1), cores, price, given.get("currency", CURRENCY))
     found = plan_corpus(inputs, config, domain, hardware, **counts, seed=given.get("seed", 0))
     print(json.dumps(found.as_json(), ensure_ascii=False) if as_json else found.as_text())
 

@@ -28,7 +28,7 @@ from tilth.cli.fit_input import (
 from tilth.cli.fit_output import tell, tell_fit
 from tilth.cli.numbers import count, within
 from tilth.cli.options import JsonOption, path
-from tilth.cli.result_files import check_files, draw
+from tilth.cli.result_files import check_files, draw, same_file
 from tilth.cli.table import assignments
 
 if TYPE_CHECKING:
@@ -40,13 +40,22 @@ GeneralOption = Annotated[
     Path | None, typer.Option("--general", metavar="FILE.csv", parser=path, help="The same runs' general losses.")
 ]
 KeepOption = Annotated[
-    float | None, typer.Option("--keep-general", help="Best share with a general loss of at most this.")
+    float | None,
+    typer.Option(
+        "--keep-general", metavar="NATS", help="The general loss may be at most this: the share that learns most then."
+    ),
 ]
 ReachOption = Annotated[
-    float | None, typer.Option("--reach-domain", help="Best share with a domain loss of at most this.")
+    float | None,
+    typer.Option(
+        "--reach-domain", metavar="NATS", help="The domain loss must come to this: the share that forgets least then."
+    ),
 ]
 LimitOption = Annotated[
-    str | None, typer.Option("--domain-tokens", help="Best share and tokens where no more domain tokens are.")
+    str | None,
+    typer.Option(
+        "--domain-tokens", metavar="TOKENS", help="There are no more domain tokens: how much else to read beside them."
+    ),
 ]
 
 
@@ -84,6 +93,8 @@ def dcpt(
     from tilth.laws.dcpt import DCPT
 
     check_files(out, plot, points, general)
+    if general and same_file(general, points):
+        raise UserError(f"{general} is the domain's file too", where="--general", hint="give the general losses")
     law = DCPT(cross_domain=cross_domain)
     asked = (keep_general, reach_domain, domain_tokens)
     if cross_domain and any(one is not None for one in asked):

@@ -43,6 +43,9 @@ FlopsOption = Annotated[
 ]
 
 
+COMPUTE = ("N", "D", "C")
+AGREE = 0.01
+"""C and 6 N D of one run may differ by so much: tokens are rounded to whole steps."""
 LARGEST, MOST_NATS = 1e40, 1e4
 """Sizes, tokens and FLOP, and losses in nats a token, that are still believed."""
 
@@ -109,12 +112,9 @@ def columns(file: Path, names: tuple[str, ...], column: list[str] | None, loss: 
     """Named columns as arrays, with other names taken from NAME=COLUMN."""
     import numpy as np
 
-    called = {name: name for name in (*names, "N", "D", "C")} | {"loss": loss}
-    for one in column or []:
-        name, sign, there = one.partition("=")
-        if not sign or name not in called:
-            raise UserError(f"--column {one}: expected NAME=COLUMN", hint=f"names: {', '.join(called)}")
-        called[name] = there
+    from tilth.laws.kaplan import tokens_for, training_flops
+
+    called = _names(names, column, loss)
     header = header_of(file)
     derived = {"D": ("C", "N"), "C": ("N", "D")}
     wanted = dict.fromkeys((*names, "loss"))
@@ -122,11 +122,57 @@ def columns(file: Path, names: tuple[str, ...], column: list[str] | None, loss: 
         if called[name] not in header and name in derived and all(called[part] in header for part in derived[name]):
             wanted |= dict.fromkeys(derived[name])
             del wanted[name]
+    _each_once({name: called[name] for name in wanted}, column)
+    all_three = not set(names).isdisjoint(COMPUTE) and all(called[name] in header for name in COMPUTE)
+    if all_three:
+        wanted |= dict.fromkeys(COMPUTE)
     most = {called[name]: MOST_NATS if name == "loss" else LARGEST for name in wanted if name != "r"}
     rows = read_rows(file, [called[name] for name in wanted], [], most)
-    table = {name: np.array([row[called[name]] for row in rows]) for name in wanted}
+    table: dict[str, Any] = {name: np.array([row[called[name]] for row in rows]) for name in wanted}
+    if all_three:
+        _check_compute(table, file)
     if "D" in names and "D" not in table:
-        table["D"] = table["C"] / 6.0 / table["N"]
+        table["D"] = tokens_for(table["C"], table["N"])
     if "C" in names and "C" not in table:
-        table["C"] = 6.0 * table["N"] * table["D"]
+        table["C"] = training_flops(table["N"], table["D"])
     return table
+
+
+def _names(names: tuple[str, ...], column: list[str] | None, loss: str) -> dict[str, str]:
+    """Which column is read as what."""
+    called = {name: name for name in (*names, *COMPUTE)} | {"loss": loss}
+    said: set[str] = set()
+    for one in column or []:
+        name, sign, there = one.partition("=")
+        if not sign or name not in called:
+            raise UserError(f"--column {one}: expected NAME=COLUMN", hint=f"names: {', '.join(called)}")
+        if name in said:
+            raise UserError(f"--column {one}: {name} is named twice", hint="leave one of them out")
+        called[name] = there
+        said.add(name)
+    return called
+
+
+def _each_once(called: dict[str, str], column: list[str] | None) -> None:
+    """One column cannot be two things."""
+    for name, there in called.items():
+        other = next((one for one, column_of in called.items() if column_of == there and one != name), None)
+        if other:
+            option = "--column" if column else "--loss"
+            raise UserError(f"{option}: the column {there!r} is read as {name} and as {other}", hint="name another")
+
+
+def _check_compute(table: dict[str, Any], file: Path) -> None:
+    """Of N, D and C one follows from the two others; a file that gives all three must agree with itself."""
+    import numpy as np
+
+    from tilth.laws.kaplan import training_flops
+
+    told, follows = table["C"], training_flops(table["N"], table["D"])
+    off = np.flatnonzero(np.abs(told / follows - 1) > AGREE)
+    if len(off):
+        at = int(off[0])
+        said = f"C is {told[at]:.4g}, but 6 N D is {follows[at]:.4g}"
+        more = f", and in {len(off) - 1} rows more" if len(off) > 1 else ""
+        hint = "leave the column out that is not meant, or give it another name"
+        raise UserError(f"row {at + 1}: {said}{more}", where=str(file), hint=hint)

@@ -58,6 +58,7 @@ def mixing(
 
     check_files(out, plot, points)
     inputs, outputs = names_of(domains, "--domains"), names_of(targets, "--targets")
+    _each_once({"--domains": inputs, "--targets": outputs, "--group": [group] if group else []})
     rows = read_rows(points, [*inputs, *outputs], [group] if group else [], _losses(outputs))
     try:
         data = mixtures(
@@ -70,6 +71,7 @@ def mixing(
     except UserError as error:
         raise UserError(error.message, where=str(points), hint=error.hint) from None
     facts = {"law": "mixing", "runs": len(data), "groups": list(data.group_names) if group else None}
+    facts["warnings"] = list(data.warnings)
     _tell_mixtures(data, facts, members, predict, optimise, seed, out, plot, as_json)
 
 
@@ -112,6 +114,8 @@ def nested(
     if not asked:
         raise UserError("nothing to carry the losses along", hint="--steps COLUMN --to-steps 100k, --sizes, or both")
     along = [column for column, _ in asked.values()]
+    used = {"--domains": inputs, "--targets": outputs, "--steps": [steps or ""], "--sizes": [sizes or ""]}
+    _each_once({option: [name for name in names if name] for option, names in used.items()})
     most = _losses(outputs) | dict.fromkeys(along, LARGEST)
     rows = read_rows(points, [*inputs, *outputs, *along], [], most)
     try:
@@ -119,8 +123,18 @@ def nested(
     except UserError as error:
         raise UserError(error.message, where=str(points), hint=error.hint) from None
     facts = {"law": "nested mixing", "runs": len(rows), "mixtures": len(carried.data), "carried": carried.as_dict()}
-    facts["warnings"] = list(carried.warnings)
+    facts["warnings"] = list(carried.warnings)  # two rows of one run are refused by nest
     _tell_mixtures(carried.data, facts, members, predict, optimise, seed, out, plot, as_json)
+
+
+def _each_once(used: dict[str, list[str]]) -> None:
+    """A column is a domain, a target, a group or what losses are carried along: one of them."""
+    seen: dict[str, str] = {}
+    for option, names in used.items():
+        for name in names:
+            if name in seen:
+                raise UserError(f"{option} {name}: that column is named by {seen[name]} too", hint="name another")
+            seen[name] = option
 
 
 def _losses(columns: list[str]) -> dict[str, float]:

@@ -61,20 +61,40 @@ def tell(facts: dict[str, Any], out: Path | None, as_json: bool) -> None:
         print(line)
 
 
-def _lines(facts: dict[str, Any], indent: str = "") -> list[str]:
+NATS = "nats a token"
+UNITS = {
+    "held_out": {"mean": NATS, "largest": NATS, "per_cent": "%"},
+    "extrapolated": {"mean": NATS, "largest": NATS, "per_cent": "%"},
+    "members": {"": NATS},
+    "prediction": {"": NATS},
+    "optimum": {"loss": NATS},
+    "keep_general": {"domain_loss": NATS, "general_loss": NATS},
+    "reach_domain": {"domain_loss": NATS, "general_loss": NATS},
+    "limited_domain_tokens": {"domain_loss": NATS},
+    "best": {"mean_loss": NATS, "mean_loss_of_average_mixture": NATS},
+    "": {"base": NATS},
+}
+"""Of the figures under a heading, where names do not say them; the empty name is of all others that are numbers."""
+WORDS = {"mean": "mean error", "largest": "largest error", "per_cent": "mean error"}
+
+
+def _lines(facts: dict[str, Any], indent: str = "", of: str = "") -> list[str]:
     """Facts for people: one a line, warnings last."""
     shown = []
+    units = UNITS.get(of, {})
     for name, value in facts.items():
         if value is None or name in ("warnings", "budgets", "data"):
             continue
-        label = f"{indent}{name.replace('_', ' ')}"
+        words = WORDS.get(name, name) if of in ("held_out", "extrapolated") else name
+        label = f"{indent}{words.replace('_', ' ')}"
+        unit = units.get(name, units.get("", "") if isinstance(value, float) else "")
         if isinstance(value, dict):
-            shown += [label, *_lines(value, f"{indent}  ")]
+            shown += [label, *_lines(value, f"{indent}  ", of or name)]
         elif isinstance(value, list | tuple):
             between = " to " if len(value) == 2 and all(isinstance(one, float) for one in value) else ", "
             shown.append(f"{label:<32} {between.join(_number(one) for one in value)}")
         else:
-            shown.append(f"{label:<32} {_number(value)}")
+            shown.append(f"{label:<32} {_number(value)} {unit}".rstrip())
     return [*shown, *(f"{indent}! {one}" for one in facts.get("warnings", []))]
 
 

@@ -12,7 +12,7 @@ import typer
 import tilth
 from tilth.base.errors import UserError
 from tilth.cli import chat, corpus, doctor, evaluate, fit, look, mask, plan, repeat, run, serve, single_steps, tokens
-from tilth.cli.usage import mistaken_value
+from tilth.cli.usage import sentence
 
 app = typer.Typer(
     name="tilth",
@@ -66,9 +66,9 @@ def _options(
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line; never shows a traceback for a mistake of the user's."""
     try:
-        status = app(args=arguments, standalone_mode=False)
+        status = app(args=arguments, prog_name="tilth", standalone_mode=False)
     except UsageError as error:
-        said = mistaken_value(error)
+        said = sentence(error)
         if said is None:
             error.show()
         else:

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from tilth.base.errors import UserError
-from tilth.cli.numbers import count, within
+from tilth.cli.numbers import count, whole, within
 from tilth.cli.options import Assignments, JsonOption, path
 from tilth.cli.plan_inputs import (
     budget_named,
     cluster_keys,
     cluster_named,
     needs,
+    served_at,
     shape_named,
     states_named,
     tokens_there,
@@ -33,15 +34,16 @@ Explain = Annotated[
     bool, typer.Option("--explain", help="Below each figure its formula, with the numbers, and source.")
 ]
 Plot = Annotated[Path | None, typer.Option(parser=path, metavar="FILE.svg", help="Draw it as well.")]
-Length = Annotated[int, typer.Option(help="Tokens of a sequence.")]
+Length = Annotated[str, typer.Option(metavar="TOKENS", help="Tokens of a sequence.")]
 ClusterOption = Annotated[
     Path | None, typer.Option(parser=path, metavar="FILE.yaml", help="The cluster as a YAML file; keys below.")
 ]
-Devices = Annotated[int | None, typer.Option(help="How many devices.  [default: 8, or the file's]")]
+Devices = Annotated[str | None, typer.Option(metavar="COUNT", help="How many devices.  [default: 8, or the file's]")]
 DeviceName = Annotated[
     str | None, typer.Option(help="Which, for example A100-80G.  [default: H100-80G, or the file's]")
 ]
 Price = Annotated[float | None, typer.Option(help="Of a device.  [default: the file's, else 0: no cost is shown]")]
+Currency = Annotated[str | None, typer.Option(help="Of the price, for example CNY.  [default: the file's, else USD]")]
 Logits = Annotated[float, typer.Option(help="k of k B T V: 4, 12, or 0 with a chunked head.")]
 Law = Annotated[Literal["chinchilla", "hoffmann", "muennighoff"], typer.Option(help="Constants of the scaling law.")]
 States = Annotated[
@@ -65,7 +67,7 @@ def register(app: typer.Typer) -> None:
 
 
 def size(
-    model: ModelArgument, assignments: Assignments = None, *, length: Length = 4096, explain: Explain = False,
+    model: ModelArgument, assignments: Assignments = None, *, length: Length = "4096", explain: Explain = False,
     as_json: JsonOption = False,
 ) -> None:  # fmt: skip
     """Parameters, FLOPs and memory of a recipe's or a published model, by formula; nothing is read or run.
@@ -89,9 +91,9 @@ def size(
 
 
 def memory(
-    model: ModelArgument, assignments: Assignments = None, *, length: Length = 2048,
-    micro_batch: Annotated[int, typer.Option(help="Sequences of one forward.")] = 1,
-    ranks: Annotated[int, typer.Option(help="Devices that ZeRO shares the states among.")] = 8,
+    model: ModelArgument, assignments: Assignments = None, *, length: Length = "2048",
+    micro_batch: Annotated[str, typer.Option(metavar="COUNT", help="Sequences of one forward.")] = "1",
+    ranks: Annotated[str, typer.Option(metavar="COUNT", help="Devices that ZeRO shares the states among.")] = "8",
     states: States = "mixed",
     logits: Logits = 4.0,
     explain: Explain = False, as_json: JsonOption = False,
@@ -104,19 +106,19 @@ def memory(
     """
     from tilth.planning.memory_plan import memory_report
 
-    within("--micro-batch", micro_batch, 1, 4096, "1", unit="sequences")
-    within("--ranks", ranks, 1, 1e7, "8", unit="devices")
-    report = memory_report(model, shape_named(model, assignments), states_named(states), micro_batch=micro_batch,
-                           length=_length(length), ranks=ranks, k=_k(logits))  # fmt: skip
+    rows = whole("--micro-batch", micro_batch, high=4096, example="1", unit="sequences")
+    shared = whole("--ranks", ranks, high=1e7, example="8", unit="devices")
+    report = memory_report(model, shape_named(model, assignments), states_named(states), micro_batch=rows,
+                           length=_length(length), ranks=shared, k=_k(logits))  # fmt: skip
     _tell(report, explain, as_json)
 
 
 def layout(
     model: ModelArgument, assignments: Assignments = None, *, cluster: ClusterOption = None, devices: Devices = None,
-    device: DeviceName = None, price_per_hour: Price = None,
+    device: DeviceName = None, price_per_hour: Price = None, currency: Currency = None,
     tokens: Annotated[str, typer.Option(help="To train on in all.")] = "100B",
     batch: Annotated[str, typer.Option(help="Tokens of a step.")] = "4Mi",
-    length: Length = 4096, states: States = "mixed",
+    length: Length = "4096", states: States = "mixed",
     logits: Logits = 4.0,
     every: Annotated[bool, typer.Option("--all", help="List every layout with its verdict.")] = False,
     explain: Explain = False, as_json: JsonOption = False,
@@ -133,21 +135,21 @@ def layout(
     from tilth.planning.layout_plan import layout_report
 
     step = count("--batch", batch, high=1e12, example="4Mi", unit="tokens")
-    shape, length = shape_named(model, assignments), _length(length)
-    if step < length:
-        hint = f"for example --batch {length}, or a shorter --length"
-        raise UserError(f"--batch {step:g}: a step holds at least one sequence of --length {length}", hint=hint)
+    shape, sequence = shape_named(model, assignments), _length(length)
+    if step < sequence:
+        hint = f"for example --batch {sequence}, or a shorter --length"
+        raise UserError(f"--batch {step:g}: a step holds at least one sequence of --length {sequence}", hint=hint)
     total = count("--tokens", tokens, low=1e3, example="100B", unit="tokens")
-    task = Task(shape, length, int(step), total, states_named(states), _k(logits))
-    where = cluster_named(cluster, devices, device, price_per_hour)
+    task = Task(shape, sequence, int(step), total, states_named(states), _k(logits))
+    where = cluster_named(cluster, devices, device, price_per_hour, currency)
     report = layout_report(model, task, where, every=every)
     _tell(report, explain, as_json)
     if not report.facts["fits"]:
         raise typer.Exit(UserError.exit_code)
 
 
-def _length(length: int) -> int:
-    return int(within("--length", length, 1, 1e7, "4096", unit="tokens"))
+def _length(length: str) -> int:
+    return whole("--length", length, high=1e7, example="4096", unit="tokens")
 
 
 def _k(logits: float) -> float:
@@ -156,7 +158,17 @@ def _k(logits: float) -> float:
 
 Days = Annotated[float | None, typer.Option(help="Of the cluster.  [default: 7]")]
 UniqueTokens = Annotated[str | None, typer.Option(help="Tokens of text that there are; more are repeats.")]
-Utilisation = Annotated[float, typer.Option(help="Share of the devices' peak that training reaches, counted as 6 N D.")]
+Utilisation = Annotated[
+    float | None,
+    typer.Option(
+        help="Share of the devices' peak that training reaches, counted as 6 N D.  [default: 0.4; of a cluster whose "
+        "file says its efficiency, as much less or more]"
+    ),
+]
+ServingUtilisation = Annotated[
+    float | None,
+    typer.Option(help="Share that serving reaches, counted as 2 N a token, as in plan buy.  [default: 0.03]"),
+]
 
 
 def scale(
@@ -164,7 +176,8 @@ def scale(
         str | None, typer.Option(metavar="FLOP", help="The budget itself, instead of a cluster's, as 1e21.")
     ] = None,
     cluster: ClusterOption = None, devices: Devices = None, device: DeviceName = None, price_per_hour: Price = None,
-    days: Days = None, utilisation: Utilisation = 0.4,
+    currency: Currency = None,
+    days: Days = None, utilisation: Utilisation = None,
     unique_tokens: UniqueTokens = None, law: Law = "chinchilla", explain: Explain = False, plot: Plot = None,
     as_json: JsonOption = False,
 ) -> None:  # fmt: skip
@@ -178,7 +191,7 @@ def scale(
 
     check_files(None, plot)
     unique = tokens_there(unique_tokens)
-    budget = budget_named(flops, cluster_named(cluster, devices, device, price_per_hour), days, utilisation)
+    budget = budget_named(flops, cluster_named(cluster, devices, device, price_per_hour, currency), days, utilisation)
     if plot:
         from tilth.planning.curves import loss_by_size
 
@@ -191,8 +204,10 @@ def cost(
     tokens: Annotated[str, typer.Argument(metavar="TOKENS", help="To train on, for example 140B.")],
     *, served: Annotated[str, typer.Option(help="Tokens read and written over the model's life.")] = "1T",
     cluster: ClusterOption = None, devices: Devices = None, device: DeviceName = None, price_per_hour: Price = None,
-    utilisation: Utilisation = 0.4, unique_tokens: UniqueTokens = None, law: Law = "chinchilla",
-    explain: Explain = False, plot: Plot = None, as_json: JsonOption = False,
+    currency: Currency = None,
+    utilisation: Utilisation = None, serving_utilisation: ServingUtilisation = None,
+    unique_tokens: UniqueTokens = None, law: Law = "chinchilla", explain: Explain = False, plot: Plot = None,
+    as_json: JsonOption = False,
 ) -> None:  # fmt: skip
     """Training plus serving: what both cost, and the size that reaches the same loss most cheaply over its life.
 
@@ -209,11 +224,12 @@ def cost(
     one = Allocation(size, count("TOKENS", tokens, low=1e6, example="140B", unit="tokens"), Counting.ALL)
     life = count("--served", served, low=0, example="1T", unit="tokens")
     unique = tokens_there(unique_tokens)
-    budget = budget_named(None, cluster_named(cluster, devices, device, price_per_hour), 1.0, utilisation)
+    where = cluster_named(cluster, devices, device, price_per_hour, currency)
+    budget = served_at(budget_named(None, where, 1.0, utilisation), serving_utilisation)
     if plot:
         from tilth.planning.curves import life_by_size
 
-        draw(plot, life_by_size(law, one, life, unique))
+        draw(plot, life_by_size(law, one, life, unique, budget))
     _tell(cost_report(one, budget, law, life, unique), explain, as_json)
 
 
@@ -242,6 +258,10 @@ def buy(
     data, lines = load_yaml(file) if file else ({}, Lines())
     if not isinstance(data, dict):
         raise UserError("holds no settings", where=str(file), hint="write KEY: VALUE lines; tilth plan buy --help")
+    names = [word.partition("=")[0] for word in words]
+    twice = [name for name in names if names.count(name) > 1]
+    if twice:
+        raise UserError(f"{twice[0]} is set twice", where="plan buy", hint="leave one of them out")
     data = override(data, words, lines)
     asked = validate(Needs, data, source=str(file) if file else "plan buy", lines=lines)
     if plot:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from typer.core import TyperCommand
 
 from tilth.base.errors import UserError, nearest
-from tilth.cli.numbers import count, within
+from tilth.cli.numbers import count, whole, within
 from tilth.cli.options import path
 
 if TYPE_CHECKING:
@@ -20,12 +20,18 @@ if TYPE_CHECKING:
     from tilth.planning.budget import Budget
     from tilth.planning.cluster import Cluster
 
-DEVICES, DEVICE = 8, "H100-80G"
-"""The cluster that is planned for where none is named."""
+DEVICES = 8
+"""Of the cluster that is planned for where none is named."""
+
+
+NEVER_NONE = ("vocabulary", "hidden", "layers", "heads", "kv_heads", "head_dim")
+"""Of a shape: what every decoder has some of."""
 
 
 def shape_named(model: str, assignments: list[str] | None = None) -> Shape:
     """Of a recipe, a published name, or a config.json (or the folder that holds one)."""
+    if not model.strip():
+        raise UserError("MODEL is empty", hint="a recipe (YAML), a published name such as Llama-3-8B or a config.json")
     if model.endswith((".yaml", ".yml")):
         from tilth.pipeline.forecast import shape_of_recipe
         from tilth.pipeline.recipe import load_recipe
@@ -51,6 +57,8 @@ def _shape_of_config(file: Path) -> Shape:
 
     where, expected = str(file), "a config.json as Hugging Face's is expected"
     try:
+        if file.is_file() and not file.read_bytes().strip():
+            raise UserError("the file is empty", where=where, hint=expected)
         config = read_json(file)
     except FileNotFoundError:
         raise UserError("there is no such file", where=where, hint=expected) from None
@@ -66,15 +74,11 @@ def _shape_of_config(file: Path) -> Shape:
         raise UserError(str(error), where=where) from None
     except (TypeError, AttributeError, ZeroDivisionError):
         raise UserError("a size is not a number above 0", where=where, hint=expected) from None
-    for name in ("vocabulary", "hidden", "layers", "heads", "kv_heads", "head_dim"):
-        value = getattr(shape, name)
-        if not isinstance(value, int) or value < 1:
-            raise UserError(f"{name} is {value!r}: a whole number above 0 is expected", where=where)
     for field in fields(shape):
-        value = getattr(shape, field.name)
-        whole = type(value) is int and value >= 0
-        if not whole and (field.type == "int" or (field.type == "int | None" and value is not None)):
-            raise UserError(f"{field.name} is {value!r}: a whole number of at least 0 is expected", where=where)
+        value, least = getattr(shape, field.name), "above 0" if field.name in NEVER_NONE else "of at least 0"
+        counts = field.type == "int" or (field.type == "int | None" and value is not None)
+        if counts and not (type(value) is int and value >= (field.name in NEVER_NONE)):
+            raise UserError(f"{field.name} is {value!r}: a whole number {least} is expected", where=where)
     return shape
 
 
@@ -101,36 +105,48 @@ def states_named(text: str) -> StateBytes:
     return StateBytes(parameter, gradient, optimizer)
 
 
-def cluster_named(file: Path | None, devices: int | None, device: str | None, price: float | None) -> Cluster:
-    """A cluster's file with what the options say instead; without a file eight H100."""
+def cluster_named(
+    file: Path | None, devices: str | None, device: str | None, price: float | None, currency: str | None
+) -> Cluster:
+    """A cluster's file with what the options say instead; without a file eight of the usual devices."""
     from tilth.base.settings import Lines, load_yaml, validate
-    from tilth.planning.cluster import Cluster
+    from tilth.planning.cluster import USUAL_DEVICE, Cluster
 
     if price is not None:
         within("--price-per-hour", price, 0, 1e6, "2.5", unit="a device")
-    if devices is not None:
-        within("--devices", devices, 1, 1e7, "8", unit="devices")
-    data, lines = load_yaml(file) if file else ({"devices": DEVICES, "device": DEVICE}, Lines())
+    many = None if devices is None else whole("--devices", devices, high=1e7, example="8", unit="devices")
+    data, lines = load_yaml(file) if file else ({"devices": DEVICES, "device": USUAL_DEVICE}, Lines())
     if not isinstance(data, dict):
         raise UserError("holds no settings", where=str(file), hint="write KEY: VALUE lines, as devices: 8")
-    given = {"devices": devices, "device": device, "price_per_hour": price}
+    given = {"devices": many, "device": device, "price_per_hour": price, "currency": currency}
     data = {**data, **{name: value for name, value in given.items() if value is not None}}
     return validate(Cluster, data, source=str(file) if file else "the cluster", lines=lines)
 
 
-def budget_named(flops: str | None, cluster: Cluster, days: float | None, utilisation: float) -> Budget:
+def budget_named(flops: str | None, cluster: Cluster, days: float | None, utilisation: float | None) -> Budget:
     """The operations that are given, or those of a cluster in some days: one of the two."""
-    from tilth.planning.budget import budget_given, budget_of
+    from tilth.planning.budget import budget_given, budget_of, training_utilisation
 
-    within("--utilisation", utilisation, 0.01, 1, "0.4", unit="of the peak")
+    if utilisation is not None:
+        within("--utilisation", utilisation, 0.01, 1, "0.4", unit="of the peak")
+    reached = training_utilisation(cluster, utilisation)
     if flops is None:
         return budget_of(
-            cluster, within("--days", 7.0 if days is None else days, 1e-3, 36500, "7", unit="days"), utilisation
+            cluster, within("--days", 7.0 if days is None else days, 1e-3, 36500, "7", unit="days"), reached
         )
     if days is not None:
         raise UserError("--flops is the budget itself, --days asks for the cluster's", hint="leave one of them out")
     asked = count("--flops", flops, low=1e12, high=1e32, example="1e21", unit="FLOP")
-    return budget_given(asked, cluster, utilisation)
+    return budget_given(asked, cluster, reached)
+
+
+def served_at(budget: Budget, utilisation: float | None) -> Budget:
+    """The budget, with what serving is said to reach."""
+    from tilth.planning.budget import serving_utilisation
+
+    if utilisation is not None:
+        within("--serving-utilisation", utilisation, 1e-4, 1, "0.03", unit="of the peak")
+    return replace(budget, serving=serving_utilisation(utilisation))
 
 
 def tokens_there(unique: str | None) -> float | None:

@@ -21,13 +21,18 @@ def check_files(out: Path | None, plot: Path | None, *read: Path | None) -> None
     if out and plot and out.absolute() == plot.absolute():
         raise UserError(f"{plot} is the file of --out too", where="--plot", hint="give it another name")
     for option, file in (("--out", out), ("--plot", plot)):
-        if file and any(one and os.path.isfile(one) and os.path.isfile(file) and file.samefile(one) for one in read):
+        if file and any(one and same_file(one, file) for one in read):
             raise UserError(f"{file} is read by this command", where=option, hint="give the result another name")
         try:
             if file:
                 check_writable(file)
         except UserError as error:
             raise UserError(f"{file} {error.message}", where=option, hint=error.hint) from None
+
+
+def same_file(one: Path, other: Path) -> bool:
+    """Whether two names are of one file that is there."""
+    return os.path.isfile(one) and os.path.isfile(other) and one.samefile(other)
 
 
 def draw(file: Path, chart: Chart) -> None:

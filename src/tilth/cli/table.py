@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tilth.base.errors import UserError, nearest
+from tilth.cli.numbers import number
 
 EXPECTED = "a CSV is expected: a header line with the names of the columns, then one line a run"
 
@@ -39,7 +40,8 @@ def header_of(file: Path) -> list[str]:
     with _opened(file) as lines:
         header = [name.strip() for name in next(lines, [])]
     if not any(header):
-        raise UserError("is empty, or its first line is", where=str(file), hint=EXPECTED)
+        empty = "its first line is empty" if file.read_bytes().strip() else "the file is empty"
+        raise UserError(empty, where=str(file), hint=EXPECTED)
     twice = sorted({name for name in header if header.count(name) > 1})
     if twice:
         raise UserError(f"names the column {twice[0]!r} twice", where=f"{file}:1", hint="rename or remove one of them")
@@ -92,8 +94,8 @@ def read_rows(
 
 def _number(cell: str, name: str, where: str) -> float:
     try:
-        value = float(cell)
-    except ValueError:
+        value = number(cell)
+    except (ValueError, OverflowError):
         raise UserError(f"column {name!r}: expected a number, found {cell!r}", where=where) from None
     if not math.isfinite(value):
         raise UserError(f"column {name!r}: expected a finite number, found {cell!r}", where=where)
@@ -101,7 +103,7 @@ def _number(cell: str, name: str, where: str) -> float:
 
 
 def assignments(text: str, names: list[str], option: str = "--predict") -> dict[str, float]:
-    """NAME=VALUE, … as numbers; every name must be given."""
+    """NAME=VALUE, … as numbers such as 0.3, 1e9 or 7B; every name must be given."""
     found: dict[str, float] = {}
     for part in text.split(","):
         name, _, value = (piece.strip() for piece in part.partition("="))
@@ -110,9 +112,9 @@ def assignments(text: str, names: list[str], option: str = "--predict") -> dict[
         if name in found:
             raise UserError(f"{option}: {name} is given twice")
         try:
-            found[name] = float(value)
-        except ValueError:
-            raise UserError(f"{option} {part}: expected NAME=NUMBER") from None
+            found[name] = number(value)
+        except (ValueError, OverflowError):
+            raise UserError(f"{option} {part}: expected NAME=NUMBER", hint=f"for example {names[0]}=1e9") from None
         if not math.isfinite(found[name]):
             raise UserError(f"{option} {part}: expected a finite number")
     missing = [name for name in names if name not in found]

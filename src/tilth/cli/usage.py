@@ -1,27 +1,70 @@
-"""A value that an option cannot take, told by the option's name, with what was expected and an example."""
+"""What is wrong with a command line, as one sentence: the option or argument by name, what was expected, an example."""
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
-import typer
 from pydantic import ValidationError
 
+from tilth.base.errors import nearest
 from tilth.base.mistakes import expectation
 
 
-def mistaken_value(error: typer.BadParameter) -> str | None:
-    """One sentence for an option's value of the wrong type or out of its range; None for any other mistake.
+def sentence(error: Any) -> str | None:
+    """One sentence for a mistake of usage; None where the command's help is the answer (`tilth fit` alone).
 
-    Typer's parser knows the value and the limits; its words speak of inputs and of parsing.
+    The parser's own words take four lines and speak of inputs and of parsing. Newer versions of typer carry the parser
+    inside, under another name, so its errors are told apart by what their classes are called and by what they say.
     """
-    cause, option = error.__cause__, getattr(error, "param", None)
-    if not isinstance(cause, ValidationError) or option is None:
+    kind, option = type(error).__name__, getattr(error, "param", None)
+    command = getattr(error.ctx, "command_path", "tilth")
+    if kind == "NoArgsIsHelpError":
         return None
-    item = cause.errors(include_url=False)[0]
-    name = max(option.opts, key=len) if option.opts and option.opts[0].startswith("-") else option.name.upper()
-    typed = f"{name} {_example(option.default, item)}" if name.startswith("-") else _example(option.default, item)
+    if kind == "NoSuchOption":
+        return f"{error.option_name} is no option of {command} ({_like(error.option_name, _options(error))})"
+    if found := re.match("No such command '(.*?)'", error.message):
+        return f"{found[1]!r} is no command of {command} ({_like(found[1], list(error.ctx.command.commands))})"
+    if found := re.search(r"unexpected extra arguments?(?:\(s\))? \((.*)\)", error.message):
+        return f"{found[1]}: {command} takes no more arguments ({command} --help)"
+    if kind == "BadOptionUsage":
+        needs = "needs a value" if "requires" in error.message else "takes no value"
+        return f"{error.option_name} {needs} (see --help)"  # these errors do not know their command
+    if kind == "MissingParameter" and option is not None:
+        return f"{_name(option)} is missing: {_what(option)} ({command} --help)"
+    if option is None or not isinstance(error.__cause__, ValidationError):
+        return f"{error.format_message().rstrip('.')} ({command} --help)"
+    return _mistaken_value(option, error.__cause__.errors(include_url=False)[0])
+
+
+def _mistaken_value(option: Any, item: Any) -> str:
+    """Of the wrong type or out of its range: typer's parser knows the value and the limits."""
+    name, example = _name(option), _example(option.default, item)
+    typed = f"{name} {example}" if name.startswith("-") else example
     return f"{name} {item['input']}: {expectation(item)} (for example {typed})"
+
+
+def _name(option: Any) -> str:
+    """As it is typed: `--devices`; of an argument as the help names it: `POINTS.csv`."""
+    if option.opts and option.opts[0].startswith("-"):
+        return str(max(option.opts, key=len))
+    return str(option.metavar or option.name.upper()).removesuffix("...")
+
+
+def _what(option: Any) -> str:
+    """The help's first words, as they go on behind a colon."""
+    said = (option.help or "see the help").rstrip(".")
+    return said[:1].lower() + said[1:]
+
+
+def _options(error: Any) -> list[str]:
+    return [name for one in error.ctx.command.params for name in one.opts if name.startswith("--")]
+
+
+def _like(name: str, known: list[str]) -> str:
+    """The nearest, or all that there are."""
+    said = nearest(name, known)
+    return said.replace("'", "") if said.startswith("did") else said
 
 
 def _example(default: Any, item: Any) -> str:

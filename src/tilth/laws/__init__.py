@@ -5,6 +5,7 @@ architectures   shapes of Hugging Face configurations, and of published models b
 flops           operations of training in every convention
 data_sheets     what devices can do at most
 memory          model states under ZeRO, activations of the papers' models under tensor and pipeline parallelism
+partition       whole tensors shared out among processes
 
 counting     how N is counted: a type, never mixed
 fitting/     one robust fit for every law: starts, bootstrap, held-out error, warnings

@@ -13,9 +13,21 @@ Config = Mapping[str, Any]
 def shape_of(config: Config) -> Shape:
     """The shape that a `config.json` describes; ValueError for a kind that is not known, KeyError for a lost field."""
     kind = config.get("model_type")
+    if not kind:
+        raise KeyError("model_type")
     if kind not in KINDS:
         raise ValueError(f"model_type is {kind!r}; known: {', '.join(sorted(KINDS))}")
-    return KINDS[kind](config)
+    shape = KINDS[kind](config)
+    if shape.heads % shape.kv_heads:
+        raise ValueError(f"{shape.heads} heads cannot share {shape.kv_heads} key-value heads evenly")
+    return shape
+
+
+def _head_dim(hidden: int, heads: int) -> int:
+    """H / A, where no configuration says otherwise."""
+    if hidden % heads:
+        raise ValueError(f"a hidden size of {hidden} does not divide among {heads} heads, and no head_dim is given")
+    return hidden // heads
 
 
 def _frame(config: Config, **changes: Any) -> Shape:
@@ -28,7 +40,7 @@ def _frame(config: Config, **changes: Any) -> Shape:
         "layers": config["num_hidden_layers"],
         "heads": heads,
         "kv_heads": config.get("num_key_value_heads") or heads,
-        "head_dim": config.get("head_dim") or config["hidden_size"] // heads,
+        "head_dim": changes.get("head_dim") or config.get("head_dim") or _head_dim(config["hidden_size"], heads),
         "intermediate": config.get("intermediate_size", 0) if only_experts else config["intermediate_size"],
         "tied": config.get("tie_word_embeddings", False),
     }
@@ -44,8 +56,9 @@ def _classic(vocabulary: int, hidden: int, layers: int, heads: int, wide: int, *
         "qkv_bias": True,
         "output_bias": True,
         "mlp_bias": True,
+        "head_dim": _head_dim(hidden, heads),
     }
-    return Shape(vocabulary, hidden, layers, heads, **fields | changes, head_dim=hidden // heads, intermediate=wide)
+    return Shape(vocabulary, hidden, layers, heads, intermediate=wide, **fields | changes)
 
 
 def _llama(config: Config) -> Shape:
@@ -59,19 +72,20 @@ def _qwen2(config: Config) -> Shape:
 
 def _qwen3(config: Config) -> Shape:
     bias = config.get("attention_bias", False)
-    return _frame(config, qk_norm=True, qkv_bias=bias, output_bias=bias, head_dim=config.get("head_dim", 128))
+    return _frame(config, qk_norm=True, qkv_bias=bias, output_bias=bias, head_dim=config.get("head_dim") or 128)
 
 
-def _gemma(config: Config) -> Shape:
-    return _frame(config, tied=config.get("tie_word_embeddings", True))
+def _gemma(config: Config, **changes: Any) -> Shape:
+    tied, head_dim = config.get("tie_word_embeddings", True), config.get("head_dim") or 256
+    return _frame(config, tied=tied, head_dim=head_dim, **changes)
 
 
 def _gemma2(config: Config) -> Shape:
-    return _frame(config, tied=config.get("tie_word_embeddings", True), layer_norms=4)
+    return _gemma(config, layer_norms=4)
 
 
 def _gemma3(config: Config) -> Shape:
-    return _frame(config, tied=config.get("tie_word_embeddings", True), layer_norms=4, qk_norm=True)
+    return _gemma(config, layer_norms=4, qk_norm=True)
 
 
 def _olmo(config: Config) -> Shape:

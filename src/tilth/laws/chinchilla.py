@@ -14,7 +14,7 @@ from tilth.base.errors import UserError
 from tilth.laws.counting import Counting
 from tilth.laws.fitting.law import Array, Columns, Law, grid, log_sum
 from tilth.laws.fitting.result import Fit, Prediction
-from tilth.laws.kaplan import Allocation
+from tilth.laws.kaplan import Allocation, tokens_for, training_flops
 
 HOFFMANN = {"E": 1.69, "A": 406.4, "B": 410.7, "alpha": 0.34, "beta": 0.28}
 """As printed (rounded: at 5.76e23 FLOP the rounding alone makes 93 tokens a parameter out of 59)."""
@@ -35,8 +35,8 @@ class Chinchilla(Law):
     scale_column = "N"
 
     def scale(self, columns: Columns) -> Array:
-        """Compute, 6 N D."""
-        return 6.0 * columns["N"] * columns["D"]
+        """Compute."""
+        return training_flops(columns["N"], columns["D"])
 
     def log_loss(self, theta: Array, columns: Columns) -> tuple[Array, Array]:
         """log L = log(exp(e) + exp(a - alpha log N) + exp(b - beta log D))."""
@@ -81,7 +81,7 @@ def best_size(theta: Array, flops: float) -> Array:
 def optimum(parameters: Mapping[str, float], flops: float, counting: Counting = COUNTING) -> Allocation:
     """The compute-optimal model and tokens for C = 6 N D FLOP (Hoffmann et al. 2022, equation 4)."""
     size = float(np.exp(best_size(Chinchilla().inner(parameters)[None], flops)[0]))
-    return Allocation(size, flops / 6.0 / size, counting)
+    return Allocation.of(flops, size, counting)
 
 
 def fitted_optimum(fit: Fit, flops: float) -> dict[str, Prediction]:
@@ -101,14 +101,14 @@ def fitted_optimum(fit: Fit, flops: float) -> dict[str, Prediction]:
             f"the fitted law has no compute-optimal size: the loss does not fall with {' and '.join(useless)}",
             hint="look at the fit without --flops, and at runs that went wrong",
         )
-    compute = 6.0 * fit.points.columns["N"] * fit.points.columns["D"]
+    compute = training_flops(fit.points.columns["N"], fit.points.columns["D"])
     said: tuple[str, ...] = ()
     if not compute.min() <= flops <= compute.max():
         said = (f"{flops:.4g} FLOP lies outside the points ({compute.min():.4g} to {compute.max():.4g}): extrapolated",)
     return {
         "parameters": fit.quantity(size, said),
-        "tokens": fit.quantity(lambda theta: flops / 6.0 / size(theta), said),
-        "tokens_per_parameter": fit.quantity(lambda theta: flops / 6.0 / size(theta) ** 2, said),
+        "tokens": fit.quantity(lambda theta: tokens_for(flops, size(theta)), said),
+        "tokens_per_parameter": fit.quantity(lambda theta: tokens_for(flops, size(theta)) / size(theta), said),
         "loss": fit.quantity(loss, said),
         "size_exponent": fit.quantity(lambda theta: theta[:, 4] / (theta[:, 3] + theta[:, 4])),
     }

@@ -15,6 +15,7 @@ import numpy as np
 
 from tilth.base.errors import UserError
 from tilth.laws.fitting.law import Array, Columns, Law, grid, log_sum
+from tilth.laws.kaplan import training_flops
 
 STEPS = 2001
 """Shares at which the answers look first; the crossing is then found to 1e-10."""
@@ -39,8 +40,8 @@ class DCPT(Law):
         self.inner_names = tuple(f"log {name}" if name in logs else name for name in self.names)
 
     def scale(self, columns: Columns) -> Array:
-        """Compute, 6 N D."""
-        return 6.0 * columns["N"] * columns["D"]
+        """Compute."""
+        return training_flops(columns["N"], columns["D"])
 
     def check_column(self, name: str, values: Array) -> None:
         """Shares are between 0 and 1; all else is above 0."""

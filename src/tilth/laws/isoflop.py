@@ -16,7 +16,8 @@ import numpy as np
 
 from tilth.base.errors import UserError
 from tilth.laws.counting import Counting, same_counting
-from tilth.laws.kaplan import Allocation
+from tilth.laws.fitting.data import repeats
+from tilth.laws.kaplan import Allocation, training_flops
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 FINE = 801
@@ -57,7 +58,7 @@ class Frontier:
         """N* and D* = C / (6 N*)."""
         same_counting(self.counting, counting, "the prediction and the frontier cannot be compared")
         size = float(np.exp(self.log_coefficient + self.exponent * np.log(flops)))
-        return Allocation(size, flops / 6.0 / size, self.counting)
+        return Allocation.of(flops, size, self.counting)
 
     def size_interval(self, flops: float) -> tuple[float, float] | None:
         """95 % interval of N*(C)."""
@@ -112,7 +113,8 @@ def isoflop(
         if profile.size is not None and bootstrap:
             noisy = loss[:, None] * np.exp(noise * random.standard_normal((len(loss), bootstrap)))
             clouds.append(_minima(log_n, noisy, method)[0])
-    return _frontier(f"isoflop ({method})", profiles, counting, clouds, random)
+    said = repeats(flops, sizes, losses)
+    return _frontier(f"isoflop ({method})", profiles, counting, said, clouds, random)
 
 
 def by_budget(flops: Array) -> list[tuple[float, np.ndarray[Any, Any]]]:
@@ -131,7 +133,7 @@ def envelope(sizes: Array, tokens: Array, losses: Array, *, counting: Counting, 
     curves = {}
     for size in np.unique(sizes):
         here = sizes == size
-        log_c = np.log(6.0 * size * tokens[here])
+        log_c = np.log(training_flops(float(size), tokens[here]))
         order = np.argsort(log_c)
         curves[float(size)] = (log_c[order], np.log(losses[here][order]))
     if len(curves) < 3:
@@ -150,7 +152,7 @@ def envelope(sizes: Array, tokens: Array, losses: Array, *, counting: Counting, 
         profiles.append(Profile(flops, None if edge else size, float(np.exp(loss)), len(reached), reason))
     if not profiles:
         raise UserError("no compute budget is reached by three training curves", hint="train the small models longer")
-    return _frontier("envelope", profiles, counting, [], np.random.default_rng(0))
+    return _frontier("envelope", profiles, counting, repeats(sizes, tokens, losses))
 
 
 def _merged(log_n: Array, loss: Array) -> tuple[Array, Array]:
@@ -196,15 +198,16 @@ def _parabolas(log_n: Array, loss: Array) -> tuple[Array, Array]:
 
 
 def _frontier(
-    how: str, profiles: Sequence[Profile], counting: Counting, clouds: list[Array], random: np.random.Generator
-) -> Frontier:
+    how: str, profiles: Sequence[Profile], counting: Counting, said: tuple[str, ...], clouds: Sequence[Array] = (),
+    random: np.random.Generator | None = None,
+) -> Frontier:  # fmt: skip
+    """The line through the best sizes; `clouds` are noisy ones of each budget, from which its interval is drawn."""
     used = [one for one in profiles if one.size is not None]
     if len(used) < 3:
         reasons = "; ".join(sorted({one.reason for one in profiles if one.reason}))
-        raise UserError(
-            f"{len(used)} of {len(profiles)} budgets have a minimum inside their sizes, 3 are needed ({reasons})",
-            hint="add smaller and larger models at each budget",
-        )
+        found = f"{len(used)} of {len(profiles)} budgets have a minimum inside their sizes, 3 are needed"
+        more = "smaller and larger models at each budget" if reasons else "runs at other budgets"
+        raise UserError(f"{found}: {reasons}" if reasons else found, hint=f"add {more}")
     log_c = np.log([one.flops for one in used])
     log_n = np.log([one.size for one in used if one.size is not None])
     slope, cut = np.polyfit(log_c, log_n, 1)
@@ -216,16 +219,17 @@ def _frontier(
     lost = sum(one.size is None for one in profiles)
     if how == "envelope" and lost:
         warnings = (f"{lost} of {len(profiles)} budgets left out: their lowest run is the smallest or largest there",)
-    resamples = _resampled(log_c, clouds, random) if clouds else None
+    resamples = _resampled(log_c, clouds, random) if clouds and random is not None else None
     interval = None
     if resamples is not None:
         low, high = np.percentile(resamples[:, 1], [2.5, 97.5])
         interval = (float(low), float(high))
     r_squared = 1.0 - float((left**2).sum() / spread) if spread > 0 else 0.0
-    return Frontier(how, float(slope), interval, float(cut), tuple(profiles), r_squared, counting, warnings, resamples)
+    return Frontier(how, float(slope), interval, float(cut), tuple(profiles), r_squared, counting,
+                    (*said, *warnings), resamples)  # fmt: skip
 
 
-def _resampled(log_c: Array, clouds: list[Array], random: np.random.Generator) -> Array:
+def _resampled(log_c: Array, clouds: Sequence[Array], random: np.random.Generator) -> Array:
     """Lines through noisy minima of budgets drawn with replacement (at least two different ones)."""
     noisy = np.stack(clouds)
     lines = []

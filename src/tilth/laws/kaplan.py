@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
@@ -22,6 +23,22 @@ PUBLISHED = {
 }
 """The paper's constants (equations 1.1, 1.2, 1.3 for C_min in PF-days, and table 2 for N and D together)."""
 COUNTING = Counting.WITHOUT_EMBEDDINGS
+Sizes = TypeVar("Sizes", float, Array)
+
+
+def training_flops(parameters: Sizes, tokens: Sizes) -> Sizes:
+    """C = 6 N D: a token's forward and backward pass, as scaling laws count (section 2.1)."""
+    return 6.0 * parameters * tokens
+
+
+def serving_flops(parameters: Sizes, tokens: float) -> Sizes:
+    """2 N a token that is read or written: a forward pass alone (section 2.1)."""
+    return 2.0 * parameters * tokens
+
+
+def tokens_for(flops: float, parameters: Sizes) -> Sizes:
+    """D = C / 6 N."""
+    return flops / 6.0 / parameters
 
 
 class PowerLaw(Law):
@@ -79,8 +96,8 @@ class SizeAndData(Law):
     counts_parameters = True
 
     def scale(self, columns: Columns) -> Array:
-        """Compute, 6 N D."""
-        return 6.0 * columns["N"] * columns["D"]
+        """Compute."""
+        return training_flops(columns["N"], columns["D"])
 
     scale_column = "N"
 
@@ -132,7 +149,12 @@ class Allocation:
     @property
     def flops(self) -> float:
         """C = 6 N D."""
-        return 6 * self.parameters * self.tokens
+        return training_flops(self.parameters, self.tokens)
+
+    @classmethod
+    def of(cls, flops: float, parameters: float, counting: Counting) -> Allocation:
+        """A size, and the tokens that the budget leaves for it."""
+        return cls(parameters, tokens_for(flops, parameters), counting)
 
 
 def published_allocation(flops: float) -> Allocation:
@@ -148,5 +170,4 @@ def allocation(parameters: Mapping[str, float], flops: float, counting: Counting
     """The minimum of L(N, D) at 6 N D = C: N^(1 + rho) = rho Nc^rho C / (6 Dc), rho = alpha_N / alpha_D."""
     rho = parameters["alpha_N"] / parameters["alpha_D"]
     log_n = (np.log(rho) + rho * np.log(parameters["Nc"]) + np.log(flops / 6.0) - np.log(parameters["Dc"])) / (1 + rho)
-    size = float(np.exp(log_n))
-    return Allocation(size, flops / 6.0 / size, counting)
+    return Allocation.of(flops, float(np.exp(log_n)), counting)

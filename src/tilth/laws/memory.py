@@ -8,7 +8,6 @@ What Tilth's own trainer holds is summed in planning/trainer_memory.py.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -67,15 +66,6 @@ def model_states(count: float, each: StateBytes, stage: ZeroStage = 0, ranks: in
     )
 
 
-def owners(sizes: Sequence[int], ranks: int) -> list[int]:
-    """Which of `ranks` each of these whole tensors belongs to: the largest first, each to whom has least by then."""
-    loads, found = [0] * ranks, [0] * len(sizes)
-    for index in sorted(range(len(sizes)), key=lambda index: (-sizes[index], index)):
-        found[index] = min(range(ranks), key=lambda rank: (loads[rank], rank))
-        loads[found[index]] += sizes[index]
-    return found
-
-
 @dataclass(frozen=True)
 class Activations:
     """What shapes the activations of the papers' models: LayerNorm, dropout, a 4h GELU feed-forward, half precision."""
@@ -84,7 +74,6 @@ class Activations:
     micro_batch: int
     hidden: int
     heads: int
-    layers: int
     tensor: int = 1
     sequence_parallel: bool = False
     recompute: Recompute = "none"

@@ -14,6 +14,7 @@ import numpy as np
 
 from tilth.base.errors import UserError
 from tilth.laws.fitting.law import Array, Columns, Law, grid
+from tilth.laws.kaplan import training_flops
 
 MUENNIGHOFF = {"E": 1.87, "A": 521.0, "B": 1488.0, "alpha": 0.353, "beta": 0.353, "R_D": 15.4, "R_N": 5.31}
 """The paper's fit on C4 (section 6 and appendix A: a = 6.255, b = 7.305, e = 0.625 as logarithms)."""
@@ -32,8 +33,8 @@ class Repeated(Law):
     scale_column = "N"
 
     def scale(self, columns: Columns) -> Array:
-        """Compute, 6 N D."""
-        return 6.0 * columns["N"] * columns["D"]
+        """Compute."""
+        return training_flops(columns["N"], columns["D"])
 
     def check(self, columns: Columns) -> None:
         """U is at most D."""

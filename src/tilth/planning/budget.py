@@ -1,4 +1,4 @@
-"""Operations that may be spent: given, or those of a cluster at an assumed utilisation; and their time there."""
+"""Operations that may be spent: given, or those of a cluster at a utilisation; and their time and price there."""
 
 from __future__ import annotations
 
@@ -9,8 +9,46 @@ from tilth.planning.figures import DAY, Figure
 
 UTILISATION = 0.4
 """Share of the devices' peak that training reaches, counted as 6 N D, where nothing else is said."""
+SERVING_UTILISATION = 0.03
+"""Share that serving reaches, counted as 2 N a token read or written, where nothing else is said."""
 REACHED = "LLaMA 1 and 2 reached 38 to 51 % on A100, Llama 3 405B 42 % on H100: docs/planning.md"
 COUNTED = "MFU by 6 N D: attention left out, as the laws count; plan layout predicts it for a layout"
+SERVED = "by 2 N a token read or written: small batches wait for memory, not for products"
+ASSUMED, GIVEN = "assumed", "as given"
+
+
+@dataclass(frozen=True)
+class Utilisation:
+    """A share of the devices' peak, and how it is known."""
+
+    share: float
+    source: str = GIVEN
+
+    @property
+    def assumed(self) -> bool:
+        """Whether nothing was said that it follows from."""
+        return self.source.startswith(ASSUMED)
+
+
+TRAINING = Utilisation(UTILISATION, f"{ASSUMED} ({REACHED})")
+SERVING = Utilisation(SERVING_UTILISATION, f"{ASSUMED}: measure yours")
+
+
+def training_utilisation(cluster: Cluster, given: float | None = None) -> Utilisation:
+    """What is given; else, of a cluster that says how much its products reach, as much less or more; else assumed."""
+    if given is not None:
+        return Utilisation(given)
+    if cluster.efficiency is None:
+        return TRAINING
+    usual = cluster.usual.efficiency
+    formula = f"{UTILISATION:.0%} x {cluster.efficiency:g} / {usual:g}"
+    source = f"{formula}: the cluster's own efficiency, against the {usual:g} of devices that reach {UTILISATION:.0%}"
+    return Utilisation(min(1.0, UTILISATION * cluster.efficiency / usual), source)
+
+
+def serving_utilisation(given: float | None = None) -> Utilisation:
+    """What is given, else assumed."""
+    return SERVING if given is None else Utilisation(given)
 
 
 @dataclass(frozen=True)
@@ -20,49 +58,60 @@ class Budget:
     flops: float
     formula: str
     cluster: Cluster
-    utilisation: float = UTILISATION
+    utilisation: Utilisation = TRAINING
+    serving: Utilisation = SERVING
 
     @property
     def speed(self) -> float:
-        """FLOP/s of all devices at this utilisation."""
-        return self.cluster.devices * self.cluster.one.flops * self.utilisation
+        """FLOP/s of all devices in training."""
+        return self.cluster.devices * self.cluster.one.flops * self.utilisation.share
 
     @property
-    def price_per_flop(self) -> float:
-        """0 where no price is given."""
-        return self.cluster.price_per_hour / 3600 / (self.cluster.one.flops * self.utilisation)
+    def serving_weight(self) -> float:
+        """How many times as long a device takes for an operation of serving as for one of training."""
+        return self.utilisation.share / self.serving.share
+
+    def price(self, flops: float, *, serving: bool = False) -> float:
+        """Of operations of training or of serving; 0 where no price is given."""
+        share = self.serving.share if serving else self.utilisation.share
+        return flops / (self.cluster.one.flops * share) / 3600 * self.cluster.price_per_hour
 
     def assumed(self) -> Figure:
         """The utilisation, with what is counted and how it is known."""
-        source = f"assumed ({REACHED})" if self.utilisation == UTILISATION else "as given"
-        return Figure("utilisation", self.utilisation, "share", COUNTED, source)
+        return Figure("utilisation", self.utilisation.share, "share", COUNTED, self.utilisation.source)
+
+    def served(self) -> Figure:
+        """The utilisation of serving, alike; `plan buy` prints the same."""
+        return Figure("serving utilisation", self.serving.share, "share", SERVED, self.serving.source)
 
     def said(self) -> tuple[str, ...]:
         """A note, where the utilisation is assumed."""
-        if self.utilisation != UTILISATION:
+        if not self.utilisation.assumed:
             return ()
         return (f"{UTILISATION:.0%} of the peak is assumed, counted as 6 N D: {REACHED}; plan layout predicts yours",)
 
     def time(self, name: str, flops: float) -> Figure:
-        """How long the cluster is busy with `flops`."""
+        """How long the cluster is busy with `flops` of training."""
         formula = f"{flops:.4g} FLOP / ({self.cluster.devices} x {self.cluster.one.flops:.4g} FLOP/s x "
-        formula += f"{self.utilisation:.0%})"
+        formula += f"{self.utilisation.share:.4g})"
         return Figure(name, flops / self.speed, "s", formula, f"{self.cluster.described} without failures")
 
-    def cost(self, name: str, flops: float, source: str = "price of a device-hour as given") -> Figure:
+    def cost(self, name: str, flops: float, *, serving: bool = False) -> Figure:
         """Of `flops`."""
-        formula = f"{flops:.4g} FLOP / ({self.cluster.one.flops:.4g} FLOP/s x {self.utilisation:.0%}) / 3600 x "
-        formula += f"{self.cluster.price_per_hour:g}"
-        return Figure(name, flops * self.price_per_flop, "(price)", formula, source)
+        share = self.serving.share if serving else self.utilisation.share
+        formula = f"{flops:.4g} FLOP / ({self.cluster.one.flops:.4g} FLOP/s x {share:.4g}) / 3600 x "
+        formula += f"{self.cluster.price_per_hour:g} {self.cluster.currency}"
+        source = f"price of a device-hour as given; {'serving utilisation' if serving else 'utilisation'}: see there"
+        return Figure(name, self.price(flops, serving=serving), self.cluster.currency, formula, source)
 
 
-def budget_of(cluster: Cluster, days: float, utilisation: float = UTILISATION) -> Budget:
+def budget_of(cluster: Cluster, days: float, utilisation: Utilisation = TRAINING) -> Budget:
     """A cluster's operations in some days."""
-    flops = cluster.devices * cluster.one.flops * utilisation * days * DAY
-    formula = f"{cluster.devices} x {cluster.one.flops:.4g} FLOP/s x {utilisation:.0%} x {days:g} days"
+    flops = cluster.devices * cluster.one.flops * utilisation.share * days * DAY
+    formula = f"{cluster.devices} x {cluster.one.flops:.4g} FLOP/s x {utilisation.share:.4g} x {days:g} days"
     return Budget(flops, formula, cluster, utilisation)
 
 
-def budget_given(flops: float, cluster: Cluster, utilisation: float = UTILISATION) -> Budget:
+def budget_given(flops: float, cluster: Cluster, utilisation: Utilisation = TRAINING) -> Budget:
     """Operations that are given, to be spent on a cluster."""
     return Budget(flops, f"{flops:.4g}, as given", cluster, utilisation)

@@ -10,8 +10,10 @@ from typing import Literal
 from pydantic import ConfigDict, Field
 
 from tilth.base.settings import Count, Settings
-from tilth.planning.budget import COUNTED, UTILISATION
-from tilth.planning.figures import Figure, Report, Table
+from tilth.laws.kaplan import serving_flops, training_flops
+from tilth.planning.budget import COUNTED, SERVED, SERVING, SERVING_UTILISATION, UTILISATION
+from tilth.planning.cluster import DEVICES, USUAL_DEVICE
+from tilth.planning.figures import CURRENCY, Figure, Report, Table
 from tilth.planning.ranges import Bytes, Flops, Parameters, Price, Tokens
 
 MOST_REQUESTS, MOST_DEVICES = 1e15, 1e15
@@ -30,6 +32,7 @@ class Needs(Settings):
 
     model_config = ConfigDict(allow_inf_nan=False)
 
+    currency: str = Field(default=CURRENCY, min_length=1, max_length=12, description="of every price")
     requests_per_month: Count = Field(default=100_000, ge=0, le=10**12, description="to the model")
     tokens_in: Count = Field(
         default=1500, ge=0, le=10**8, description="of a request: question, instructions, retrieved passages"
@@ -51,15 +54,22 @@ class Needs(Settings):
     )
     continue_tokens: Tokens = Field(default=10_000_000_000, description="of domain text and replay")
     scratch_tokens: Tokens = Field(default=160_000_000_000, description="to train such a model from nothing")
-    device_flops: Flops = Field(default=989e12, description="dense half-precision FLOP/s of a device")
-    device_memory: Bytes = Field(default=80_000_000_000, description="bytes of a device")
+    device_flops: Flops = Field(
+        default=DEVICES[USUAL_DEVICE].flops, description=f"dense half-precision FLOP/s of a device (of {USUAL_DEVICE})"
+    )
+    device_memory: Bytes = Field(
+        default=int(DEVICES[USUAL_DEVICE].memory), description=f"bytes of a device (of {USUAL_DEVICE})"
+    )
     utilisation: float = Field(
         default=UTILISATION, ge=0.01, le=1, description="share of the FLOP/s that training reaches, counted as 6 N D"
     )
     price_per_hour: Price = Field(default=2.5, description="of a device")
     serving_devices: int = Field(default=2, ge=1, le=10**7, description="kept running for an own model, at least")
     serving_utilisation: float = Field(
-        default=0.03, ge=1e-4, le=1, description="share of the FLOP/s that serving reaches, counted as 2 N a token"
+        default=SERVING_UTILISATION,
+        ge=1e-4,
+        le=1,
+        description="share of the FLOP/s that serving reaches, counted as 2 N a token",
     )
     device_tokens_per_second: float | None = Field(
         default=None, gt=0, le=1e9, description="that a device serves, read and written, if measured"
@@ -103,14 +113,15 @@ def ways(needs: Needs) -> dict[str, Way]:
 
 def training_cost(needs: Needs, tokens: float) -> float:
     """6 N D / (FLOP/s x utilisation) in hours, at the price of one."""
-    return 6.0 * needs.parameters * tokens / (needs.device_flops * needs.utilisation) / 3600 * needs.price_per_hour
+    flops = training_flops(needs.parameters, tokens)
+    return flops / (needs.device_flops * needs.utilisation) / 3600 * needs.price_per_hour
 
 
 def tokens_per_second(needs: Needs) -> float:
     """Of a device that serves: as measured, else FLOP/s x utilisation / 2 N (Kaplan et al. 2020, section 2.1)."""
     if needs.device_tokens_per_second is not None:
         return needs.device_tokens_per_second
-    return needs.device_flops * needs.serving_utilisation / (2.0 * needs.parameters)
+    return needs.device_flops * needs.serving_utilisation / serving_flops(needs.parameters, 1)
 
 
 def requests_served(needs: Needs) -> float:
@@ -196,7 +207,8 @@ def buy_report(needs: Needs) -> Report:
     )
     why = Figure("recommendation", _sentence(needs), "", "the cheapest way that is allowed and good enough", GIVEN)
     figures = (why, *_prices(needs, found["api"]), *_break_evens(needs, found))
-    return Report("Build or buy", figures, (Table("Ways", columns, rows),), notes)
+    table = Table("Ways", columns, rows, dict.fromkeys(columns[1:4], needs.currency))
+    return Report("Build or buy", figures, (table,), notes, facts={"currency": needs.currency})
 
 
 def _sentence(needs: Needs) -> str:
@@ -217,13 +229,14 @@ def _prices(needs: Needs, api: Way) -> list[Figure]:
     easy = f"{needs.prompts_cost:,.0f} prompts + {needs.retrieval_cost:,.0f} retrieval + "
     easy += f"{needs.examples} examples x {needs.example_cost:g}"
     request = f"({needs.tokens_in} x {needs.api_in:g} + {needs.tokens_out} x {needs.api_out:g}) / 1e6"
+    once = f"{needs.currency} once"
     ran = f"C = 6 N D, Kaplan et al. 2020, section 2.1; {needs.utilisation:.0%}: {COUNTED}"
     return [
-        Figure("the easy part", api.once, "once", easy, GIVEN),
-        Figure("a request by API", api.by_request, "", request, f"prices of a million tokens; {GIVEN}"),
-        Figure("training to continue", training_cost(needs, needs.continue_tokens), "once",
+        Figure("the easy part", api.once, once, easy, GIVEN),
+        Figure("a request by API", api.by_request, needs.currency, request, f"prices of a million tokens; {GIVEN}"),
+        Figure("training to continue", training_cost(needs, needs.continue_tokens), once,
                _trained(needs, needs.continue_tokens), ran),
-        Figure("training from scratch", training_cost(needs, needs.scratch_tokens), "once",
+        Figure("training from scratch", training_cost(needs, needs.scratch_tokens), once,
                _trained(needs, needs.scratch_tokens), ran),
         *_served(needs),
     ]  # fmt: skip
@@ -239,14 +252,16 @@ def _served(needs: Needs) -> list[Figure]:
     speed, devices = tokens_per_second(needs), serving_devices(needs)
     measured = needs.device_tokens_per_second is not None
     flops = f"{needs.device_flops:.4g} x {needs.serving_utilisation:g} / (2 x {needs.parameters:.4g})"
-    assumed = "2 N a token: Kaplan et al. 2020, section 2.1; the share of serving is assumed: measure yours"
     busy = f"larger of {least_devices(needs)} (kept, and to hold {2 * needs.parameters / 1e9:.3g} GB of weights in "
     busy += f"{WEIGHTS_SHARE:.0%} of the memory) and {needs.peak:g} x {mean_rate(needs):,.4g} tokens/s / {speed:,.4g}"
+    known = "as given" if "serving_utilisation" in needs.model_fields_set else SERVING.source
+    share = Figure("serving utilisation", needs.serving_utilisation, "share", SERVED, known)
     return [
+        *([] if measured else [share]),
         Figure("a device serves", speed, "tokens/s", f"{speed:g}, as given" if measured else flops,
-               GIVEN if measured else assumed),
+               GIVEN if measured else "2 N a token: Kaplan et al. 2020, section 2.1"),
         Figure("serving devices", devices, "", busy, f"peak: the busiest hour against the mean; {GIVEN}"),
-        Figure("own serving", own_serving(needs), "a month",
+        Figure("own serving", own_serving(needs), f"{needs.currency} a month",
                f"{devices} devices x {HOURS} h x {needs.price_per_hour:g}", GIVEN),
     ]  # fmt: skip
 

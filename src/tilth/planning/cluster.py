@@ -10,7 +10,8 @@ from pydantic import ConfigDict, Field, model_validator
 from tilth.base.errors import nearest
 from tilth.base.settings import Settings
 from tilth.laws.data_sheets import HALF_PRECISION
-from tilth.planning.ranges import Bytes, Flops, Hours, Price, Speed
+from tilth.planning.figures import CURRENCY
+from tilth.planning.ranges import Bytes, Devices, Flops, Hours, Price, Speed
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,8 @@ DEVICES = {
 """Data sheets; the network is the usual 200 Gb/s (A100) or 400 Gb/s (H100 and later) a device. The efficiencies of A100
 and H100 are those with which step_time.py meets published throughputs (its table is in docs/planning.md); the others
 are taken from these two: measure your own and say it."""
+USUAL_DEVICE = "H100-80G"
+"""What is planned for where no device is named."""
 MEASURED = ("A100-40G", "A100-80G", "H100-80G")
 """Devices whose efficiency meets published throughputs; of the others it is assumed."""
 
@@ -61,7 +64,7 @@ class Cluster(Settings):
 
     model_config = ConfigDict(allow_inf_nan=False)
 
-    devices: int = Field(ge=1, le=10**7, description="how many")
+    devices: Devices = Field(description="how many")
     device: str | None = Field(default=None, description="a name of the list, for example H100-80G")
     per_node: int = Field(default=8, ge=1, le=1024, description="devices of a node")
     memory: Bytes | None = Field(default=None, description="bytes of a device")
@@ -70,6 +73,7 @@ class Cluster(Settings):
     inside: Speed | None = Field(default=None, description="bytes a second to a device of the same node")
     across: Speed | None = Field(default=None, description="bytes a second to a device of another node")
     price_per_hour: Price = Field(default=0.0, description="of one device")
+    currency: str = Field(default=CURRENCY, min_length=1, max_length=12, description="of the price")
     hours_between_failures: Hours = Field(default=LLAMA3_HOURS, description="of one device")
     storage: Speed = Field(default=2e9, description="bytes a second that a node writes to checkpoints")
     restart_seconds: float = Field(default=300.0, ge=0, le=864000, description="from a failure until training goes on")
@@ -88,11 +92,15 @@ class Cluster(Settings):
         return self
 
     @property
+    def usual(self) -> Device:
+        """The named device as it usually is; without a name, what is assumed where nothing is said."""
+        return DEVICES.get(self.device or "", Device(0, 0, 1e12, 32e9, 3e9))
+
+    @property
     def one(self) -> Device:
         """A device, with everything filled in."""
-        base = DEVICES.get(self.device or "", Device(0, 0, 1e12, 32e9, 3e9))
         fields = ("flops", "memory", "bandwidth", "inside", "across", "efficiency")
-        return Device(*(float(getattr(self, name) or getattr(base, name)) for name in fields))
+        return Device(*(float(getattr(self, name) or getattr(self.usual, name)) for name in fields))
 
     def origin(self, name: str) -> str:
         """Where a figure of a device comes from: `as given`, the data sheet of the named one, or assumed."""

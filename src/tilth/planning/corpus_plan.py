@@ -12,6 +12,7 @@ from tilth.corpus.running.across import part_memory
 from tilth.corpus.running.clock import BOOKS
 from tilth.corpus.settings import CorpusSettings
 from tilth.planning.corpus_trial import Trial
+from tilth.planning.figures import CURRENCY
 
 GROWING = ("exact", "near", "passages", "substring")
 """Steps that remove a larger share of a larger corpus."""
@@ -33,6 +34,7 @@ class Hardware:
     """Of each node, a process each."""
     price_per_hour: float | None = None
     """Of one node."""
+    currency: str = CURRENCY
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,7 @@ class Figure:
     name: str
     value: float
     unit: str
-    """`B`, `s`, `documents`, `price` or empty."""
+    """`B`, `s`, `documents`, the name of a currency, or empty."""
     how: str
     """The formula, in words and numbers."""
 
@@ -55,7 +57,7 @@ class Figure:
                 return duration(self.value)
             case "documents":
                 return f"{self.value:,.0f}" if self.value < 1e7 else f"{self.value:.3g}"
-        return f"{self.value:,.2f}"
+        return f"{self.value:,.2f} {self.unit}".rstrip()
 
 
 @dataclass(frozen=True)
@@ -208,7 +210,8 @@ class _Work:
         if self.hardware.price_per_hour is not None:
             nodes, price = self.hardware.nodes, self.hardware.price_per_hour
             cost = (together + alone) / 3600 * nodes * price
-            yield Figure("cost", cost, "price", f"{nodes:,} nodes x {(together + alone) / 3600:,.3g} h x {price:g}")
+            how = f"{nodes:,} nodes x {(together + alone) / 3600:,.3g} h x {price:g}"
+            yield Figure("cost", cost, self.hardware.currency, how)
 
     def _grown(self, name: str) -> float:
         """CPU-seconds of something that one process does, at the size asked for."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tilth.laws.kaplan import Allocation
+from tilth.laws.kaplan import Allocation, serving_flops
 from tilth.laws.repeated import effective_parameters, effective_tokens, matched_size
 from tilth.planning import scaling
 from tilth.planning.budget import Budget
@@ -20,10 +20,10 @@ def cost_report(model: Allocation, budget: Budget, law_name: str, served: float,
     """
     law, source = scaling.LAWS[law_name]
     wanted = scaling.loss_with(law, model.parameters, model.tokens, unique)
-    best = scaling.serving_optimum(law, wanted, served, unique)
+    best = scaling.serving_optimum(law, wanted, served, unique, weight=budget.serving_weight)
     figures = [
         *_this_model(model, law, source, served, wanted, unique),
-        *_best_model(model, best, law, source, served, wanted, unique),
+        *_best_model(model, best, law, source, served, wanted, unique, budget),
         *_on_the_cluster(model, budget, served),
     ]
     models = (
@@ -31,10 +31,11 @@ def cost_report(model: Allocation, budget: Budget, law_name: str, served: float,
         ("cheapest over its life", best),
         ("cheapest to train", scaling.serving_optimum(law, wanted, 0, unique)),
     )
-    price = budget.price_per_flop
-    rows = tuple(_row(name, one, served, price) for name, one in models)
-    columns = ("model", "parameters", "tokens", "tokens a parameter", "training FLOP", "serving FLOP", "both", "cost")
-    table = Table("Models of the same loss", columns, rows)
+    rows = tuple(_row(name, one, served, budget) for name, one in models)
+    columns = (
+        "model", "parameters", "tokens", "tokens a parameter", "training FLOP", "serving FLOP", "device-hours", "cost"
+    )  # fmt: skip
+    table = Table("Models of the same loss", columns, rows, {"cost": budget.cluster.currency})
     notes = [said for name, one in models for said in epochs_said(name, one.tokens / unique)] if unique else []
     return Report(f"Training and {short(served)} served tokens", tuple(figures), (table,), (*notes, *budget.said()))
 
@@ -44,10 +45,9 @@ def _this_model(
 ) -> list[Figure]:
     """Operations and loss of the model that is asked about."""
     n, d = model.parameters, model.tokens
-    train, serve = life(model, served)
     figures = [
-        Figure("training", train, "FLOP", f"6 x {n:.4g} x {d:.4g}", "C = 6 N D: Kaplan et al. 2020, section 2.1"),
-        Figure("serving", serve, "FLOP", f"2 x {n:.4g} x {served:.4g} tokens", SARDANA),
+        Figure("training", model.flops, "FLOP", f"6 x {n:.4g} x {d:.4g}", "C = 6 N D: Kaplan et al. 2020, section 2.1"),
+        Figure("serving", serving_flops(n, served), "FLOP", f"2 x {n:.4g} x {served:.4g} tokens", SARDANA),
         law_figure(law, source, repeats=bool(unique)),
     ]
     if not unique:
@@ -63,22 +63,23 @@ def _this_model(
 
 def _best_model(
     model: Allocation, best: Allocation, law: scaling.Law, source: str, served: float, wanted: float,
-    unique: float | None,
+    unique: float | None, budget: Budget,
 ) -> list[Figure]:  # fmt: skip
     """The one that costs least over its life."""
-    before, after = sum(life(model, served)), sum(life(best, served))
+    before, after = (device_hours(one, served, budget) for one in (model, best))
+    times = f"{budget.utilisation.share:.4g} / {budget.serving.share:.4g}"
     n = best.parameters
     inverse = f"({law['B']:g} / ({wanted:.5g} - {law['E']:g} - {law['A']:g} / {n:.4g}^{law['alpha']:g}))"
     inverse += f"^(1/{law['beta']:g})"
     if unique:
         inverse = f"the D of this loss, repeats of {short(unique)} tokens worth less; found by number"
         source = f"{source}; {REPEATS}"
-    lowest = f"lowest 6 N D + 2 N x {served:.4g} at a loss of {wanted:.4g}, found by number"
+    lowest = f"lowest 6 N D + {times} x 2 N x {served:.4g} at a loss of {wanted:.4g}, found by number"
     figures = [
-        Figure("best size", n, "parameters", lowest, f"{SARDANA}, equation 1"),
+        Figure("best size", n, "parameters", lowest, f"{SARDANA}, real-world cost: each over its utilisation"),
         Figure("best tokens", best.tokens, "tokens", inverse, source),
-        Figure("saved over its life", 1 - after / before, "share", f"1 - {after:.4g} / {before:.4g}",
-               "6 N D + 2 N x served of both"),
+        Figure("saved over its life", 1 - after / before, "share", f"1 - {after:.4g} / {before:.4g} device-hours",
+               "training and serving of both, each at its utilisation"),
     ]  # fmt: skip
     if unique:
         each = f"{short(best.tokens)} / {short(unique)}"
@@ -88,21 +89,23 @@ def _best_model(
 
 def _on_the_cluster(model: Allocation, budget: Budget, served: float) -> list[Figure]:
     """Time of training, and what training and serving cost where there is a price."""
-    train, serve = life(model, served)
-    figures = [budget.assumed(), budget.time("time of training", train)]
-    if budget.price_per_flop:
-        busy = "at training's utilisation and the price given; small batches cost more"
-        figures += [budget.cost("cost of training", train), budget.cost("cost of serving", serve, busy)]
+    serve = serving_flops(model.parameters, served)
+    figures = [budget.assumed(), budget.served(), budget.time("time of training", model.flops)]
+    if budget.cluster.price_per_hour:
+        figures.append(budget.cost("cost of training", model.flops))
+        figures.append(budget.cost("cost of serving", serve, serving=True))
     return figures
 
 
-def life(one: Allocation, served: float) -> tuple[float, float]:
-    """FLOP of training and of serving."""
-    return 6 * one.parameters * one.tokens, 2 * one.parameters * served
+def device_hours(one: Allocation, served: float, budget: Budget) -> float:
+    """Of training and serving, each at its utilisation."""
+    flops = one.flops + budget.serving_weight * serving_flops(one.parameters, served)
+    return flops / (budget.cluster.one.flops * budget.utilisation.share) / 3600
 
 
-def _row(name: str, one: Allocation, served: float, price: float) -> tuple[str | None, ...]:
-    train, serve = life(one, served)
-    cost = f"{(train + serve) * price:,.0f}" if price else None
-    flops = (f"{x:.3g}" for x in (train, serve, train + serve))
-    return (name, short(one.parameters), short(one.tokens), f"{one.tokens / one.parameters:,.0f}", *flops, cost)
+def _row(name: str, one: Allocation, served: float, budget: Budget) -> tuple[str | None, ...]:
+    hours = device_hours(one, served, budget)
+    cost = f"{hours * budget.cluster.price_per_hour:,.0f}" if budget.cluster.price_per_hour else None
+    flops = (f"{x:.3g}" for x in (one.flops, serving_flops(one.parameters, served)))
+    each = f"{one.tokens_per_parameter:,.0f}"
+    return (name, short(one.parameters), short(one.tokens), each, *flops, f"{hours:,.0f}", cost)

@@ -8,9 +8,10 @@ import numpy as np
 
 from tilth.base.chart import Chart, Series
 from tilth.laws.chinchilla import optimum
-from tilth.laws.kaplan import Allocation
+from tilth.laws.kaplan import Allocation, serving_flops, tokens_for, training_flops
 from tilth.laws.repeated import repeated_loss
 from tilth.planning import scaling
+from tilth.planning.budget import Budget
 from tilth.planning.buy import OWN, Needs, break_even, requests_served, ways
 from tilth.planning.figures import short
 
@@ -23,7 +24,7 @@ def loss_by_size(law_name: str, flops: float, unique: float | None) -> Chart:
     law, _ = scaling.LAWS[law_name]
     best = optimum(law, flops).parameters
     sizes = [math.log10(best) - 1 + i / 40 for i in range(81)]
-    tokens = [flops / 6 / 10**size for size in sizes]
+    tokens = [tokens_for(flops, 10**size) for size in sizes]
     losses = [scaling.loss(law, 10**n, d) for n, d in zip(sizes, tokens, strict=True)]
     found: list[Series] = [("fresh tokens", sizes, losses)]
     marks = [(math.log10(best), f"best {short(best)}")]
@@ -31,31 +32,42 @@ def loss_by_size(law_name: str, flops: float, unique: float | None) -> Chart:
         repeated = repeated_loss(law, 10 ** np.array(sizes), np.array(tokens), unique)
         found.append(("tokens that there are, repeated", sizes, repeated.tolist()))
         here = scaling.data_limited_optimum(law, flops, unique).parameters
-        if here != best and min(sizes) <= math.log10(here):
-            marks.append((math.log10(here), f"with this data {short(here)}"))
+        if here != best:
+            marks.append(_inside(sizes, math.log10(here), f"with this data {short(here)}"))
     return Chart(found, "log10 parameters", "loss, nats a token", marks)
 
 
-def life_by_size(law_name: str, one: Allocation, served: float, unique: float | None = None) -> Chart:
-    """log10 FLOP of training, serving and both, of every size that reaches one model's loss."""
+def _inside(shown: list[float], at: float, name: str) -> tuple[float, str]:
+    """A mark; one that lies beyond the chart stands at its edge and says so."""
+    low, high = min(shown), max(shown)
+    if low <= at <= high:
+        return at, name
+    return (low, f"{name}, left of this chart") if at < low else (high, f"{name}, right of this chart")
+
+
+def life_by_size(law_name: str, one: Allocation, served: float, unique: float | None, budget: Budget) -> Chart:
+    """log10 device-hours of training, serving and both, of every size that reaches one model's loss."""
     law, _ = scaling.LAWS[law_name]
     wanted = scaling.loss_with(law, one.parameters, one.tokens, unique)
-    best = scaling.serving_optimum(law, wanted, served, unique)
+    best = scaling.serving_optimum(law, wanted, served, unique, weight=budget.serving_weight)
     low, high = sorted((best.parameters, one.parameters))
     sizes = np.geomspace(low / 2.5, high * 2.5, 161)
     tokens = scaling.tokens_for_loss(law, sizes, wanted, unique)
     shown = tokens < 1e3 * one.tokens
     sizes, tokens = sizes[shown], tokens[shown]
-    train, serve = 6 * sizes * tokens, 2 * sizes * served
-    found = {"both": train + serve, "training": train, "serving": np.maximum(serve, 1.0)}
+    hour = 3600 * budget.cluster.one.flops * budget.utilisation.share
+    train = training_flops(sizes, tokens) / hour
+    serve = serving_flops(sizes, served) * budget.serving_weight / hour
+    serve = np.maximum(serve, train.min() / 1e3)  # next to nothing does not stretch the axis
+    found = {"both": train + serve, "training": train, "serving": serve}
     if not served:
         del found["serving"], found["both"]
-    series: list[Series] = [(name, np.log10(sizes).tolist(), np.log10(flops).tolist()) for name, flops in found.items()]
+    series: list[Series] = [(name, np.log10(sizes).tolist(), np.log10(hours).tolist()) for name, hours in found.items()]
     marks = [
         (math.log10(best.parameters), f"cheapest {short(best.parameters)}"),
         (math.log10(one.parameters), f"this one {short(one.parameters)}"),
     ]
-    return Chart(series, "log10 parameters", "log10 FLOP over the model's life", marks)
+    return Chart(series, "log10 parameters", "log10 device-hours over the model's life", marks)
 
 
 def cost_by_volume(needs: Needs) -> Chart:
@@ -70,7 +82,7 @@ def cost_by_volume(needs: Needs) -> Chart:
         for key in points[0]
     ]
     marks = [(float(needs.requests_per_month), "asked"), *((x, f"even, {name}") for name, x in finite.items())]
-    return Chart(series, "requests a month", f"cost over {needs.months:g} months", marks)
+    return Chart(series, "requests a month", f"{needs.currency} over {needs.months:g} months", marks)
 
 
 def _with_steps(top: float, served: float) -> list[int]:

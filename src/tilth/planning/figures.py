@@ -11,6 +11,8 @@ from tilth.base.progress import duration
 
 DAY = 86400.0
 """Seconds."""
+CURRENCY = "USD"
+"""Of prices, where nothing else is said."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,8 @@ class Table:
     title: str
     columns: tuple[str, ...]
     rows: tuple[tuple[Any, ...], ...]
+    units: Mapping[str, str] = field(default_factory=dict)
+    """Of columns whose name does not say it; for people, who see no other place of it."""
 
 
 @dataclass(frozen=True)
@@ -125,7 +129,8 @@ def short(value: float) -> str:
 
 
 def _grid(table: Table) -> list[str]:
-    cells = [table.columns, *([_cell(cell) for cell in row] for row in table.rows)]
+    heads = [f"{name}, {table.units[name]}" if name in table.units else name for name in table.columns]
+    cells = [heads, *([_cell(cell) for cell in row] for row in table.rows)]
     widths = [max(len(row[i]) for row in cells) for i in range(len(table.columns))]
     return ["    " + "  ".join(map(str.ljust, row, widths)).rstrip() for row in cells]
 

@@ -81,17 +81,26 @@ def stage_memory(task: Task, layout: Layout, stage: int) -> DeviceMemory:
 
 def _stage_activations(task: Task, layout: Layout, stage: int) -> float:
     """Its layers of all micro-batches that wait for their backward pass, and what stands before and behind them."""
-    shape, tokens = task.shape, layout.micro_batch * task.length
     waiting = micro_batches(task, layout)
-    layers = stage_layers(shape.layers, layout.pipeline, layout.interleaved, stage=stage, micro_batches=waiting)
+    layers = stage_layers(task.shape.layers, layout.pipeline, layout.interleaved, stage=stage, micro_batches=waiting)
     held = layers * layer_bytes(task, layout)
     if layout.recompute == "full":  # one layer's worth is there while it is recomputed
         held += layer_bytes(task, replace(layout, recompute="none"))
-    if stage == 0:  # the embedding's output
-        held += 2.0 * tokens * shape.hidden / layout.tensor
-    if stage == layout.pipeline - 1:  # what the last norm and the head read
-        held += 4.0 * tokens * shape.hidden / layout.tensor
-    return held
+    return held + _around_the_layers(task, layout, stage)
+
+
+def _around_the_layers(task: Task, layout: Layout, stage: int) -> float:
+    """Korthikanti et al. 2022, section 4.3: on the first stage the mask of the embedding's dropout, sbh for each of the
+    p micro-batches under way (gated models have no dropout; the embedding's output is the first layer's input); on the
+    last what its norm and the head read, 2sbh each. Every tensor-parallel device holds all of it, unless sequence
+    parallelism splits it by t."""
+    whole = layout.micro_batch * task.length * task.shape.hidden
+    held = 0.0
+    if stage == 0 and not task.shape.gated:
+        held += whole * min(layout.pipeline, micro_batches(task, layout))
+    if stage == layout.pipeline - 1:
+        held += 4.0 * whole
+    return held / (layout.tensor if layout.sequence_parallel else 1)
 
 
 def _buffers(task: Task, layout: Layout) -> float:
@@ -113,6 +122,7 @@ def layer_bytes(task: Task, layout: Layout) -> float:
             shape, layout.micro_batch * task.length, tensor=split, sequence_parallel=layout.sequence_parallel,
             recompute=layout.recompute,
         )  # fmt: skip
-    x = Activations(task.length, layout.micro_batch, shape.hidden, shape.heads, shape.layers, split,
-                    layout.sequence_parallel, layout.recompute)  # fmt: skip
+    x = Activations(
+        task.length, layout.micro_batch, shape.hidden, shape.heads, split, layout.sequence_parallel, layout.recompute
+    )
     return layer_activations(x)

@@ -184,8 +184,8 @@ def _run_figures(task: Task, chosen: Candidate, cluster: Cluster) -> list[Figure
         formula = f"{low:g} to {high:g} x {hours:,.0f}"
         figures.append(Figure("as published runs went", range_of_hours, "", formula, others))
     if cluster.price_per_hour:
-        formula = f"{hours:,.2f} device-hours x {cluster.price_per_hour:g}"
-        figures.append(Figure("cost", hours * cluster.price_per_hour, "(price)", formula, "price as given"))
+        formula = f"{hours:,.2f} device-hours x {cluster.price_per_hour:g} {cluster.currency}"
+        figures.append(Figure("cost", hours * cluster.price_per_hour, cluster.currency, formula, "price as given"))
     return figures
 
 

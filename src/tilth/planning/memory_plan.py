@@ -39,7 +39,8 @@ def _held(task: Task, layout: Layout, each: str) -> list[Figure]:
         one = replace(layout, recompute=how)
         formula = f"{shape.layers} layers x {bytes_shown(layer_bytes(task, one))} of {tokens:,} tokens"
         formula += ", a layer's while it is recomputed" if how == "full" else ""
-        formula += ", embedding's output, what the last norm and the head read"
+        formula += "" if shape.gated else ", the mask of the embedding's dropout"
+        formula += ", what the last norm and the head read"
         held = device_memory(task, one).activations
         figures.append(Figure(f"activations, recomputation {how}", held, "B", formula, OWN if shape.gated else PAPERS))
     beside = {"context": CONTEXT_BYTES} | ({"buckets of gradients": BUCKET_BYTES} if layout.data > 1 else {})

@@ -1,4 +1,4 @@
-"""Numbers of settings inside sensible bounds: what lies outside is refused with the range, the unit and an example."""
+"""Numbers of settings inside sensible bounds."""
 
 from __future__ import annotations
 
@@ -7,15 +7,17 @@ from typing import Annotated
 
 from pydantic import AfterValidator
 
+from tilth.base.ranges import outside
 from tilth.base.settings import Count
 
 
 def inside(low: float, high: float, unit: str, example: str) -> AfterValidator:
-    """A check that a value lies in [low, high]; nan lies nowhere."""
+    """A check that a value lies in [low, high]."""
 
     def check(value: float) -> float:
-        if not low <= value <= high:
-            raise ValueError(f"expected between {low:g} and {high:g} {unit}, for example {example}; found {value!r}")
+        said = outside(value, low, high, unit)
+        if said:
+            raise ValueError(f"{said}, found {value!r} (for example {example})")
         return value
 
     checked: Callable[[float], float] = check
@@ -23,6 +25,7 @@ def inside(low: float, high: float, unit: str, example: str) -> AfterValidator:
 
 
 Bytes = Annotated[Count, inside(1e9, 1e13, "bytes", "80G")]
+Devices = Annotated[Count, inside(1, 1e7, "devices", "8")]
 Speed = Annotated[float, inside(1e6, 1e15, "bytes a second", "25e9")]
 Flops = Annotated[float, inside(1e9, 1e18, "FLOP/s", "312e12")]
 Hours = Annotated[float, inside(0.1, 1e9, "hours", "50000")]

@@ -71,7 +71,7 @@ def _with_all_data(budget: Budget, law: scaling.Law, source: str) -> list[Figure
         Figure("Kaplan's size", kaplan.parameters, "parameters", f"1.3e9 x ({budget.flops:.4g} / {PF_DAY:g})^0.73",
                "Kaplan et al. 2020, table 6: C in PF-days, N without embeddings"),
     ]  # fmt: skip
-    if budget.price_per_flop:
+    if budget.cluster.price_per_hour:
         figures.insert(3, budget.cost("cost", budget.flops))
     return figures
 
@@ -127,7 +127,7 @@ def _ladder(budget: Budget, law: scaling.Law, unique: float | None) -> Table:
     for share, name, check in RUNGS:
         flops = share * budget.flops
         rung = scaling.data_limited_optimum(law, flops, unique) if unique else optimum(law, flops)
-        cost = f"{flops * budget.price_per_flop:,.2f}" if budget.price_per_flop else None
+        cost = f"{budget.price(flops):,.2f}" if budget.cluster.price_per_hour else None
         rows.append((name, f"{share:.0%}", short(rung.parameters), short(rung.tokens), f"{flops:.3g}", cost, check))
     columns = ("rung", "compute", "parameters", "tokens", "FLOP", "cost", "before the next one")
-    return Table("The pilot first, then in steps", columns, tuple(rows))
+    return Table("The pilot first, then in steps", columns, tuple(rows), {"cost": budget.cluster.currency})

@@ -13,7 +13,7 @@ import numpy as np
 
 from tilth.laws.chinchilla import BESIROGLU, HOFFMANN, optimum
 from tilth.laws.counting import Counting
-from tilth.laws.kaplan import Allocation
+from tilth.laws.kaplan import Allocation, serving_flops, tokens_for, training_flops
 from tilth.laws.repeated import MUENNIGHOFF, repeated_loss
 
 Law = Mapping[str, float]
@@ -44,10 +44,9 @@ def data_limited_optimum(law: Law, flops: float, unique: float) -> Allocation:
         return best
 
     def of(size: Array) -> Array:
-        return repeated_loss(law, size, flops / 6 / size, unique)
+        return repeated_loss(law, size, tokens_for(flops, size), unique)
 
-    size = _lowest(of, best.parameters / 1e3, best.parameters * 1e3)
-    return Allocation(size, flops / 6 / size, Counting.ALL)
+    return Allocation.of(flops, _lowest(of, best.parameters / 1e3, best.parameters * 1e3), Counting.ALL)
 
 
 def loss_with(law: Law, parameters: float, tokens: float, unique: float | None) -> float:
@@ -76,16 +75,20 @@ def tokens_for_loss(law: Law, parameters: Array, wanted: float, unique: float | 
     return np.where(never, np.inf, np.exp(high))
 
 
-def serving_optimum(law: Law, wanted: float, served: float, unique: float | None = None) -> Allocation:
-    """The N and D that reach a loss with the fewest operations over the model's life, 6 N D + 2 N x served tokens.
+def serving_optimum(
+    law: Law, wanted: float, served: float, unique: float | None = None, *, weight: float = 1.0
+) -> Allocation:
+    """The N and D that reach a loss most cheaply over the model's life: lowest 6 N D + weight x 2 N x served tokens.
 
-    Sardana et al. 2023 (arXiv:2401.00448), equation 1: the more is served, the smaller the model and the longer its
-    training; as far as the tokens at hand reach, where `unique` says how many there are.
+    With a weight of 1 these are operations (Sardana et al. 2023, arXiv:2401.00448, equation 1), with the utilisation of
+    training over that of serving device time, and so money (their real-world cost). The more is served, the smaller the
+    model and the longer its training; as far as the tokens at hand reach, where `unique` says how many there are.
     """
     smallest = (law["A"] / (wanted - law["E"])) ** (1 / law["alpha"])
 
     def of(size: Array) -> Array:
-        return 6 * size * tokens_for_loss(law, size, wanted, unique) + 2 * size * served
+        train = training_flops(size, tokens_for_loss(law, size, wanted, unique))
+        return train + weight * serving_flops(size, served)
 
     size = _lowest(of, smallest * (1 + 1e-9), smallest * 1e4)
     return Allocation(size, float(tokens_for_loss(law, np.array([size]), wanted, unique)[0]), Counting.ALL)

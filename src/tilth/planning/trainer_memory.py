@@ -14,8 +14,9 @@ from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 from tilth.laws.flops import Recompute
-from tilth.laws.memory import Shard, owners
+from tilth.laws.memory import Shard
 from tilth.laws.model_size import Shape, parameters
+from tilth.laws.partition import owners
 
 EXACT = 4
 """Bytes of a number in fp32: parameters, gradients, norms, the softmax of the loss."""

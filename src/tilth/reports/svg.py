@@ -6,10 +6,11 @@ import html
 import math
 from collections.abc import Sequence
 
-from tilth.base.chart import Series
+from tilth.base.chart import Chart, Series
 
 COLOURS = ("#3b6fb6", "#c4553b", "#4a8c4f", "#8a5fa8", "#b8862b", "#3c9aa0", "#b5507c", "#6b7280", "#7a8f2e", "#a0522d")
 WIDTH, HEIGHT, LEFT, BOTTOM, TOP, RIGHT = 760, 320, 62, 42, 14, 14
+NOTHING = "No points to draw."
 MARK_ROWS = 3
 """Names of marks that stand side by side go below each other."""
 
@@ -21,19 +22,30 @@ def line_chart(
     marks: Sequence[tuple[float, str]] = (),
     points: Sequence[str] = (),
 ) -> str:
-    """An SVG of (name, x, y) series; `marks` are named vertical lines, `points` the names of series that are dots.
+    """A chart of (name, x, y) series as inline SVG with an HTML legend, for a page whose style it takes on."""
+    chart = Chart(series, x_label, y_label, marks, points)
+    drawn = drawing(chart)
+    if not drawn:
+        return f"<p>{NOTHING}</p>"
+    head = f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{html.escape(y_label)}">'
+    return f"{head}{drawn}</svg>{_legend([name for name, _, _ in series])}"
 
-    Points that are not finite are left out.
+
+def drawing(chart: Chart) -> str:
+    """What stands inside an SVG of WIDTH x HEIGHT, without a legend; empty where no point is finite.
+
+    `marks` are named vertical lines, `points` the names of series that are dots; points that are not finite are left
+    out.
     """
-    clean = [(name, [(x, y) for x, y in zip(xs, ys, strict=True) if math.isfinite(y)]) for name, xs, ys in series]
+    clean = [(name, [(x, y) for x, y in zip(xs, ys, strict=True) if math.isfinite(y)]) for name, xs, ys in chart.series]
     every = [point for _, line in clean for point in line]
     if not every:
-        return "<p>No points to draw.</p>"
+        return ""
     x_ticks = ticks(min(x for x, _ in every), max(x for x, _ in every))
     y_ticks = ticks(min(y for _, y in every), max(y for _, y in every))
     scale_x = _scale(x_ticks, LEFT, WIDTH - RIGHT)
     scale_y = _scale(y_ticks, HEIGHT - BOTTOM, TOP)
-    parts = [f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{html.escape(y_label)}">']
+    parts = []
     for tick in y_ticks:
         y = scale_y(tick)
         parts.append(f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>')
@@ -42,29 +54,36 @@ def line_chart(
         parts.append(
             f'<text x="{scale_x(tick):.1f}" y="{HEIGHT - BOTTOM + 18}" text-anchor="middle">{short(tick)}</text>'
         )
-    for number, (at, name) in enumerate(marks):
+    for number, (at, name) in enumerate(chart.marks):
         parts.append(_mark(scale_x(at), TOP + 10 + 12 * (number % MARK_ROWS), name))
-    for number, (name, line) in sorted(enumerate(clean), key=lambda one: one[1][0] in points):  # points above lines
+    dots = chart.points
+    for number, (name, line) in sorted(enumerate(clean), key=lambda one: one[1][0] in dots):  # points above lines
         places = [(f"{scale_x(x):.1f}", f"{scale_y(y):.1f}") for x, y in line]
-        parts += _dots(number, places) if name in points else [_line(number, name, places)]
-    parts.append(f'<text x="{(LEFT + WIDTH) / 2}" y="{HEIGHT - 6}" text-anchor="middle">{html.escape(x_label)}</text>')
+        parts += _dots(number, places) if name in dots else [_line(number, name, places)]
+    parts.append(_label(chart.x_label, f'x="{(LEFT + WIDTH) / 2}" y="{HEIGHT - 6}"'))
     middle = (TOP + HEIGHT - BOTTOM) / 2
-    parts.append(f'<text transform="rotate(-90 14 {middle})" x="14" y="{middle}" text-anchor="middle">')
-    parts.append(f"{html.escape(y_label)}</text></svg>")
-    return "".join(parts) + _legend([name for name, _ in clean])
+    parts.append(_label(chart.y_label, f'transform="rotate(-90 14 {middle})" x="14" y="{middle}"'))
+    return "".join(parts)
+
+
+def colour(number: int) -> str:
+    """Of the series with this number."""
+    return COLOURS[number % len(COLOURS)]
+
+
+def _label(name: str, place: str) -> str:
+    return f'<text {place} text-anchor="middle">{html.escape(name)}</text>'
 
 
 def _line(number: int, name: str, places: Sequence[tuple[str, str]]) -> str:
-    colour = COLOURS[number % len(COLOURS)]
     dash = ' stroke-dasharray="5 3"' if number >= len(COLOURS) else ""
     path = " ".join(",".join(place) for place in places)
-    drawn = f'<polyline fill="none" stroke="{colour}" stroke-width="1.8"{dash} points="{path}">'
+    drawn = f'<polyline fill="none" stroke="{colour(number)}" stroke-width="1.8"{dash} points="{path}">'
     return f"{drawn}<title>{html.escape(name)}</title></polyline>"
 
 
 def _dots(number: int, places: Sequence[tuple[str, str]]) -> list[str]:
-    colour = COLOURS[number % len(COLOURS)]
-    return [f'<circle cx="{x}" cy="{y}" r="2.5" fill="{colour}"/>' for x, y in places]
+    return [f'<circle cx="{x}" cy="{y}" r="2.5" fill="{colour(number)}"/>' for x, y in places]
 
 
 def _mark(x: float, y: int, name: str) -> str:
@@ -76,10 +95,7 @@ def _mark(x: float, y: int, name: str) -> str:
 
 
 def _legend(names: Sequence[str]) -> str:
-    items = (
-        f'<span><i style="background:{COLOURS[i % len(COLOURS)]}"></i>{html.escape(name)}</span>'
-        for i, name in enumerate(names)
-    )
+    items = (f'<span><i style="background:{colour(i)}"></i>{html.escape(name)}</span>' for i, name in enumerate(names))
     return f'<div class="legend">{"".join(items)}</div>'
 
 

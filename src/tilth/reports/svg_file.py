@@ -3,34 +3,30 @@
 from __future__ import annotations
 
 import html
-import re
 import unicodedata
 
 from tilth.base.chart import Chart
-from tilth.reports.svg import line_chart
+from tilth.reports.svg import HEIGHT, LEFT, NOTHING, WIDTH, colour, drawing
 
-LEFT = 62
 STYLE = (
     "text{font:12px sans-serif;fill:#333}.grid{stroke:#ddd}.mark{stroke:#999;stroke-dasharray:3 3}polyline{fill:none}"
 )
 
 
 def svg_file(chart: Chart) -> str:
-    """The chart of reports/svg.py, whose legend is HTML, as one SVG; a long legend goes on in the next line."""
-    drawn = line_chart(chart.series, chart.x_label, chart.y_label, chart.marks, chart.points)
-    svg, _, legend = drawn.partition("</svg>")
-    width, height = map(int, re.search(r'viewBox="0 0 (\d+) (\d+)"', svg).groups())  # type: ignore[union-attr]
-    keys, x, y = [], LEFT, height + 8
-    for colour, name in re.findall(r'background:(#[0-9a-f]{6})"></i>([^<]*)</span>', legend):
-        wide = 30 + _pixels(html.unescape(name))
-        if x > LEFT and x + wide > width:
+    """The chart of reports/svg.py with a legend below it; a long legend goes on in the next line."""
+    drawn = drawing(chart) or f'<text x="{LEFT}" y="{HEIGHT // 2}">{NOTHING}</text>'
+    keys, x, y = [], LEFT, HEIGHT + 8
+    for number, (name, _, _) in enumerate(chart.series):
+        wide = 30 + _pixels(name)
+        if x > LEFT and x + wide > WIDTH:
             x, y = LEFT, y + 18
-        keys.append(f'<rect x="{x}" y="{y}" width="10" height="10" fill="{colour}"/>')
-        keys.append(f'<text x="{x + 14}" y="{y + 9}">{name}</text>')
+        keys.append(f'<rect x="{x}" y="{y}" width="10" height="10" fill="{colour(number)}"/>')
+        keys.append(f'<text x="{x + 14}" y="{y + 9}">{html.escape(name)}</text>')
         x += wide
-    svg = svg.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" style="background:#fff" ', 1)
-    svg = svg.replace(f'viewBox="0 0 {width} {height}"', f'viewBox="0 0 {width} {y + 16}"', 1)
-    return svg.replace(">", f"><style>{STYLE}</style>", 1) + "".join(keys) + "</svg>\n"
+    head = f'<svg xmlns="http://www.w3.org/2000/svg" style="background:#fff" viewBox="0 0 {WIDTH} {y + 16}" role="img" '
+    head += f'aria-label="{html.escape(chart.y_label)}"><style>{STYLE}</style>'
+    return f"{head}{drawn}{''.join(keys)}</svg>\n"
 
 
 def _pixels(text: str) -> int:

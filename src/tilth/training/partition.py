@@ -14,7 +14,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from tilth.laws.memory import Shard, owners
+from tilth.laws.memory import Shard
+from tilth.laws.partition import owners
 from tilth.training.parallel import BUCKET_ELEMENTS, GradientBuffer, World, collective_device
 
 Whole = dict[str, tuple[Tensor | None, Tensor, Tensor]]

@@ -48,8 +48,18 @@ class Points:
         return hashlib.sha256(text).hexdigest()[:16]
 
 
+def repeats(*columns: Array) -> tuple[str, ...]:
+    """A sentence where rows of these columns (n,) say the same to the last digit: each counts as a run of its own."""
+    different = len(np.unique(np.column_stack(columns), axis=0))
+    more = len(columns[0]) - different
+    if not more:
+        return ()
+    rows = "row repeats another, and counts" if more == 1 else "rows repeat others, and count"
+    return (f"{more} of {len(columns[0])} {rows} as a run of its own: equal to the last digit, so perhaps a copy",)
+
+
 def points(columns: Mapping[str, Any], loss: Any, counting: Counting | None = None) -> Points:
-    """Checked points: equal lengths, everything finite, losses above 0."""
+    """Checked points: equal lengths, everything finite, losses above 0; a note counts rows that repeat others."""
     arrays = {name: np.asarray(values, dtype=float) for name, values in columns.items()}
     losses = np.asarray(loss, dtype=float)
     for name, values in [*arrays.items(), ("loss", losses)]:
@@ -60,7 +70,7 @@ def points(columns: Mapping[str, Any], loss: Any, counting: Counting | None = No
             raise UserError(f"row {at + 1} of {name!r} is {values[at]}: every value must be a finite number")
     if (losses <= 0).any():
         raise UserError(f"row {int(np.flatnonzero(losses <= 0)[0]) + 1}: a loss must be above 0")
-    return Points(arrays, losses, counting)
+    return Points(arrays, losses, counting, repeats(*arrays.values(), losses))
 
 
 def joined(parts: Sequence[Points]) -> Points:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from tilth.base.errors import UserError
+from tilth.laws.fitting.data import repeats
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 SUM_TOLERANCE = 0.03
@@ -45,6 +46,11 @@ class Mixtures:
         """A number for each run that is the same for runs of the same mixture: what a fold must not tear apart."""
         return np.unique(np.round(self.shares, 6), axis=0, return_inverse=True)[1].reshape(-1)
 
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What a reader of any fit of these runs must know."""
+        return repeats(*self.shares.T, *self.losses.T, self.groups.astype(float))
+
     def member(self) -> Array:
         """Which group a run belongs to, as ones and zeros (n, G)."""
         return np.eye(len(self.group_names))[self.groups]
@@ -58,6 +64,9 @@ def mixtures(
     groups: Sequence[str] | None = None,
 ) -> Mixtures:
     """Checked runs: shares at least 0 and summing to 1 (brought there when rounded), losses finite and above 0."""
+    both = sorted(set(domains) & set(targets))
+    if both:
+        raise UserError(f"{both[0]!r} is both a domain and a target: a share is no loss")
     x, y = np.asarray(shares, dtype=float), np.asarray(losses, dtype=float)
     if x.ndim != 2 or y.ndim != 2 or len(x) != len(y) or x.shape[1] != len(domains) or y.shape[1] != len(targets):
         raise UserError(

@@ -20,6 +20,8 @@ from tilth.laws.mixing.mixtures import Mixtures, mixtures
 Array = np.ndarray[Any, np.dtype[np.float64]]
 DELTA = 1e-3
 EXPONENTS = np.linspace(0.05, 1.5, 59)
+FAR = 10
+"""Times beyond the largest run from which a power law is a guess. Below the smallest any step is: curves are steep."""
 
 
 @dataclass(frozen=True)
@@ -99,8 +101,8 @@ class Carried:
     data: Mixtures
     laws: dict[str, dict[str, TiedPower]]
     """Of each column (step, size) and target."""
-    reach: dict[str, tuple[float, float]]
-    """Of each column: the largest that was measured, and what is asked."""
+    reach: dict[str, tuple[float, float, float]]
+    """Of each column: the smallest and the largest that were measured, and what is asked."""
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -111,17 +113,17 @@ class Carried:
             for target, law in laws.items()
             for one in law.warnings
         ]
-        far = [
-            f"{name} {asked:.4g} is {asked / largest:.3g} times beyond the runs ({largest:.4g})"
-            for name, (largest, asked) in self.reach.items()
-            if asked > 10 * largest
-        ]
-        return (*said, *far)
+        for name, (smallest, largest, asked) in self.reach.items():
+            if asked > FAR * largest:
+                said.append(f"{name} {asked:.4g} is {asked / largest:.3g} times beyond the runs ({largest:.4g})")
+            if asked < smallest:
+                said.append(f"{name} {asked:.4g} lies below the runs (from {smallest:.4g}): extrapolated downwards")
+        return tuple(said)
 
     def as_dict(self) -> dict[str, Any]:
         """Exponents and errors (nats, on the points fitted) for JSON."""
         return {
-            name: {"to": self.reach[name][1]}
+            name: {"to": self.reach[name][2]}
             | {target: {"exponent": law.exponent, "error": law.error} for target, law in laws.items()}
             for name, laws in self.laws.items()
         }
@@ -150,7 +152,7 @@ def nest(
     if (losses <= 0).any():
         raise UserError(f"run {int(np.flatnonzero((losses <= 0).any(1))[0]) + 1}: a loss must be above 0")
     laws: dict[str, dict[str, TiedPower]] = {}
-    reach: dict[str, tuple[float, float]] = {}
+    reach: dict[str, tuple[float, float, float]] = {}
     for at, (name, (column, to)) in enumerate(along.items(), start=1):
         x = np.unique(keys[:, at])
         if x[0] <= 0:
@@ -162,7 +164,7 @@ def nest(
             fitted = {target: fit_tied_power(x, one) for target, one in zip(targets, table, strict=True)}
         except UserError as error:
             raise UserError(f"column {column!r}: {error.message}", hint=error.hint) from None
-        laws[name], reach[name] = fitted, (float(x[-1]), to)
+        laws[name], reach[name] = fitted, (float(x[0]), float(x[-1]), to)
         losses = np.stack([law.at(to) for law in fitted.values()], axis=1)
         keys = np.insert(curves, at, to, axis=1)
     return Carried(mixtures(domains, kinds[keys[:, 0].astype(int)], targets, losses), laws, reach)

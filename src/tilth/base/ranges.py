@@ -1,0 +1,13 @@
+"""Bounds of numbers: one check and one wording for options, settings and files."""
+
+from __future__ import annotations
+
+import math
+
+
+def outside(value: float, low: float, high: float, unit: str = "") -> str | None:
+    """What was expected instead of a value outside [low, high], with the unit; None inside. nan lies nowhere."""
+    if low <= value <= high:
+        return None
+    unit = f" {unit}" if unit else ""
+    return f"expected at least {low:g}{unit}" if math.isinf(high) else f"expected between {low:g} and {high:g}{unit}"
