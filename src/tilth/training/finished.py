@@ -77,7 +77,7 @@ def save_final(folder: Path, model: Decoder, optimizers: Optimizers, state: dict
     `state.json` comes last: its presence says that the phase is whole.
     """
     shared = optimizers.partition
-    weights = {name: (p.detach(), p.detach(), p) for name, p in model.named_parameters()}
+    weights: Whole = {name: (p.detach(), p.detach(), p) for name, p in model.named_parameters()}
     here = model.around is None  # every weight, in the first process
     save_whole(folder / "model.safetensors", weights, Partition((), shared.world) if here else shared)
     save_whole(folder / "optimizer.safetensors", optimizers.whole_state(), shared)
