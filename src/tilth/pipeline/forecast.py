@@ -72,7 +72,7 @@ class Forecast:
         for phase in self.phases:
             lines.append(
                 f"train      {phase.name}: {phase.tokens:,} tokens, {phase.flops:.3g} FLOP, {self._time(phase)}, "
-                f"{phase.memory.total / 2**30:.2f} GiB"
+                f"{phase.memory.total / 2**30:.2f} GiB{_batches(phase)}"
             )
         return "\n".join([*lines, *(f"warning    {warning}" for warning in self.warnings)])
 
@@ -80,6 +80,11 @@ class Forecast:
         if phase.name in self.done:
             return "done"
         return "time unknown (no torch here)" if phase.seconds is None else f"about {duration(phase.seconds)}"
+
+
+def _batches(phase: PhaseForecast) -> str:
+    """`, batches of 8, 16, 32 sequences`, where there is a ramp."""
+    return f", batches of {', '.join(map(str, phase.batches))} sequences" if len(phase.batches) > 1 else ""
 
 
 def keep_forecast(path: Path, told: Forecast, *, anew: bool) -> None:
@@ -138,7 +143,7 @@ def _warnings(recipe: Recipe, tokens: int, phases: list[PhaseForecast]) -> Itera
     if largest > here:
         advice = "" if recipe.compute.recompute == "full" else "; compute.recompute: full takes less memory, and longer"
         yield f"{largest / 2**30:,.1f} GiB are more than this machine's {here / 2**30:,.1f}{advice}"
-    asked = sum(phase.steps * phase.step_tokens for phase in recipe.pretrain)
+    asked = sum(phase.batches.tokens for phase in recipe.pretrain)
     allowed = max((phase.max_epochs for phase in recipe.pretrain), default=0)
     if tokens and asked > allowed * tokens:
         yield (
@@ -180,8 +185,15 @@ def _phase(
         processes=compute.processes,
         shard=compute.shard,
     )
-    tokens = phase.steps * phase.step_tokens
-    return forecast_phase(name, shape, tokens=tokens, length=length, training=training, flops_per_second=speed)
+    return forecast_phase(
+        name,
+        shape,
+        tokens=phase.batches.tokens,
+        length=length,
+        training=training,
+        flops_per_second=speed,
+        batches=[stretch.sequences for stretch in phase.batches.stretches],
+    )
 
 
 def _half(phase: PhaseSettings) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -28,6 +29,9 @@ class PhaseForecast:
     flops: float
     seconds: float | None
     memory: Memory
+    """With the largest batch."""
+    batches: tuple[int, ...] = ()
+    """Sequences of a step, one behind another."""
 
     def as_json(self) -> dict[str, Any]:
         """Plain values, memory by what holds it."""
@@ -42,11 +46,12 @@ def forecast_phase(
     length: int,
     training: Training,
     flops_per_second: float | None,
+    batches: Sequence[int] = (),
 ) -> PhaseForecast:
     """Memory and time of a phase. `flops_per_second` is the measured matrix speed (None: no time is forecast)."""
     flops = tokens * training_flops_per_token(shape, length)
     seconds = None if flops_per_second is None else flops / (MATMUL_SHARE * flops_per_second)
-    return PhaseForecast(name, tokens, flops, seconds, trainer_memory(shape, training))
+    return PhaseForecast(name, tokens, flops, seconds, trainer_memory(shape, training), tuple(batches))
 
 
 def corpus_seconds(size: float, workers: int) -> float:

@@ -78,13 +78,11 @@ class PhaseState:
             self.world,
             self.device,
             len(self.names),
-            self.phase.sequences,
             self.warn,
             self.partition,
             self.gathering,
         )
-        share = -(-self.phase.sequences // self.world.size)
-        micro_batch = min(share, self.phase.micro_batch_sequences)
+        micro_batch = self.phase.micro_batch_sequences
         self.feeder = Feeder(self.reader, micro_batch, self.world.rank, self.world.size, self.device)
 
     def _about(self) -> dict[str, Any]:

@@ -130,7 +130,7 @@ def check_epochs(planned: Sequence[tuple[PhaseSettings, dict[str, dict[str, Any]
         total = sum(mixture.values()) or 1
         for name, weight in mixture.items():
             where = phase.sequence_length, name
-            asked[where] = asked.get(where, 0.0) + phase.steps * phase.sequences * weight / total
+            asked[where] = asked.get(where, 0.0) + phase.batches.tokens / phase.sequence_length * weight / total
             epochs = asked[where] / max(1, groups[name]["sequences"])
             if epochs > phase.max_epochs:
                 raise UserError(
