@@ -229,10 +229,16 @@ class ComputeSettings(Settings):
     trackers: list[Literal["tensorboard", "wandb", "swanlab"]] = Field(
         default=[], description="where metrics go beside the run's own files; each is an extra of that name"
     )
-    recompute: Recompute = Field(
+    recompute: Recompute | Literal["auto"] = Field(
         default="none",
         description="of each layer in the backward pass, to save memory, with the same bits: selective: what is cheap "
-        "(norms, rotations, activations; where it compiles, the compiler does so anyway); full: all but its input",
+        "(norms, rotations, activations; where it compiles, the compiler does so anyway); full: all but its input; "
+        "auto: the least of them that fits into `memory` by the forecast, decided before a phase starts",
+    )
+    memory: PositiveCount | None = Field(
+        default=None,
+        description="bytes that a training process may take, for recompute: auto; default: those of its GPU, or this "
+        "machine's shared by `processes`",
     )
     deterministic: bool = Field(
         default=True, description="the same bits in every run on the same machine, threads and compile mode"
