@@ -185,7 +185,7 @@ def _phase(
         training=training,
         flops_per_second=speed,
         batches=[stretch.sequences for stretch in phase.batches.stretches],
-        recompute_because=chosen and chosen.reason,
+        recompute_because=chosen.reason if chosen else None,
     )
 
 
