@@ -20,7 +20,7 @@ from tilth.base.events import read_journal
 from tilth.laws.memory import Shard
 from tilth.laws.partition import owners
 from tilth.model import DecoderConfig, build
-from tilth.model.adapters import AdapterSettings
+from tilth.model.adapters import AdapterSettings, attach
 from tilth.planning.trainer_memory import Training, trainer_memory
 from tilth.training import Interrupted, OptimizerSettings, parallel
 from tilth.training.computing import Computing
@@ -248,6 +248,29 @@ def test_the_forecast_knows_the_share(tmp_path: Path) -> None:
         assert trainer_memory(config.shape, training).optimizer == pytest.approx(max(held), rel=0.03)
         whole = Training(tokens=32, length=32, optimizer=kind, processes=4)
         assert trainer_memory(config.shape, whole).optimizer == sum(held)
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+def test_the_forecast_knows_who_has_most_gradients_and_parameters(frozen: bool) -> None:
+    config = MODEL.model_copy(update={"vocabulary": 640, "tie_embeddings": False})
+    model = build(config, None)
+    if frozen:
+        attach(model, AdapterSettings(rank=4), 0)
+    held: list[tuple[int, int]] = []
+    for rank in range(3):
+        partition = Partition(model.parameters(), parallel.World(rank, 3), "parameters")
+        own = [p for p in model.parameters() if partition.holds(p)]
+        held.append((sum(p.numel() for p in own), sum(p.numel() for p in own if p.requires_grad)))
+    shares = [
+        trainer_memory(
+            config.shape,
+            Training(32, 32, optimizer="adamw", processes=3, shard=shard, rank=4 if frozen else 0),
+        )
+        for shard in ("gradients", "parameters")
+    ]
+    assert shares[0].parameters == 4 * sum(p.numel() for p in model.parameters())
+    assert shares[0].gradients == pytest.approx(4 * max(g for _, g in held), rel=0.05)
+    assert shares[1].parameters == pytest.approx(4 * max(p for p, _ in held), rel=0.05)
 
 
 def test_a_process_alone_shares_nothing() -> None:

@@ -70,7 +70,16 @@ def assert_equal_runs(one: Path, many: Path) -> None:
     ("size", "options"),
     [
         (2, {"optimizer": {"kind": "muon", "learning_rate": 1e-3, "muon_learning_rate": 1e-3}}),
-        (2, {"sequences": 7, "micro_batch": 2, "optimizer": {"kind": "adamw", "learning_rate": 1e-3}, "z_loss": 1e-3}),
+        (
+            2,
+            {
+                "sequences": 7,
+                "micro_batch": 2,
+                "batch_ramp": [{"until": 300, "batch_sequences": 3}],
+                "optimizer": {"kind": "adamw", "learning_rate": 1e-3},
+                "z_loss": 1e-3,
+            },
+        ),
         (3, {"sequences": 2, "optimizer": {"kind": "adamw", "learning_rate": 1e-3}}),  # one rank has nothing to read
     ],
 )

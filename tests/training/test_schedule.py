@@ -8,7 +8,8 @@ import pytest
 
 from tilth.base.errors import UserError
 from tilth.base.settings import validate
-from tilth.training import PhaseSettings, ScheduleSettings, multiplier, step_multiplier
+from tilth.training import PhaseSettings, ScheduleSettings, multiplier
+from tilth.training.batch_size import BatchSizes
 
 
 @pytest.mark.parametrize(
@@ -31,7 +32,8 @@ def test_phases_join() -> None:
 
 def test_no_step_is_lost_at_rate_zero() -> None:
     schedule = ScheduleSettings.model_validate({"warmup": 1000, "shape": "linear"})
-    assert all(step_multiplier(schedule, step, 100, 50) > 0 for step in range(50))
+    batches = BatchSizes([], 1, 100, 5000)
+    assert all(multiplier(schedule, batches.middle(step), batches.tokens) > 0 for step in range(50))
 
 
 def test_steps_and_batches() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from tilth.model.adapters.settings import AdapterSettings
 from tilth.model.config import DecoderConfig
 from tilth.pipeline.execute import is_done
 from tilth.pipeline.graph import Graph
+from tilth.pipeline.memory import choose_recompute, in_half, training_of
 from tilth.pipeline.recipe import Recipe
 from tilth.pipeline.stages.corpus import source_files
 from tilth.pipeline.stages.posttrain import Step, data_files, step_name
@@ -27,12 +28,10 @@ from tilth.planning.forecast import (
     matrix_speed,
 )
 from tilth.planning.sources_size import estimate
-from tilth.planning.trainer_memory import Memory, Training
+from tilth.planning.trainer_memory import Memory
 from tilth.posttrain.settings import phase_of
 from tilth.training.settings import ComputeSettings, PhaseSettings
 
-_COMPILE_FROM_STEPS = 300
-"""As in training/device.py, which needs torch."""
 _DOCUMENT_BYTES = 500
 """Of a document of the built-in grammars, about."""
 _RECORD_BYTES = {"conversations": 110, "preferences": 270}
@@ -72,14 +71,21 @@ class Forecast:
         for phase in self.phases:
             lines.append(
                 f"train      {phase.name}: {phase.tokens:,} tokens, {phase.flops:.3g} FLOP, {self._time(phase)}, "
-                f"{phase.memory.total / 2**30:.2f} GiB"
+                f"{phase.memory.total / 2**30:.2f} GiB{_batches(phase)}"
             )
+            if phase.recompute_because is not None:
+                lines.append(f"           {phase.name}: recompute {phase.recompute}: {phase.recompute_because}")
         return "\n".join([*lines, *(f"warning    {warning}" for warning in self.warnings)])
 
     def _time(self, phase: PhaseForecast) -> str:
         if phase.name in self.done:
             return "done"
         return "time unknown (no torch here)" if phase.seconds is None else f"about {duration(phase.seconds)}"
+
+
+def _batches(phase: PhaseForecast) -> str:
+    """`, batches of 8, 16, 32 sequences`, where there is a ramp."""
+    return f", batches of {', '.join(map(str, phase.batches))} sequences" if len(phase.batches) > 1 else ""
 
 
 def keep_forecast(path: Path, told: Forecast, *, anew: bool) -> None:
@@ -102,10 +108,10 @@ def forecast(recipe: Recipe, base: Path, run_folder: Path, graph: Graph) -> Fore
     planned |= {step_name(step): phase_of(step, sequences[step.name]) for step in recipe.posttrain}
     done = frozenset(name for name in planned if _is_there(name, run_folder, graph))
     threads = recipe.compute.threads or 1
-    speeds = {half: matrix_speed(half, threads) for half in {_half(p) for n, p in planned.items() if n not in done}}
+    speeds = {half: matrix_speed(half, threads) for half in {in_half(p) for n, p in planned.items() if n not in done}}
     adapters = {step_name(step): step.adapter for step in recipe.posttrain}
     phases = [
-        _phase(name, phase, shape, speeds.get(_half(phase)), recipe.compute, adapters.get(name))
+        _phase(name, phase, shape, speeds.get(in_half(phase)), recipe.compute, adapters.get(name))
         for name, phase in planned.items()
     ]
     workers = recipe.compute.data_workers.processes
@@ -136,9 +142,10 @@ def _warnings(recipe: Recipe, tokens: int, phases: list[PhaseForecast]) -> Itera
     here = machine.memory_bytes()
     largest = max((phase.memory.total for phase in phases), default=0)
     if largest > here:
-        advice = "" if recipe.compute.recompute == "full" else "; compute.recompute: full takes less memory, and longer"
+        most = max(phases, key=lambda phase: phase.memory.total).recompute == "full"
+        advice = "" if most else "; compute.recompute: full takes less memory, and longer"
         yield f"{largest / 2**30:,.1f} GiB are more than this machine's {here / 2**30:,.1f}{advice}"
-    asked = sum(phase.steps * phase.step_tokens for phase in recipe.pretrain)
+    asked = sum(phase.batches.tokens for phase in recipe.pretrain)
     allowed = max((phase.max_epochs for phase in recipe.pretrain), default=0)
     if tokens and asked > allowed * tokens:
         yield (
@@ -167,33 +174,19 @@ def _phase(
     compute: ComputeSettings,
     adapter: AdapterSettings | None = None,
 ) -> PhaseForecast:
-    length = phase.sequence_length
-    training = Training(
-        tokens=min(phase.micro_batch_sequences, phase.sequences) * length,
-        length=length,
-        half=_half(phase),
-        optimizer=phase.optimizer.kind,
-        compiled=_compiled(phase),
-        rank=adapter.rank if adapter else 0,
-        targets=adapter.targets if adapter else (),
-        recompute=compute.recompute,
-        processes=compute.processes,
-        shard=compute.shard,
+    training, chosen = training_of(phase, compute, adapter), choose_recompute(shape, phase, compute, adapter)
+    if chosen is not None:
+        training = replace(training, recompute=chosen.recompute)
+    return forecast_phase(
+        name,
+        shape,
+        tokens=phase.batches.tokens,
+        length=phase.sequence_length,
+        training=training,
+        flops_per_second=speed,
+        batches=[stretch.sequences for stretch in phase.batches.stretches],
+        recompute_because=chosen.reason if chosen else None,
     )
-    tokens = phase.steps * phase.step_tokens
-    return forecast_phase(name, shape, tokens=tokens, length=length, training=training, flops_per_second=speed)
-
-
-def _half(phase: PhaseSettings) -> bool:
-    """Whether the phase multiplies in bf16 on this processor."""
-    return phase.precision == "bf16" or (phase.precision == "auto" and machine.fast_bf16())
-
-
-def _compiled(phase: PhaseSettings) -> bool:
-    """Whether the phase will be compiled on this processor."""
-    if phase.compile == "auto":
-        return phase.steps >= _COMPILE_FROM_STEPS and machine.cpp_compiler() is not None
-    return phase.compile == "on"
 
 
 def shape_of_recipe(recipe: Recipe) -> Shape:

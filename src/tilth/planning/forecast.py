@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from tilth.laws.flops import training_flops_per_token
+from tilth.laws.flops import Recompute, training_flops_per_token
 from tilth.laws.model_size import Shape
 from tilth.planning.trainer_memory import Memory, Training, trainer_memory
 
@@ -28,6 +29,12 @@ class PhaseForecast:
     flops: float
     seconds: float | None
     memory: Memory
+    """With the largest batch."""
+    batches: tuple[int, ...] = ()
+    """Sequences of a step, one behind another."""
+    recompute: Recompute = "none"
+    recompute_because: str | None = None
+    """Why, where that was left to the forecast."""
 
     def as_json(self) -> dict[str, Any]:
         """Plain values, memory by what holds it."""
@@ -42,11 +49,14 @@ def forecast_phase(
     length: int,
     training: Training,
     flops_per_second: float | None,
+    batches: Sequence[int] = (),
+    recompute_because: str | None = None,
 ) -> PhaseForecast:
     """Memory and time of a phase. `flops_per_second` is the measured matrix speed (None: no time is forecast)."""
     flops = tokens * training_flops_per_token(shape, length)
     seconds = None if flops_per_second is None else flops / (MATMUL_SHARE * flops_per_second)
-    return PhaseForecast(name, tokens, flops, seconds, trainer_memory(shape, training))
+    memory = trainer_memory(shape, training)
+    return PhaseForecast(name, tokens, flops, seconds, memory, tuple(batches), training.recompute, recompute_because)
 
 
 def corpus_seconds(size: float, workers: int) -> float:

@@ -10,13 +10,13 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal, get_args
 
 from tilth.laws.flops import Recompute
 from tilth.laws.memory import Shard
 from tilth.laws.model_size import Shape, parameters
-from tilth.laws.partition import owners
+from tilth.planning.trainer_share import Piece, Share, largest_share
 
 EXACT = 4
 """Bytes of a number in fp32: parameters, gradients, norms, the softmax of the loss."""
@@ -24,8 +24,6 @@ CACHE_BYTES, FUSED_BYTES, DEVICE_BYTES = 2**22, 2**24, 2**28
 """Logits of a chunk, as in model/loss.py."""
 WHOLE_UP_TO, QUERY_BLOCK = 256, 128
 """Documents up to the first are one block of queries in half precision, longer ones are cut: model/attention.py."""
-UNDER_WAY = 2**23
-"""Elements of gradients that are on their way at once, as in training/partition.py."""
 STACK_ELEMENTS = 2**25
 """Elements that Muon orthogonalises at once, as in training/muon.py."""
 PROCESS_BYTES = 450e6
@@ -104,7 +102,7 @@ class Moment:
 
 def trainer_memory(shape: Shape, training: Training) -> Memory:
     """The largest of a step's moments, on top of what stands throughout."""
-    share = largest_share(shape, training)
+    share = share_of(shape, training)
     peak = max(moments(shape, training), key=lambda moment: moment.kept + moment.working)
     return Memory(
         parameters=EXACT * share.parameters,
@@ -117,67 +115,20 @@ def trainer_memory(shape: Shape, training: Training) -> Memory:
     )
 
 
-@dataclass(frozen=True)
-class Share:
-    """Numbers that one process keeps between two steps, and the most that come to it in a step."""
-
-    parameters: float
-    gradients: float
-    moments: float
-    head: float = 0.0
-    """Of the head, where it is another's (stage 3);"""
-    layers: float = 0.0
-    """of two layers next to each other: one computes, one is on its way (stage 3);"""
-    sent: float = 0.0
-    """of gradients on their way to their owners (stages 2 and 3)."""
-    matrices: tuple[tuple[int, int], ...] = ()
-    """Rows and columns of the layers' matrices that the process updates."""
-
-
-def largest_share(shape: Shape, training: Training) -> Share:
-    """Of the process that keeps most, in the assignment of training/partition.py.
-
-    Norms and biases, some thousand numbers each, are counted as if each process had an equal part of them.
-    """
-    matrices = list(_matrices(shape).items()) * shape.layers
-    whole = [rows * columns for _, (rows, columns) in matrices]
-    tables = [shape.vocabulary * shape.hidden] * (1 if shape.tied else 2)
-    frozen: list[int] = []
-    if training.rank:
-        frozen, tables = [*tables, *whole], []
-        whole = [training.rank * side for name, pair in matrices if name in training.targets for side in pair]
-    trained = adapter_parameters(shape, training) if training.rank else parameters(shape)
-    count = parameters(shape) + (trained if training.rank else 0)
-    each = 1 if training.optimizer == "muon" else 2
-    moments = 2 * trained - (2 - each) * sum(whole)
-    shapes = tuple(pair for _, pair in matrices)
-    if not training.stage:
-        return Share(float(count), float(trained), float(moments), matrices=shapes)
-    ranks, sizes = training.processes, [*tables, *whole]
-    owner, frozen_owner = owners(sizes, ranks), owners(frozen, ranks)
-    costs = [size * (2 if index < len(tables) else each) for index, size in enumerate(sizes)]
-
-    def load(rank: int, owner: list[int], costs: list[int]) -> int:
-        return sum(cost for whose, cost in zip(owner, costs, strict=True) if whose == rank)
-
-    most = max(range(ranks), key=lambda rank: load(rank, owner, costs))
-    own_trained, own_frozen = load(most, owner, sizes), load(most, frozen_owner, frozen)
-    small = trained - sum(sizes)
-    updated = tuple(pair for pair, rank in zip(shapes, owner[len(tables) :], strict=False) if rank == most)
-    share = Share(float(count), float(trained), load(most, owner, costs) + 2 * small / ranks, matrices=updated)
-    if training.stage >= 2:
-        sent = float(min(trained - own_trained, max(UNDER_WAY, *sizes)))
-        share = replace(share, gradients=own_trained + small / ranks, sent=sent)
-    if training.stage == 3:
-        held = own_trained + own_frozen
-        every, whose = ([*frozen, *sizes], [*frozen_owner, *owner])
-        absent = [0 if rank == most else size for size, rank in zip(every, whose, strict=True)]
-        tied, stride = (1 if shape.tied else 2), len(_matrices(shape))
-        layers = [sum(absent[tied + stride * at : tied + stride * (at + 1)]) for at in range(shape.layers)]
-        pairs = [sum(layers[at : at + 2]) for at in range(shape.layers)]
-        rest = (count - sum(every)) / ranks
-        share = replace(share, parameters=held + rest, head=float(absent[tied - 1]), layers=float(max(pairs)))
-    return share
+def share_of(shape: Shape, training: Training) -> Share:
+    """What the process that keeps most keeps; an adapter's parameters stand beside frozen ones."""
+    each = 0 if training.rank else 2
+    tables = [
+        Piece((shape.vocabulary, shape.hidden), each, head=bool(at) or shape.tied) for at in range(2 - shape.tied)
+    ]
+    pieces = list(tables)
+    for layer in range(shape.layers):
+        for name, pair in _matrices(shape).items():
+            pieces.append(Piece(pair, 1 if each and training.optimizer == "muon" else each, layer))
+            if training.rank and name in training.targets:
+                pieces += [Piece((training.rank, side), 2, layer) for side in pair]
+    whole = sum(piece.numbers for piece in pieces) - (adapter_parameters(shape, training) if training.rank else 0)
+    return largest_share(pieces, parameters(shape) - whole, training.processes, training.stage)
 
 
 def adapter_parameters(shape: Shape, training: Training) -> int:
@@ -202,23 +153,25 @@ def _matrices(shape: Shape) -> dict[str, tuple[int, int]]:
 
 def moments(shape: Shape, training: Training) -> Iterator[Moment]:
     """Where a step may peak: the loss head, the backward pass of the last layer, the embedding's, the optimizer."""
-    kept, share = _Kept(shape, training), largest_share(shape, training)
+    kept, share = _Kept(shape, training), share_of(shape, training)
     tokens, hidden, size = training.tokens, shape.hidden, training.size
     trained_head = 0 if training.rank else EXACT * shape.vocabulary * hidden
     late = trained_head if shape.tied else 0  # a tied head's gradient waits for the embedding's
     gradient = size * tokens * hidden  # of the residual stream
-    head, layers, sent = EXACT * share.head, EXACT * share.layers, EXACT * share.sent
-    yield Moment("loss head", kept.everything, gradient + trained_head + head + _head_working(shape, training))
+    head, layer, sent = EXACT * share.head, EXACT * share.layer, EXACT * share.sent
+    comes, goes = (layer if training.stage == 3 else 0), min(sent, head + layer)  # one layer's of either kind
+    there = head if training.stage == 3 else 0
+    yield Moment("loss head", kept.everything, gradient + trained_head + there + _head_working(shape, training))
     if not training.compiled:
-        yield Moment("last norm, backward", kept.layers, late + head + layers + 24 * tokens * hidden)
-    working = late + gradient + kept.again + layers + sent
+        yield Moment("last norm, backward", kept.layers, late + there + comes + 24 * tokens * hidden)
+    working = late + gradient + kept.again + 2 * comes + goes
     if training.stage == 3 and training.half and not training.compiled:  # cast again, and freed
         working += size * max(rows * columns for rows, columns in _matrices(shape).values())
     yield Moment("feed-forward, backward", kept.layers, working + _feed_forward_working(shape, training))
     yield Moment("attention, backward", kept.to_attention, working + attention_working(shape, training))
     if not training.rank:
         embedding = EXACT * (tokens * hidden + shape.vocabulary * hidden) + late
-        yield Moment("embedding, backward", kept.throughout, gradient + embedding + layers + sent)
+        yield Moment("embedding, backward", kept.throughout, gradient + embedding + comes + sent)
     if training.optimizer == "muon" and not training.rank:
         yield Moment("Muon's update", 0.0, _muon_working(share.matrices, training))
 

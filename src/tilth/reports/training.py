@@ -21,6 +21,7 @@ def sections(folders: Folders) -> Iterator[Section]:
         return
     series: dict[str, Curve] = {"loss": ([], []), "rate": ([], []), "norm": ([], [])}
     by_group: dict[str, Curve] = {}
+    batches: Curve = ([], [])
     marks, done = [], 0
     for name, folder in phases.items():
         marks.append((float(done), name))
@@ -30,6 +31,8 @@ def sections(folders: Folders) -> Iterator[Section]:
             values = {kind: number(value) for kind, value in named.items()}
             for kind, value in values.items():
                 _append(series[kind], [done + record["tokens"]], [value])
+            if "sequences" in record:
+                _append(batches, [done + record["tokens"]], [record["sequences"]])
         for group, (tokens, losses) in curves_by_group(records).items():
             _append(by_group.setdefault(group, ([], [])), [done + at for at in tokens], losses)
         done += records[-1]["tokens"] if records else 0
@@ -44,6 +47,7 @@ def sections(folders: Folders) -> Iterator[Section]:
         chart("Loss of every step", {"loss": series["loss"]}, "nats a token"),
         chart("Learning rate", {"rate": series["rate"]}, "AdamW rate"),
         chart("Gradient norm", {"norm": series["norm"]}, "global norm"),
+        *([chart("Batch ramp", {"batch": batches}, "sequences a step")] if batches[0] else []),
     )
 
 

@@ -1,7 +1,8 @@
 """Floor 3, training. Front door, and light: torch is imported when one of its names is first used.
 
 settings    PhaseSettings, OptimizerSettings, ScheduleSettings, ComputeSettings: the recipe's sections (no torch)
-schedule    multiplier, step_multiplier: learning rates as functions of tokens                         (no torch)
+schedule    multiplier: learning rates as functions of tokens                                          (no torch)
+batch_size  BatchSizes: sequences of every step, a ramp by tokens                                      (no torch)
 order       Order: which sequence comes next, with a state of a few counters                           (no torch)
 controller  Controller (protocol), FixedMixture: who decides the mixture                               (no torch)
 job         Job, Factory: all that a phase is told, and its form as a file                             (no torch)
@@ -40,7 +41,7 @@ from tilth.training.controller import Controller, FixedMixture
 from tilth.training.folder import DETERMINISTIC_FILES, MEASURED_FILES
 from tilth.training.job import Factory, Job
 from tilth.training.order import Order
-from tilth.training.schedule import multiplier, step_multiplier
+from tilth.training.schedule import multiplier
 from tilth.training.settings import ComputeSettings, OptimizerSettings, PhaseSettings, ScheduleSettings
 
 if TYPE_CHECKING:
@@ -89,6 +90,5 @@ __all__ = [
     "make_batch",
     "multiplier",
     "run_job",
-    "step_multiplier",
     "train_phase",
 ]

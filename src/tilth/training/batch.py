@@ -140,12 +140,14 @@ class _Empty:
 class Feeder:
     """Reads the micro-batches of a step in a thread while the step before it is computed.
 
-    Sequence i of a step belongs to rank i mod `size`; every rank has the same number of micro-batches.
+    Sequence i of a step belongs to rank i mod `size`; every rank has the same number of micro-batches, of `micro_batch`
+    sequences or of a rank's whole share where that is less.
     """
 
     def __init__(self, reader: Reader, micro_batch: int, rank: int, size: int, device: torch.device) -> None:
         self.reader, self.micro_batch, self.rank, self.size, self.device = reader, micro_batch, rank, size, device
-        self._slots = 16 * micro_batch
+        self._slots = 16
+        """Places for segments, of each row."""
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="feeder")
 
     def submit(self, picks: list[Pick]) -> Future[list[Batch]]:
@@ -154,18 +156,18 @@ class Feeder:
 
     def _read(self, picks: list[Pick]) -> list[Batch]:
         mine, share = picks[self.rank :: self.size], -(-len(picks) // self.size)
-        batches = []
-        for start in range(0, share, self.micro_batch):
-            part = mine[start : start + self.micro_batch]
+        batches, rows = [], min(share, self.micro_batch)
+        for start in range(0, share, rows):
+            part = mine[start : start + rows]
             if part:
                 sequences = [self.reader.read(*pick) for pick in part]
-                segments = sum(len(sequence.lengths) for sequence in sequences) + self.micro_batch
-                while self._slots < segments:  # rare: a new shape is compiled once more
+                segments = sum(len(sequence.lengths) for sequence in sequences) + rows
+                while self._slots * rows < segments:  # rare: a new shape is compiled once more
                     self._slots *= 2
                 groups = [group for group, _ in part]
-                batch = make_batch(sequences, groups, rows=self.micro_batch, slots=self._slots)
+                batch = make_batch(sequences, groups, rows=rows, slots=self._slots * rows)
             else:
-                batch = empty_batch(self.micro_batch, self.reader.length, self._slots)
+                batch = empty_batch(rows, self.reader.length, self._slots * rows)
             batches.append(batch.to(self.device))
         return batches
 

@@ -44,7 +44,7 @@ _Sums = tuple[Tensor, list[dict[str, tuple[Tensor, str]]], list[Tensor]]
 
 
 class Computing:
-    """Computes steps of `sequences` sequences of `groups` groups."""
+    """Computes steps of sequences of `groups` groups."""
 
     def __init__(
         self,
@@ -53,19 +53,21 @@ class Computing:
         world: World,
         device: torch.device,
         groups: int,
-        sequences: int,
         warn: Callable[[str], None],
         partition: Partition,
         gathering: Gathering | None = None,
     ) -> None:
         self.model, self.objective, self.world, self.device = model, objective, world, device
-        self.groups, self.sequences, self.warn = groups, sequences, warn
+        self.groups, self.warn = groups, warn
         self.exact = torch.float32 if device.type == "mps" else torch.float64
         self.partition, self.gradients = partition, gradient_buffer(partition)
         self.gathering = gathering
 
-    def run(self, seed: int, step: int, batches: list[Batch], *, poisoned: bool = False) -> Computed:
-        """The gradient of step `step` (from 0) into the buffer; `poisoned` makes it NaN, for trials."""
+    def run(self, seed: int, step: int, batches: list[Batch], sequences: int, *, poisoned: bool = False) -> Computed:
+        """The gradient of step `step` (from 0), which has so many sequences over all ranks, into the buffer.
+
+        `poisoned` makes it NaN, for trials.
+        """
         counts = self._counts(batches)
         try:
             sums, reported, rows = self._micro_batches(seed, step, batches, counts)
@@ -83,7 +85,7 @@ class Computing:
         self.gradients.sum(self.world)
         loss_G, unit_G, target_G = self.world.sum(sums).tolist()
         metrics = self._metrics(reported, counts)
-        return Computed(loss_G, unit_G, target_G, self._sequences(rows), metrics, self.gradients.norm())
+        return Computed(loss_G, unit_G, target_G, self._sequences(rows, sequences), metrics, self.gradients.norm())
 
     def _micro_batches(self, seed: int, step: int, batches: list[Batch], counts: dict[str, int]) -> _Sums:
         """Forward and backward of this process's part, into the buffer: sums of groups, metrics, means of rows."""
@@ -105,9 +107,9 @@ class Computing:
             self.gathering.release()
         return sums, reported, rows
 
-    def _sequences(self, rows: list[Tensor]) -> list[float]:
+    def _sequences(self, rows: list[Tensor], sequences: int) -> list[float]:
         """The mean loss of every sequence: sequence i is row i // size of rank i mod size."""
-        all_S = torch.zeros(self.sequences, dtype=self.exact, device=self.device)
+        all_S = torch.zeros(sequences, dtype=self.exact, device=self.device)
         mine = all_S[self.world.rank :: self.world.size]
         mine.copy_(torch.cat(rows)[: len(mine)])
         return self.world.sum(all_S).tolist()

@@ -21,6 +21,7 @@ FIXED = {
     "mixture": "the mixture is the phase's or its controller's: begin a phase with another",
     "batch_tokens": "the order of the data hangs on it: begin a phase with another",
     "batch_sequences": "the order of the data hangs on it: begin a phase with another",
+    "batch_ramp": "the order of the data hangs on it: begin a phase with another",
     "sequence_length": "the data is packed at this one: begin a phase with another",
     "precision": "it is fixed when the model is built: stop (stop_at) and begin a phase with another",
 }

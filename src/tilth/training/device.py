@@ -80,6 +80,11 @@ def compiler_found(device: torch.device) -> bool:
     return device.type == "cuda" and torch.utils._triton.has_triton()
 
 
+def gpu_bytes() -> int | None:
+    """Memory of a CUDA device; None where there is none."""
+    return torch.cuda.get_device_properties(0).total_memory if torch.cuda.is_available() else None
+
+
 def peak_memory(device: torch.device) -> int:
     """Most bytes in use so far: of the device's allocator, or of this process on a CPU."""
     if device.type == "cuda":

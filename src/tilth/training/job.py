@@ -58,6 +58,8 @@ class Job:
     """Folder of what the trackers of `compute` keep; without it there are none."""
     decisions: Path | None = None
     """A journal of decisions to follow from the first step on, of a phase that is to be repeated."""
+    recompute_because: str = ""
+    """Why `compute.recompute` is what it is, where that was decided and not said: a decision that is followed later."""
 
     def save(self, path: Path) -> None:
         """Write the job for `load`."""
@@ -78,6 +80,7 @@ class Job:
                 "fresh": self.fresh,
                 "tracking": self.tracking and str(self.tracking.absolute()),
                 "decisions": self.decisions and str(self.decisions.absolute()),
+                "recompute_because": self.recompute_because,
             }
             | {name: maker and vars(maker) for name, maker in makers.items()},
         )

@@ -24,7 +24,7 @@ from tilth.training.control import find_control, take_control
 from tilth.training.interruption import Interrupted, Signals
 from tilth.training.job import Job
 from tilth.training.parallel import World, join
-from tilth.training.schedule import step_multiplier
+from tilth.training.schedule import multiplier
 from tilth.training.speed import Speed, note
 from tilth.training.state import PhaseState
 from tilth.training.trackers import Trackers, figures
@@ -92,6 +92,7 @@ class _Loop:
         self, job: Job, on_event: Callable[[dict[str, Any]], None] | None = None, world: World | None = None
     ) -> None:
         self.job, self.phase, self.folder, self.on_event = job, job.phase, job.folder, on_event
+        self.batches = self.phase.batches
         self.world = world or join(job.compute.device)
         self.state = PhaseState(job, self.world, self._warn, self._tell)
         self.decisions, self.faults = self.state.decisions, self.state.faults
@@ -132,7 +133,7 @@ class _Loop:
 
     def _train(self, signals: Signals, watchdog: Watchdog, bar: Progress) -> None:
         state = self.state
-        planned = self._plan() if state.step < self.phase.steps else None
+        planned = self._plan(state.step) if state.step < self.phase.steps else None
         while planned is not None:
             watchdog.beat(state.step + 1)
             began = time.monotonic()
@@ -142,7 +143,7 @@ class _Loop:
             planned = None
             if state.step + 1 < self.phase.steps:
                 state.weights = self._decide(state.step + 1)
-                planned = self._plan()
+                planned = self._plan(state.step + 1)
             metrics = self._one_step(current, batches)
             timings = self._time(began)
             self.trackers.log(state.step, figures(metrics, timings))
@@ -151,7 +152,7 @@ class _Loop:
                 if planned is not None:
                     planned.batches.result()
                 self._rewind()
-                planned = self._plan()
+                planned = self._plan(state.step)
                 continue
             stopped = self._border(signals, before, last=planned is None)
             if stopped:
@@ -206,13 +207,13 @@ class _Loop:
             self.decisions.take({"step": step, "decision": "weights", "from_step": step + 1, "weights": weights})
         return weights
 
-    def _plan(self) -> Planned:
-        """Draw the sequences of the next step, past those that are left out, and have them read."""
+    def _plan(self, step: int) -> Planned:
+        """Draw the sequences of step `step` (from 0), past those that are left out, and have them read."""
         state = self.state
         if state.weights is None:
-            state.weights = self._decide(state.step)
+            state.weights = self._decide(step)
         first, picks = state.order.number, list[Pick]()
-        while len(picks) < self.phase.sequences:
+        while len(picks) < self.batches.sequences(step):
             left_out = self.decisions.skipped(state.order.number)
             pick = state.order.draw(state.weights)
             if not left_out:
@@ -224,11 +225,11 @@ class _Loop:
         state, picks = self.state, planned.picks
         state.guard.mixture(planned.weights)
         poisoned = self.faults.strikes("nan", state.step + 1)
-        found = state.computing.run(self.job.seed, state.step, batches, poisoned=poisoned)
-        multiplier = step_multiplier(self.phase.schedule, state.step, self.phase.step_tokens, self.phase.steps)
+        found = state.computing.run(self.job.seed, state.step, batches, len(picks), poisoned=poisoned)
+        factor = multiplier(self.phase.schedule, self.batches.middle(state.step), self.batches.tokens)
         state.step += 1
-        state.tokens += self.phase.step_tokens
-        multiplier *= self.decisions.rate(state.step)
+        state.tokens = self.batches.before(state.step)
+        factor *= self.decisions.rate(state.step)
         worst = suspects.worst(picks, found.sequences)
         accepted = self._accepted(found, picks, worst)
         if accepted:
@@ -237,12 +238,12 @@ class _Loop:
                 state.computing.gradients.scale(clip / found.norm)
             state.set_weight_decay(self.decisions.asked("weight_decay", state.step, None))
             spike = self.faults.strikes("spike", state.step)
-            state.optimizers.step(multiplier * SPIKE if spike else multiplier)
+            state.optimizers.step(factor * SPIKE if spike else factor)
         state.recent.note(state.step, *planned.drawn, worst)
         state.guard.note(found.loss, found.norm, accepted=accepted)
         for name, count in zip(state.names, found.targets, strict=True):
             state.seen[name] += int(count)
-        metrics = self._record(found, multiplier)
+        metrics = self._record(found, factor)
         if state.skips >= MOST_SKIPS and not (self._rewind_left() and state.guard.sustained() is not None):
             raise UserError(
                 f"phase {self.phase.name}: the gradient was not finite in {state.skips} steps in a row, "
@@ -325,7 +326,7 @@ class _Loop:
             f"{', '.join(str(s.get('id', s['document'])) for s in named)})"
         )
 
-    def _record(self, found: Computed, multiplier: float) -> dict[str, Any]:
+    def _record(self, found: Computed, factor: float) -> dict[str, Any]:
         state = self.state
         losses = {n: a / b for n, a, b in zip(state.names, found.losses, found.units, strict=True) if b}
         state.loss = found.loss
@@ -339,9 +340,11 @@ class _Loop:
             "tokens": state.tokens,
             "loss": files.finite(state.loss),
             "groups": {name: files.finite(loss) for name, loss in losses.items()},
-            "learning_rate": multiplier * self.phase.optimizer.learning_rate,
+            "learning_rate": factor * self.phase.optimizer.learning_rate,
             "gradient_norm": found.norm if math.isfinite(found.norm) else repr(found.norm),
         } | ({"metrics": metrics} if metrics else {})
+        if self.phase.batch_ramp:
+            record["sequences"] = len(found.sequences)
         self.metrics.append(record)
         return record
 

@@ -20,8 +20,3 @@ def multiplier(schedule: ScheduleSettings, tokens: float, total: float) -> float
     part = min(1.0, (tokens - begin) / (total - begin))
     fall = {"linear": 1 - part, "cosine": (1 + math.cos(math.pi * part)) / 2, "one_minus_sqrt": 1 - math.sqrt(part)}
     return schedule.end + (schedule.start - schedule.end) * fall[schedule.shape]
-
-
-def step_multiplier(schedule: ScheduleSettings, step: int, step_tokens: int, steps: int) -> float:
-    """The multiplier of step `step` (from 0): that of the middle of its tokens, so that no step is lost at rate 0."""
-    return multiplier(schedule, (step + 0.5) * step_tokens, steps * step_tokens)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -11,6 +12,7 @@ from tilth.base.pool import Engine, Workers
 from tilth.base.settings import Count, Settings
 from tilth.laws.flops import Recompute
 from tilth.laws.memory import Shard
+from tilth.training.batch_size import BatchSizes, batch_sizes
 from tilth.training.faults import parse_faults
 
 PositiveCount = Annotated[Count, Field(gt=0)]
@@ -90,6 +92,13 @@ class GuardSettings(Settings):
     rate_cut: float = Field(default=1.0, gt=0, le=1, description="factor of the rate behind a rewind")
 
 
+class RampSettings(Settings):
+    """A smaller batch at the beginning of a phase."""
+
+    until: PositiveCount = Field(description="tokens of the phase")
+    batch_sequences: int = Field(ge=1, description="sequences of a step until then")
+
+
 MUON_AND_ADAPTER = (
     "Muon is for whole weight matrices, not for an adapter's thin ones: train it with optimizer.kind: adamw"
 )
@@ -103,6 +112,9 @@ class PhaseSettings(Settings):
     sequence_length: int = Field(default=256, ge=2, description="tokens of a sequence, T")
     batch_tokens: PositiveCount | None = Field(default=None, description="tokens of a step")
     batch_sequences: int | None = Field(default=None, ge=1, description="or its sequences; default 16")
+    batch_ramp: list[RampSettings] = Field(
+        default=[], description="smaller batches at the beginning; rates stay functions of tokens"
+    )
     micro_batch: int | None = Field(
         default=None, ge=1, description="sequences of one forward; default 8,192 tokens' worth"
     )
@@ -133,6 +145,15 @@ class PhaseSettings(Settings):
             raise ValueError("set batch_tokens or batch_sequences, not both")
         if self.batch_tokens and self.batch_tokens < self.sequence_length:
             raise ValueError(f"batch_tokens ({self.batch_tokens}) is less than one sequence ({self.sequence_length})")
+        ends = [0, *(piece.until for piece in self.batch_ramp), self.tokens]
+        sizes = [*(piece.batch_sequences for piece in self.batch_ramp), self.sequences]
+        for name, values in (("until", ends), ("batch_sequences", sizes)):
+            if self.batch_ramp and any(a >= b for a, b in pairwise(values)):
+                raise ValueError(
+                    f"batch_ramp: {name} must rise from piece to piece and end below the phase's own "
+                    f"{'tokens' if name == 'until' else 'batch'} ({values[-1]:,}); it is "
+                    f"{', '.join(f'{value:,}' for value in values[name == 'until' : -1])}"
+                )
         return self
 
     @field_validator("mixture")
@@ -149,11 +170,12 @@ class PhaseSettings(Settings):
         """The settings that shape the result, as plain JSON values: not `max_epochs`, which only permits, nor the guard
         as it is by default, which leaves an ordinary run as it is."""
         silent = {"max_epochs"} | ({"guard"} if self.guard == GuardSettings() else set())
+        silent |= set() if self.batch_ramp else {"batch_ramp"}
         return {name: value for name, value in self.canonical().items() if name not in silent}
 
     @property
     def sequences(self) -> int:
-        """Sequences of one step, over all ranks and micro-batches."""
+        """Sequences of one step, over all ranks and micro-batches; behind the ramp where there is one."""
         return self.batch_tokens // self.sequence_length if self.batch_tokens else self.batch_sequences or 16
 
     @property
@@ -162,14 +184,15 @@ class PhaseSettings(Settings):
         return self.micro_batch or max(1, MICRO_BATCH_TOKENS // self.sequence_length)
 
     @property
-    def step_tokens(self) -> int:
-        """Tokens of one step."""
-        return self.sequences * self.sequence_length
+    def batches(self) -> BatchSizes:
+        """The batch of every step."""
+        ramp = tuple((piece.until, piece.batch_sequences) for piece in self.batch_ramp)
+        return batch_sizes(ramp, self.sequences, self.sequence_length, self.tokens)
 
     @property
     def steps(self) -> int:
         """Optimizer steps of the phase."""
-        return max(1, round(self.tokens / self.step_tokens))
+        return self.batches.steps
 
 
 class ComputeSettings(Settings):
@@ -206,10 +229,16 @@ class ComputeSettings(Settings):
     trackers: list[Literal["tensorboard", "wandb", "swanlab"]] = Field(
         default=[], description="where metrics go beside the run's own files; each is an extra of that name"
     )
-    recompute: Recompute = Field(
+    recompute: Recompute | Literal["auto"] = Field(
         default="none",
         description="of each layer in the backward pass, to save memory, with the same bits: selective: what is cheap "
-        "(norms, rotations, activations; where it compiles, the compiler does so anyway); full: all but its input",
+        "(norms, rotations, activations; where it compiles, the compiler does so anyway); full: all but its input; "
+        "auto: the least of them that fits into `memory` by the forecast, decided before a phase starts",
+    )
+    memory: PositiveCount | None = Field(
+        default=None,
+        description="bytes that a training process may take, for recompute: auto; default: those of its GPU, or this "
+        "machine's shared by `processes`",
     )
     deterministic: bool = Field(
         default=True, description="the same bits in every run on the same machine, threads and compile mode"

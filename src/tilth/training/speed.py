@@ -23,7 +23,8 @@ class Speed:
 
     def record(self, seconds: float) -> dict[str, Any]:
         """The step that was just taken, as a line of `timings.jsonl`."""
-        tokens_per_second = self.state.phase.step_tokens / seconds
+        batches, step = self.state.phase.batches, self.state.step
+        tokens_per_second = (batches.before(step) - batches.before(step - 1)) / seconds
         return {
             "step": self.state.step,
             "seconds": round(seconds, 6),

@@ -13,6 +13,7 @@ import torch
 
 from tilth.base import files
 from tilth.base.errors import UserError
+from tilth.laws.flops import Recompute
 from tilth.model import Decoder, DecoderConfig
 from tilth.model.adapters import attach
 from tilth.training import changes, checkpoint, device, finished
@@ -67,7 +68,7 @@ class PhaseState:
         self.identity = files.fingerprint(list(self.about.values()))
         self._begin()
         self.model.embedding_noise = job.embedding_noise
-        self.model.recompute = job.compute.recompute
+        self.model.recompute = self._recompute()
         self.model.train()
         if compiled:
             for part in (*self.model.blocks, self.model.norm):  # one graph serves all layers
@@ -78,14 +79,25 @@ class PhaseState:
             self.world,
             self.device,
             len(self.names),
-            self.phase.sequences,
             self.warn,
             self.partition,
             self.gathering,
         )
-        share = -(-self.phase.sequences // self.world.size)
-        micro_batch = min(share, self.phase.micro_batch_sequences)
+        micro_batch = self.phase.micro_batch_sequences
         self.feeder = Feeder(self.reader, micro_batch, self.world.rank, self.world.size, self.device)
+
+    def _recompute(self) -> Recompute:
+        """As said, or as decided: once, when the phase began."""
+        wanted, because = self.job.compute.recompute, self.job.recompute_because
+        if wanted == "auto":
+            raise UserError("recompute: auto is decided by `tilth run`: here say none, selective or full")
+        if not because:
+            return wanted
+        self.decisions.take({"step": 0, "decision": "recompute", "recompute": wanted, "because": because})
+        found = self.decisions.find("recompute", 0)
+        assert found is not None
+        decided: Recompute = found["recompute"]
+        return decided
 
     def _about(self) -> dict[str, Any]:
         """What shapes the phase: a checkpoint of another is not gone on from."""

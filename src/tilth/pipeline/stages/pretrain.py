@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from tilth.base.errors import UserError
 from tilth.base.files import read_json
+from tilth.pipeline.memory import decided
 from tilth.pipeline.recipe import Recipe
 from tilth.pipeline.stage import Context, Stage
 from tilth.pipeline.stages.tokens import group_table
@@ -84,7 +85,7 @@ def run_phase(context: Context, job: Job) -> dict[str, Any]:
     followed = context.work / "decisions.jsonl"
     if followed.exists():  # laid there to be repeated
         job = replace(job, decisions=followed)
-    job = replace(job, tracking=context.run_folder / "tracking")
+    job = decided(replace(job, tracking=context.run_folder / "tracking"))
     path = context.work / "job.json"
     job.save(path)
     if context.compute.processes > 1 or context.compute.restarts:
@@ -130,7 +131,7 @@ def check_epochs(planned: Sequence[tuple[PhaseSettings, dict[str, dict[str, Any]
         total = sum(mixture.values()) or 1
         for name, weight in mixture.items():
             where = phase.sequence_length, name
-            asked[where] = asked.get(where, 0.0) + phase.steps * phase.sequences * weight / total
+            asked[where] = asked.get(where, 0.0) + phase.batches.tokens / phase.sequence_length * weight / total
             epochs = asked[where] / max(1, groups[name]["sequences"])
             if epochs > phase.max_epochs:
                 raise UserError(

@@ -1,0 +1,90 @@
+"""What of a phase and of the machine shapes the memory of its training, and what that decides before it starts."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from tilth.base import machine
+from tilth.base.files import read_json
+from tilth.laws.model_size import Shape
+from tilth.model.adapters.settings import AdapterSettings
+from tilth.model.config import DecoderConfig
+from tilth.planning.recompute import Choice, least_recompute
+from tilth.planning.trainer_memory import Training
+from tilth.training.job import Job
+from tilth.training.settings import ComputeSettings, PhaseSettings
+
+_COMPILE_FROM_STEPS = 300
+"""As in training/device.py, which needs torch."""
+
+
+def training_of(phase: PhaseSettings, compute: ComputeSettings, adapter: AdapterSettings | None) -> Training:
+    """Whole sequences are one document here: an upper bound. Where recomputation is left to be decided: none."""
+    length = phase.sequence_length
+    return Training(
+        tokens=min(phase.micro_batch_sequences, -(-phase.sequences // compute.processes)) * length,
+        length=length,
+        half=in_half(phase),
+        optimizer=phase.optimizer.kind,
+        compiled=_compiled(phase),
+        rank=adapter.rank if adapter else 0,
+        targets=adapter.targets if adapter else (),
+        recompute="none" if compute.recompute == "auto" else compute.recompute,
+        processes=compute.processes,
+        shard=compute.shard,
+    )
+
+
+def in_half(phase: PhaseSettings) -> bool:
+    """Whether the phase multiplies in bf16 on this processor."""
+    return phase.precision == "bf16" or (phase.precision == "auto" and machine.fast_bf16())
+
+
+def _compiled(phase: PhaseSettings) -> bool:
+    """Whether the phase will be compiled on this processor."""
+    if phase.compile == "auto":
+        return phase.steps >= _COMPILE_FROM_STEPS and machine.cpp_compiler() is not None
+    return phase.compile == "on"
+
+
+def budget(compute: ComputeSettings) -> float:
+    """Bytes that one training process may take: as set, or its device's, or its part of this machine's memory."""
+    if compute.memory is not None:
+        return compute.memory
+    if compute.device in ("auto", "cuda"):
+        try:
+            from tilth.training.device import gpu_bytes
+        except ImportError:
+            return machine.memory_bytes() / compute.processes  # no torch here: a look at a plan
+        return gpu_bytes() or machine.memory_bytes() / compute.processes
+    return machine.memory_bytes() / compute.processes
+
+
+def choose_recompute(
+    shape: Shape, phase: PhaseSettings, compute: ComputeSettings, adapter: AdapterSettings | None
+) -> Choice | None:
+    """What is computed again where `compute.recompute` is auto; None where it is said."""
+    if compute.recompute != "auto":
+        return None
+    return least_recompute(shape, training_of(phase, compute, adapter), budget(compute))
+
+
+def decided(job: Job) -> Job:
+    """The job with what is decided before it starts."""
+    if job.compute.recompute != "auto":
+        return job
+    chosen = choose_recompute(_shape(job), job.phase, job.compute, job.adapter)
+    assert chosen is not None
+    compute = job.compute.model_copy(update={"recompute": chosen.recompute})
+    return replace(job, compute=compute, recompute_because=chosen.reason)
+
+
+def _shape(job: Job) -> Shape:
+    if isinstance(job.start, DecoderConfig):
+        return job.start.shape
+    kept = job.start / "decoder.json"
+    if kept.exists():
+        return DecoderConfig.model_validate(read_json(kept)).shape
+    from tilth.model import read_config
+
+    return read_config(job.start).shape

@@ -1,0 +1,87 @@
+"""`compute.recompute: auto`: decided by the forecast before a phase starts, said, written down, followed."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.training.phases import COMPUTE, MODEL, phase, small_job
+from tests.training.test_resume import Stop, stop_at
+from tilth.base.errors import UserError
+from tilth.base.events import read_journal
+from tilth.laws.architectures import PUBLISHED
+from tilth.pipeline.memory import decided
+from tilth.planning.recompute import SPARE, least_recompute
+from tilth.planning.trainer_memory import Training, trainer_memory
+from tilth.training import train_phase
+from tilth.training.loop import _Loop
+
+SHAPE = PUBLISHED["Qwen3-0.6B"]
+TRAINING = Training(8192, 2048)
+
+
+def test_the_least_that_fits() -> None:
+    needs = {
+        how: trainer_memory(SHAPE, replace(TRAINING, recompute=how)).total for how in ("none", "selective", "full")
+    }
+    assert needs["none"] > needs["selective"] > needs["full"]
+    for how, need in needs.items():
+        assert least_recompute(SHAPE, TRAINING, SPARE * need).recompute == how
+        assert least_recompute(SHAPE, TRAINING, SPARE * need - 1).recompute != how or how == "full"
+    assert "a tenth fit into" in least_recompute(SHAPE, TRAINING, SPARE * needs["selective"]).reason
+    assert re.search(r"none [0-9.]+ GiB would not", least_recompute(SHAPE, TRAINING, SPARE * needs["selective"]).reason)
+    assert "is the least, and too much for 1.00 GiB" in least_recompute(SHAPE, TRAINING, 2**30).reason
+
+
+def test_a_compiled_layer_has_nothing_to_select() -> None:
+    """There `selective` is `none`: never chosen."""
+    compiled = replace(TRAINING, compiled=True)
+    for size in range(1, 40):
+        assert least_recompute(SHAPE, compiled, size * 2**30).recompute != "selective"
+
+
+def test_it_is_decided_once_written_down_and_followed(tmp_path: Path) -> None:
+    small = COMPUTE.model_copy(update={"recompute": "auto", "memory": 2**20, "checkpoint_steps": 2})
+    job = decided(small_job(tmp_path, phase(5), compute=small))
+    assert job.compute.recompute == "full"
+    with pytest.raises(Stop):
+        train_phase(job, stop_at(2))
+    (record,) = read_journal(tmp_path / "decisions.jsonl")
+    assert (record["decision"], record["step"], record["recompute"]) == ("recompute", 0, "full")
+    assert "too much for 0.00 GiB" in record["because"]
+    roomy = decided(replace(job, compute=small.model_copy(update={"memory": 2**40})))
+    assert roomy.compute.recompute == "none"
+    assert _Loop(roomy).state.model.recompute == "full", "decided when the phase began"
+    said = replace(job, compute=small.model_copy(update={"recompute": "selective"}), recompute_because="")
+    assert _Loop(said).state.model.recompute == "selective", "who says it is obeyed"
+    train_phase(roomy)
+    assert len(list(read_journal(tmp_path / "decisions.jsonl"))) == 1
+
+
+def test_undecided_it_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="auto is decided by `tilth run`"):
+        train_phase(small_job(tmp_path, compute=COMPUTE.model_copy(update={"recompute": "auto"})))
+
+
+def test_the_dry_run_says_it_with_its_reason(tiny, tmp_path, run_tilth):
+    arguments = ["run", str(tiny), "compute.recompute=auto", "--runs", str(tmp_path / "runs"), "--dry-run"]
+    status, out, err = run_tilth(*arguments, "compute.memory=64GiB")
+    assert not status, err
+    assert re.search(r"pretrain-stable: recompute none: 0\.\d\d GiB and a tenth fit into 64.00 GiB", out)
+    status, out, err = run_tilth(*arguments, "compute.memory=100MiB", "--json")
+    assert not status, err
+    told = json.loads(out)["forecast"]["phases"][0]
+    assert told["recompute"] == "full"
+    assert "is the least, and too much for 0.10 GiB" in told["recompute_because"]
+
+
+def test_a_model_of_a_folder_has_its_shape(tmp_path: Path) -> None:
+    train_phase(small_job(tmp_path / "one", phase(1)))
+    compute = COMPUTE.model_copy(update={"recompute": "auto", "memory": 2**40})
+    on = decided(small_job(tmp_path / "two", phase(1), start=tmp_path / "one", compute=compute))
+    new = decided(small_job(tmp_path / "two", phase(1), start=MODEL, compute=compute))
+    assert on.recompute_because == new.recompute_because
