@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -55,14 +57,21 @@ def checked_flops(flops: str | None) -> float | None:
     return None if flops is None else count("--flops", flops, low=1e6, high=1e35, example="5.76e23", unit="FLOP")
 
 
+@contextmanager
+def told_of(where: Path | str) -> Iterator[None]:
+    """What the laws refuse is told of the file or option that it came from."""
+    try:
+        yield
+    except UserError as error:
+        raise UserError(error.message, where=error.where or str(where), hint=error.hint) from None
+
+
 def checked_counting(name: str) -> Counting:
     """The counting of that name."""
     from tilth.laws.counting import counting_named
 
-    try:
+    with told_of("--counting"):
         return counting_named(name)
-    except UserError as error:
-        raise UserError(error.message, where="--counting", hint=error.hint) from None
 
 
 @dataclass(frozen=True)
@@ -87,10 +96,8 @@ def fitted(law: Law, runs: Runs) -> Fit:
     within("--delta", runs.delta, 0, 10, "1e-3")
     data = law_points(law, runs)
     settings = Settings(delta=runs.delta or float("inf"), bootstrap=runs.bootstrap, seed=runs.seed)
-    try:
+    with told_of(runs.file):
         return fit(law, data, settings)
-    except UserError as error:
-        raise UserError(error.message, where=error.where or str(runs.file), hint=error.hint) from None
 
 
 def law_points(law: Law, runs: Runs) -> Points:
@@ -99,10 +106,8 @@ def law_points(law: Law, runs: Runs) -> Points:
 
     counted = checked_counting(runs.counting) if law.counts_parameters else None
     table = columns(runs.file, law.columns, runs.column, runs.loss)
-    try:
+    with told_of(runs.file):
         found = points({name: table[name] for name in law.columns}, table["loss"], counted)
-    except UserError as error:
-        raise UserError(error.message, where=str(runs.file), hint=error.hint) from None
     if runs.drop >= len(found):
         raise UserError(f"--drop-highest {runs.drop}: there are {len(found)} runs", hint="leave out a few of them")
     return found.without_highest(runs.drop)
@@ -173,6 +178,7 @@ def _check_compute(table: dict[str, Any], file: Path) -> None:
     if len(off):
         at = int(off[0])
         said = f"C is {told[at]:.4g}, but 6 N D is {follows[at]:.4g}"
-        more = f", and in {len(off) - 1} rows more" if len(off) > 1 else ""
+        others = len(off) - 1
+        more = f", and {others} more row{'s' * (others > 1)} of the kind" if others else ""
         hint = "leave the column out that is not meant, or give it another name"
         raise UserError(f"row {at + 1}: {said}{more}", where=str(file), hint=hint)

@@ -10,6 +10,8 @@ import typer
 
 def path(text: str) -> Path:
     """The path that an argument or option names: shells leave the `~` of `--out=~/corpus` and of quoted text alone."""
+    if not text.strip():
+        raise typer.BadParameter("the name is empty")
     return Path(text).expanduser()
 
 

@@ -254,11 +254,14 @@ def buy(
 
     check_files(None, plot)
     words = list(given or [])
-    file = path(words.pop(0)) if words and "=" not in words[0] else None
+    file = path(words.pop(0)) if words and words[0] and "=" not in words[0] else None
     data, lines = load_yaml(file) if file else ({}, Lines())
     if not isinstance(data, dict):
         raise UserError("holds no settings", where=str(file), hint="write KEY: VALUE lines; tilth plan buy --help")
     names = [word.partition("=")[0] for word in words]
+    for word, name in zip(words, names, strict=True):
+        if not name or "=" not in word:
+            raise UserError(f"expected KEY=VALUE, found {word!r}", hint="for example months=24; a file comes first")
     twice = [name for name in names if names.count(name) > 1]
     if twice:
         raise UserError(f"{twice[0]} is set twice", where="plan buy", hint="leave one of them out")
