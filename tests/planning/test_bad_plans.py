@@ -199,7 +199,14 @@ def test_the_clusters_file_is_not_overruled(tell, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "line",
-    ["scale --unique-tokens 50GB", "scale --unique-tokens 50GiB", "cost 7GB 140B", "layout LLaMA-7B --tokens 50gb"],
+    [
+        "scale --unique-tokens 50GB",
+        "scale --unique-tokens 50GiB",
+        "cost 7GB 140B",
+        "layout LLaMA-7B --tokens 50gb",
+        "buy parameters=8GB",
+        "buy scratch_tokens=50GB",
+    ],
 )
 def test_bytes_are_not_taken_for_tokens_or_parameters(tell, line: str) -> None:
     status, printed, said = tell(line)

@@ -42,7 +42,9 @@ Devices = Annotated[str | None, typer.Option(metavar="COUNT", help="How many dev
 DeviceName = Annotated[
     str | None, typer.Option(help="Which, for example A100-80G.  [default: H100-80G, or the file's]")
 ]
-Price = Annotated[float | None, typer.Option(help="Of a device.  [default: the file's, else 0: no cost is shown]")]
+Price = Annotated[
+    float | None, typer.Option(help="Of a device, an hour.  [default: the file's, else 0: no cost is shown]")
+]
 Currency = Annotated[str | None, typer.Option(help="Of the price, for example CNY.  [default: the file's, else USD]")]
 Logits = Annotated[float, typer.Option(help="k of k B T V: 4, 12, or 0 with a chunked head.")]
 Law = Annotated[Literal["chinchilla", "hoffmann", "muennighoff"], typer.Option(help="Constants of the scaling law.")]
@@ -61,7 +63,7 @@ def register(app: typer.Typer) -> None:
     plan.command("layout", cls=cluster)(layout)
     plan.command("scale", cls=cluster)(scale)
     plan.command("cost", cls=cluster)(cost)
-    plan.command("buy", cls=with_keys("Keys, with their defaults (money in one currency)", needs))(buy)
+    plan.command("buy", cls=with_keys("Keys, with their defaults (money in the currency)", needs))(buy)
     plan.callback()(lambda: None)
     app.add_typer(plan, name="plan")
 
