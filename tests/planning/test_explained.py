@@ -10,6 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from tilth.cli.plan_inputs import DEVICES
+from tilth.planning.budget import SERVING_UTILISATION, UTILISATION
+from tilth.planning.cluster import USUAL_DEVICE
+from tilth.planning.figures import CURRENCY
+
 PLANS = [
     "size LLaMA-7B",
     "size Mixtral-8x7B",
@@ -134,6 +139,14 @@ def test_the_clusters_own_efficiency_is_heeded(figures, tell, tmp_path: Path) ->
     (tmp_path / "none.yaml").write_text("devices: 8\ndevice: H100-80G\n", encoding="utf-8")
     assert "assumed" in figures("scale --cluster none.yaml")["utilisation"]["source"]
     assert figures("scale --utilisation 0.4")["utilisation"]["source"] == "as given"
+
+
+def test_the_help_names_the_defaults_of_the_code(tell) -> None:
+    """The command line does not load the planner for its help, so the words are typed there."""
+    told = " ".join(tell("cost --help")[1].split())
+    for default in (f"{UTILISATION:g};", f"{SERVING_UTILISATION:g}]", f"{USUAL_DEVICE},", f"{DEVICES},"):
+        assert f"[default: {default}" in told
+    assert f"else {CURRENCY}]" in told
 
 
 @pytest.mark.parametrize(
