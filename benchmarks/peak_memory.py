@@ -13,6 +13,7 @@ import argparse
 import json
 import os
 import resource
+import socket
 import subprocess
 import sys
 import tempfile
@@ -30,6 +31,7 @@ from tilth.planning.trainer_memory import Training, trainer_memory
 RESULT = Path(__file__).parent / "results" / "peak_memory.json"
 SMALL = {"hidden": 256, "layers": 4, "heads": 4, "qk_norm": False, "tie_embeddings": False}
 DEEP = {**SMALL, "layers": 8}
+WIDE = {**SMALL, "hidden": 512, "heads": 8, "layers": 6}
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,8 @@ class Case:
     rank: int = 0
     kind: str = "next_token"
     recompute: str = "none"
+    processes: int = 1
+    shard: str = "none"
 
 
 CASES = [
@@ -91,6 +95,14 @@ CASES = [
     Case("recomputed in part", DEEP, recompute="selective"),
     Case("recomputed in part, fp32", DEEP, recompute="selective", precision="fp32"),
     Case("recomputed in part, query-key norms", {**DEEP, "qk_norm": True}, recompute="selective"),
+    Case("optimizer shared by 2", WIDE, rows=2, processes=2, shard="optimizer"),
+    Case("gradients shared by 2", WIDE, rows=2, processes=2, shard="gradients"),
+    Case("parameters shared by 2", WIDE, rows=2, processes=2, shard="parameters"),
+    Case("parameters shared by 2, fp32", WIDE, rows=2, processes=2, shard="parameters", precision="fp32"),
+    Case("parameters shared by 2, compiled", WIDE, rows=2, processes=2, shard="parameters", compile="on"),
+    Case("parameters shared by 4, muon, recomputed", WIDE, rows=2, processes=4, shard="parameters", optimizer="muon",
+         recompute="full"),
+    Case("parameters shared by 2, adapter", WIDE, rows=2, processes=2, shard="parameters", rank=16),
 ]  # fmt: skip
 
 
@@ -118,7 +130,7 @@ def train(case: Case) -> None:
     from tilth.posttrain.dpo import DPO
     from tilth.training import ComputeSettings, Job, PhaseSettings, train_phase
 
-    sequences = case.rows * case.micro_batches
+    sequences = case.rows * case.micro_batches * case.processes
     phase = PhaseSettings(
         tokens=3 * sequences * case.length, sequence_length=case.length, batch_sequences=sequences,
         micro_batch=case.rows, precision=case.precision, compile=case.compile, max_epochs=1e9,
@@ -129,9 +141,9 @@ def train(case: Case) -> None:
     with tempfile.TemporaryDirectory() as folder:
         train_phase(
             Job(
-                phase=phase, reader=reader, folder=Path(folder) / "phase", seed=0,
+                phase=phase, reader=reader, folder=Path(os.environ.get("FOLDER", folder)) / "phase", seed=0,
                 start=ModelSettings(**case.model).config(case.vocabulary),
-                compute=ComputeSettings(device="cpu", threads=1, recompute=case.recompute),
+                compute=ComputeSettings(device="cpu", threads=1, recompute=case.recompute, shard=case.shard),
                 adapter=AdapterSettings(rank=case.rank) if case.rank else None,
                 objective=DPO(pairs) if case.kind == "dpo" else None,
             )
@@ -166,12 +178,24 @@ def resident(case: Case) -> dict[str, Any]:
 
 
 def apart(case: Case, how: str) -> dict[str, Any]:
-    """`traced` or `resident` in a process of its own."""
+    """`traced` or `resident` in processes of its own; of several the one that holds most."""
     command = [sys.executable, __file__, "--one", json.dumps(asdict(case)), "--how", how]
-    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
-    if done.returncode:
-        raise RuntimeError(f"{case.name}: {done.stderr[-2000:]}")
-    return dict(json.loads(done.stdout.splitlines()[-1]))
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        port = server.getsockname()[1]
+    with tempfile.TemporaryDirectory() as folder:
+        together = {"WORLD_SIZE": str(case.processes), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+        together |= {"FOLDER": folder, "OMP_NUM_THREADS": "1"}
+        ranks = [
+            subprocess.Popen(command, stdout=subprocess.PIPE, text=True,
+                             env={**os.environ, **together, "RANK": str(rank), "LOCAL_RANK": str(rank)})
+            for rank in range(case.processes)
+        ]  # fmt: skip
+        said = [rank.communicate()[0] for rank in ranks]
+    if any(rank.returncode for rank in ranks):
+        raise RuntimeError(f"{case.name} failed; its output stands above")
+    found = [dict(json.loads(text.splitlines()[-1])) for text in said]
+    return max(found, key=lambda one: one["peak" if how == "traced" else "resident"])
 
 
 def forecast(case: Case) -> Any:
@@ -181,7 +205,7 @@ def forecast(case: Case) -> Any:
         Training(
             tokens=case.rows * case.length, length=case.document, half=case.precision == "bf16",
             optimizer="muon" if case.optimizer == "muon" else "adamw", compiled=case.compile == "on", rank=case.rank,
-            recompute=case.recompute,
+            recompute=case.recompute, processes=case.processes, shard=case.shard,
         ),
     )  # fmt: skip
 

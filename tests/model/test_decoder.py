@@ -11,6 +11,7 @@ import torch
 from tilth.base.errors import UserError
 from tilth.base.settings import validate
 from tilth.model import Boundaries, Decoder, DecoderConfig, ModelSettings, build, linear_cross_entropy
+from tilth.model.decoder import Linear
 
 CONFIG = ModelSettings(hidden=32, heads=4, kv_heads=2, layers=2, output_projections="normal", initial_std=0.1).config(
     50
@@ -88,3 +89,37 @@ def test_mistakes_in_a_recipe_are_explained() -> None:
 def test_settings_are_read_without_torch() -> None:
     code = "import sys, tilth.model, tilth.training, tilth.training.settings; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def kept_by(layer: Linear, given: torch.Tensor) -> list[torch.dtype]:
+    """What is kept for the backward pass."""
+    kept: list[torch.dtype] = []
+
+    def keep(tensor: torch.Tensor) -> torch.Tensor:
+        kept.append(tensor.dtype)
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        layer(given)
+    return kept
+
+
+def test_a_weight_that_is_cast_again_gives_the_gradients_of_the_copy_that_is_kept() -> None:
+    torch.manual_seed(0)
+    x, upstream = torch.randn(40, 24).to(torch.bfloat16), torch.randn(40, 16).to(torch.bfloat16)
+    found = []
+    for again in (False, True):
+        torch.manual_seed(1)
+        layer, given = Linear(24, 16), x.clone().requires_grad_()
+        layer.casts_again = again
+        kept = kept_by(layer, given)
+        assert (torch.float32 in kept) == again, "the weight itself is kept, and its copy is not"
+        out = layer(given)
+        out.backward(upstream)
+        assert given.grad is not None
+        assert layer.weight.grad is not None
+        assert layer.bias.grad is not None
+        found.append([out.detach(), given.grad, layer.weight.grad, layer.bias.grad])
+    for one, other in zip(*found, strict=True):
+        assert one.dtype == other.dtype
+        torch.testing.assert_close(other, one, rtol=1e-2, atol=1e-2)

@@ -167,7 +167,9 @@ def test_the_same_model_gives_the_same_bytes(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"architectures": ["GemmaForCausalLM"]}, "supported: LlamaForCausalLM"),
+        ({"architectures": ["UnheardOfModel"]}, "supported: LlamaForCausalLM"),
+        ({"architectures": ["GPT2LMHeadModel"]}, "LayerNorm, learned positions"),
+        ({"architectures": ["BloomForCausalLM"]}, "ALiBi"),
         ({"architectures": ["MistralForCausalLM"], "sliding_window": 4096}, "sliding_window is 4096"),
         ({"hidden_act": "gelu"}, "gelu"),
         ({"attention_bias": True}, "attention_bias"),

@@ -15,6 +15,8 @@ from tilth.laws.flops import Recompute
 from tilth.laws.model_size import Shape
 
 ZeroStage = Literal[0, 1, 2, 3]
+Shard = Literal["none", "optimizer", "gradients", "parameters"]
+"""What processes share of the model's states, each what stands before it too: ZeRO's stages 0 to 3 by name."""
 
 
 @dataclass(frozen=True)

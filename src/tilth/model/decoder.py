@@ -9,10 +9,14 @@ Yang et al. 2025 (Qwen3, QK-norm).
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 from tilth.laws.flops import Recompute
 from tilth.model.attention import Boundaries, attend
@@ -23,9 +27,33 @@ from tilth.model.recompute import run_layer
 class Linear(nn.Linear):
     """A projection whose weight is cast to the dtype of what it is applied to."""
 
+    casts_again = False
+    """Whether the backward pass casts the weight once more, instead of keeping the copy that the forward pass made.
+    The compiler decides by itself, and keeps it."""
+
     def forward(self, input: Tensor) -> Tensor:
         bias = None if self.bias is None else self.bias.to(input.dtype)
+        if self.casts_again and self.weight.dtype != input.dtype and not torch.compiler.is_compiling():
+            output: Tensor = _CastAgain.apply(input, self.weight)
+            return output if bias is None else output + bias
         return F.linear(input, self.weight.to(input.dtype), bias)
+
+
+class _CastAgain(torch.autograd.Function):
+    """x Wᵀ, keeping x and W itself."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor) -> Tensor:
+        ctx.save_for_backward(x, weight)
+        return F.linear(x, weight.to(x.dtype))
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        x, weight = ctx.saved_tensors
+        grad_x = grad @ weight.to(grad.dtype) if ctx.needs_input_grad[0] else None
+        grad_weight = (grad.T @ x).to(weight.dtype) if ctx.needs_input_grad[1] else None
+        return grad_x, grad_weight
 
 
 class RMSNorm(nn.Module):
@@ -138,6 +166,9 @@ class Decoder(nn.Module):
         """What of each layer is computed again in the backward pass instead of kept."""
         self.embedding_noise = 0.0
         """NEFTune's alpha; acts in training alone."""
+        self.around: Callable[[int, Callable[[], Tensor]], Tensor] | None = None
+        """Called with the number of each part and its forward pass, where parameters are not here throughout: 0 is the
+        embedding, then come the blocks, then the last norm, behind which the head's weight is used."""
         self.embedding = nn.Embedding(config.vocabulary_size, config.hidden)
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
         self.norm = RMSNorm(config.hidden, config.norm_eps)
@@ -150,14 +181,15 @@ class Decoder(nn.Module):
 
     def forward(self, tokens_N: Tensor, positions_N: Tensor, boundaries: Boundaries) -> Tensor:
         """Hidden states N×H after the last norm, of packed tokens (any integer dtype) at their positions."""
-        x_NH = self.embedding(tokens_N)
+        around = self.around or _plainly
+        x_NH = around(0, partial(self.embedding, tokens_N))
         if self.embedding_noise and self.training:
             x_NH = x_NH + embedding_noise(x_NH, boundaries, self.embedding_noise)
         x_NH = x_NH if self.compute_dtype is None else x_NH.to(self.compute_dtype)
         rotary = self.rotary(positions_N, x_NH.dtype)
-        for block in self.blocks:
-            x_NH = run_layer(block, self.recompute, x_NH, rotary, boundaries)
-        return self.norm(x_NH)
+        for number, block in enumerate(self.blocks, 1):
+            x_NH = around(number, partial(run_layer, block, self.recompute, x_NH, rotary, boundaries))
+        return around(len(self.blocks) + 1, partial(self.norm, x_NH))
 
     def rotary(self, positions_N: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
         """Cosine and sine N×1×D; the angles are fp32 as in the reference implementations."""
@@ -188,6 +220,10 @@ class Decoder(nn.Module):
             values = torch.randn(parameter.shape, generator=generator) * std
             with torch.no_grad():
                 parameter.copy_(values)
+
+
+def _plainly(_: int, act: Callable[[], Tensor]) -> Tensor:
+    return act()
 
 
 def build(config: DecoderConfig, seed: int | None = None, *, dtype: torch.dtype = torch.float32) -> Decoder:

@@ -8,11 +8,13 @@ a micro-batch, T tokens of a document, s bytes of a number in a product, C token
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import Literal, get_args
 
 from tilth.laws.flops import Recompute
+from tilth.laws.memory import Shard
 from tilth.laws.model_size import Shape, parameters
 from tilth.laws.partition import owners
 
@@ -22,6 +24,8 @@ CACHE_BYTES, FUSED_BYTES, DEVICE_BYTES = 2**22, 2**24, 2**28
 """Logits of a chunk, as in model/loss.py."""
 WHOLE_UP_TO, QUERY_BLOCK = 256, 128
 """Documents up to the first are one block of queries in half precision, longer ones are cut: model/attention.py."""
+UNDER_WAY = 2**23
+"""Elements of gradients that are on their way at once, as in training/partition.py."""
 STACK_ELEMENTS = 2**25
 """Elements that Muon orthogonalises at once, as in training/muon.py."""
 PROCESS_BYTES = 450e6
@@ -49,13 +53,18 @@ class Training:
     cuda: bool = False
     recompute: Recompute = "none"
     processes: int = 1
-    shard: Literal["none", "optimizer"] = "none"
-    """Whether the optimizer's state is shared by the processes; all figures are of the one that has most."""
+    shard: Shard = "none"
+    """What is shared by the processes; all figures are of the one that has most."""
 
     @property
     def size(self) -> int:
         """s."""
         return 2 if self.half else EXACT
+
+    @property
+    def stage(self) -> int:
+        """ZeRO's."""
+        return get_args(Shard).index(self.shard) if self.processes > 1 else 0
 
 
 @dataclass(frozen=True)
@@ -95,20 +104,12 @@ class Moment:
 
 def trainer_memory(shape: Shape, training: Training) -> Memory:
     """The largest of a step's moments, on top of what stands throughout."""
-    count, trained = parameters(shape), parameters(shape)
-    if training.rank:
-        trained = adapter_parameters(shape, training)
-        count += trained
+    share = largest_share(shape, training)
     peak = max(moments(shape, training), key=lambda moment: moment.kept + moment.working)
-    state = 2.0 * EXACT * trained
-    if training.optimizer == "muon":
-        state -= EXACT * shape.layers * sum(rows * columns for rows, columns in _matrices(shape).values())
-    if training.shard == "optimizer" and training.processes > 1:
-        state = _largest_share(shape, training, state)
     return Memory(
-        parameters=float(EXACT * count),
-        gradients=float(EXACT * trained),
-        optimizer=state,
+        parameters=EXACT * share.parameters,
+        gradients=EXACT * share.gradients,
+        optimizer=EXACT * share.moments,
         activations=peak.kept,
         working=peak.working,
         process=PROCESS_BYTES,
@@ -116,23 +117,67 @@ def trainer_memory(shape: Shape, training: Training) -> Memory:
     )
 
 
-def _largest_share(shape: Shape, training: Training, state: float) -> float:
-    """Bytes of the process whose whole tensors have most optimizer state, in the assignment of training/partition.py.
+@dataclass(frozen=True)
+class Share:
+    """Numbers that one process keeps between two steps, and the most that come to it in a step."""
+
+    parameters: float
+    gradients: float
+    moments: float
+    head: float = 0.0
+    """Of the head, where it is another's (stage 3);"""
+    layers: float = 0.0
+    """of two layers next to each other: one computes, one is on its way (stage 3);"""
+    sent: float = 0.0
+    """of gradients on their way to their owners (stages 2 and 3)."""
+    matrices: tuple[tuple[int, int], ...] = ()
+    """Rows and columns of the layers' matrices that the process updates."""
+
+
+def largest_share(shape: Shape, training: Training) -> Share:
+    """Of the process that keeps most, in the assignment of training/partition.py.
 
     Norms and biases, some thousand numbers each, are counted as if each process had an equal part of them.
     """
     matrices = list(_matrices(shape).items()) * shape.layers
+    whole = [rows * columns for _, (rows, columns) in matrices]
+    tables = [shape.vocabulary * shape.hidden] * (1 if shape.tied else 2)
+    frozen: list[int] = []
     if training.rank:
-        sizes = [training.rank * side for name, pair in matrices if name in training.targets for side in pair]
-    else:
-        tables = [shape.vocabulary * shape.hidden] * (1 if shape.tied else 2)
-        sizes = [*tables, *(rows * columns for _, (rows, columns) in matrices)]
-    hidden_moments = 1 if training.optimizer == "muon" else 2
-    first_hidden = 0 if training.rank else (1 if shape.tied else 2)
-    loads = [0.0] * training.processes
-    for index, (size, owner) in enumerate(zip(sizes, owners(sizes, training.processes), strict=True)):
-        loads[owner] += EXACT * size * (hidden_moments if index >= first_hidden else 2)
-    return max(loads) + (state - sum(loads)) / training.processes
+        frozen, tables = [*tables, *whole], []
+        whole = [training.rank * side for name, pair in matrices if name in training.targets for side in pair]
+    trained = adapter_parameters(shape, training) if training.rank else parameters(shape)
+    count = parameters(shape) + (trained if training.rank else 0)
+    each = 1 if training.optimizer == "muon" else 2
+    moments = 2 * trained - (2 - each) * sum(whole)
+    shapes = tuple(pair for _, pair in matrices)
+    if not training.stage:
+        return Share(float(count), float(trained), float(moments), matrices=shapes)
+    ranks, sizes = training.processes, [*tables, *whole]
+    owner, frozen_owner = owners(sizes, ranks), owners(frozen, ranks)
+    costs = [size * (2 if index < len(tables) else each) for index, size in enumerate(sizes)]
+
+    def load(rank: int, owner: list[int], costs: list[int]) -> int:
+        return sum(cost for whose, cost in zip(owner, costs, strict=True) if whose == rank)
+
+    most = max(range(ranks), key=lambda rank: load(rank, owner, costs))
+    own_trained, own_frozen = load(most, owner, sizes), load(most, frozen_owner, frozen)
+    small = trained - sum(sizes)
+    updated = tuple(pair for pair, rank in zip(shapes, owner[len(tables) :], strict=False) if rank == most)
+    share = Share(float(count), float(trained), load(most, owner, costs) + 2 * small / ranks, matrices=updated)
+    if training.stage >= 2:
+        sent = float(min(trained - own_trained, max(UNDER_WAY, *sizes)))
+        share = replace(share, gradients=own_trained + small / ranks, sent=sent)
+    if training.stage == 3:
+        held = own_trained + own_frozen
+        every, whose = ([*frozen, *sizes], [*frozen_owner, *owner])
+        absent = [0 if rank == most else size for size, rank in zip(every, whose, strict=True)]
+        tied, stride = (1 if shape.tied else 2), len(_matrices(shape))
+        layers = [sum(absent[tied + stride * at : tied + stride * (at + 1)]) for at in range(shape.layers)]
+        pairs = [sum(layers[at : at + 2]) for at in range(shape.layers)]
+        rest = (count - sum(every)) / ranks
+        share = replace(share, parameters=held + rest, head=float(absent[tied - 1]), layers=float(max(pairs)))
+    return share
 
 
 def adapter_parameters(shape: Shape, training: Training) -> int:
@@ -157,22 +202,25 @@ def _matrices(shape: Shape) -> dict[str, tuple[int, int]]:
 
 def moments(shape: Shape, training: Training) -> Iterator[Moment]:
     """Where a step may peak: the loss head, the backward pass of the last layer, the embedding's, the optimizer."""
-    kept = _Kept(shape, training)
+    kept, share = _Kept(shape, training), largest_share(shape, training)
     tokens, hidden, size = training.tokens, shape.hidden, training.size
     trained_head = 0 if training.rank else EXACT * shape.vocabulary * hidden
     late = trained_head if shape.tied else 0  # a tied head's gradient waits for the embedding's
     gradient = size * tokens * hidden  # of the residual stream
-    yield Moment("loss head", kept.everything, gradient + trained_head + _head_working(shape, training))
+    head, layers, sent = EXACT * share.head, EXACT * share.layers, EXACT * share.sent
+    yield Moment("loss head", kept.everything, gradient + trained_head + head + _head_working(shape, training))
     if not training.compiled:
-        yield Moment("last norm, backward", kept.layers, late + 24 * tokens * hidden)
-    working = late + gradient + kept.again
+        yield Moment("last norm, backward", kept.layers, late + head + layers + 24 * tokens * hidden)
+    working = late + gradient + kept.again + layers + sent
+    if training.stage == 3 and training.half and not training.compiled:  # cast again, and freed
+        working += size * max(rows * columns for rows, columns in _matrices(shape).values())
     yield Moment("feed-forward, backward", kept.layers, working + _feed_forward_working(shape, training))
     yield Moment("attention, backward", kept.to_attention, working + attention_working(shape, training))
     if not training.rank:
         embedding = EXACT * (tokens * hidden + shape.vocabulary * hidden) + late
-        yield Moment("embedding, backward", kept.throughout, gradient + embedding)
+        yield Moment("embedding, backward", kept.throughout, gradient + embedding + layers + sent)
     if training.optimizer == "muon" and not training.rank:
-        yield Moment("Muon's update", 0.0, _muon_working(shape, training))
+        yield Moment("Muon's update", 0.0, _muon_working(share.matrices, training))
 
 
 class _Kept:
@@ -187,6 +235,8 @@ class _Kept:
             attention += n * (queries + keys) * _head_norm_bytes(training) + EXACT * n * (shape.heads + shape.kv_heads)
         feed_forward = size * n * wide * (3 if training.compiled else 4)  # gate, up, their product; eager: silu too
         copies = _weight_copies(shape, training)
+        if training.stage == 3 and not training.compiled:  # it is cast again: model/decoder.py
+            copies = dict.fromkeys(copies, 0)
         low_rank = size * n * training.rank * len(training.targets)
         self.throughout = float(2 * size * n * shape.head_dim)  # cosine and sine
         layer = 2 * norm + attention + feed_forward + sum(copies.values()) + low_rank
@@ -280,13 +330,10 @@ def attention_working(shape: Shape, training: Training) -> float:
     return float(size * n * (10 * queries + 2 * keys))
 
 
-def _muon_working(shape: Shape, training: Training) -> float:
+def _muon_working(matrices: tuple[tuple[int, int], ...], training: Training) -> float:
     """The largest stack of equal matrices: momentum, stack, two iterates and two Gram matrices."""
-    sizes: dict[tuple[int, int], int] = {}
-    for pair in _matrices(shape).values():
-        sizes[pair] = sizes.get(pair, 0) + shape.layers
     return max(
         min(number, max(1, STACK_ELEMENTS // (rows * columns)))
-        * (rows * columns * (2 * EXACT + 2 * training.size) + 2 * training.size * min(rows, columns) ** 2)
-        for (rows, columns), number in sizes.items()
+        * (rows * columns * (2.0 * EXACT + 2 * training.size) + 2 * training.size * min(rows, columns) ** 2)
+        for (rows, columns), number in Counter(matrices).items()
     )

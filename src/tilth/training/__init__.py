@@ -23,7 +23,8 @@ speed       what a step took: tokens a second, MFU, memory
 trackers    metrics to TensorBoard, Weights & Biases, SwanLab
 changes     what may change on resume                                                                 (no torch)
 parallel    World, GradientBuffer: the processes that train together
-partition   who keeps the optimizer's state of which parameter (ZeRO stage 1)
+partition   which process keeps the states of which parameter (ZeRO stages 1 and 2)
+gathering   parameters that come when their layer is at work, and go (stage 3)
 folder      DETERMINISTIC_FILES, MEASURED_FILES: what a finished phase's folder holds                 (no torch)
 device      the one file that knows cpu, cuda and mps
 compiling   what a torn file in the cache of compiled code costs: a warning

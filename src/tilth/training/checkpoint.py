@@ -28,10 +28,11 @@ Tensors = dict[str, dict[str, Tensor]]
 
 
 def tensors_of(model: nn.Module, optimizers: Optimizers) -> Tensors:
-    """What is trained and the state of its optimizer that this process keeps, by name, not copied."""
-    trained = {name: parameter.detach() for name, parameter in model.named_parameters() if parameter.requires_grad}
-    state = optimizers.state()
-    return {"model": trained} | ({"optimizer": state} if state else {})
+    """What is trained and the state of its optimizer, as far as this process keeps them, by name, not copied."""
+    holds = optimizers.partition.holds
+    trained = {name: p.detach() for name, p in model.named_parameters() if p.requires_grad and holds(p)}
+    parts = {"model": trained, "optimizer": optimizers.state()}
+    return {part: named for part, named in parts.items() if named}
 
 
 def snapshot(tensors: Tensors) -> Tensors:

@@ -12,6 +12,7 @@ from tilth.base.keyed import stable_hash
 from tilth.model import Decoder
 from tilth.training import compiling
 from tilth.training.batch import Batch
+from tilth.training.gathering import Gathering
 from tilth.training.objective import Objective
 from tilth.training.parallel import World
 from tilth.training.partition import Partition, gradient_buffer
@@ -55,11 +56,13 @@ class Computing:
         sequences: int,
         warn: Callable[[str], None],
         partition: Partition,
+        gathering: Gathering | None = None,
     ) -> None:
         self.model, self.objective, self.world, self.device = model, objective, world, device
         self.groups, self.sequences, self.warn = groups, sequences, warn
         self.exact = torch.float32 if device.type == "mps" else torch.float64
         self.partition, self.gradients = partition, gradient_buffer(partition)
+        self.gathering = gathering
 
     def run(self, seed: int, step: int, batches: list[Batch], *, poisoned: bool = False) -> Computed:
         """The gradient of step `step` (from 0) into the buffer; `poisoned` makes it NaN, for trials."""
@@ -72,9 +75,11 @@ class Computing:
                 raise
             self.warn(f"{torn} was left torn by a process that was killed; it is removed, and all is compiled again")
             compiling.begin_anew(torn)
+            if self.partition.stage >= 2:
+                raise RuntimeError("the others are in the middle of this step; start again") from error
             sums, reported, rows = self._micro_batches(seed, step, batches, counts)
         if poisoned:
-            self.gradients.flat[0] = torch.nan
+            self.gradients.flat[:1] = torch.nan
         self.gradients.sum(self.world)
         loss_G, unit_G, target_G = self.world.sum(sums).tolist()
         metrics = self._metrics(reported, counts)
@@ -90,11 +95,14 @@ class Computing:
         for batch in batches:
             losses = self.objective.loss(self.model, batch, counts)
             torch.stack(list(losses.terms.values())).sum().backward()
+            self.gradients.settle()
             units = batch.counts if losses.units is None else losses.units
             for row, amounts in zip(sums, (losses.sums, units, batch.counts), strict=True):
                 row.index_add_(0, batch.groups, amounts.to(self.exact))
             rows.append(torch.where(units > 0, losses.sums.to(self.exact) / units, 0.0))
             reported.append(losses.metrics)
+        if self.gathering is not None:
+            self.gathering.release()
         return sums, reported, rows
 
     def _sequences(self, rows: list[Tensor]) -> list[float]:

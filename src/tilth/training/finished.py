@@ -6,12 +6,12 @@ repetition; behind a phase that trained an adapter also `adapter/`, which is mer
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import safe_open, save_file
-from torch import Tensor
+from safetensors.torch import safe_open
 
 from tilth.base import files
 from tilth.base.errors import UserError
@@ -20,6 +20,10 @@ from tilth.model.adapters import AdapterSettings, merge_difference, remove, save
 from tilth.training.batch import Batch
 from tilth.training.folder import ADAPTER, FINAL_FILES
 from tilth.training.optimizers import Optimizers
+from tilth.training.partition import Partition, Whole
+
+_DTYPES = {torch.float64: "F64", torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16"}
+"""As safetensors names them."""
 
 
 def start_model(start: DecoderConfig | Path, seed: int, dtype: torch.dtype, *, filled: bool) -> Decoder:
@@ -67,14 +71,41 @@ def save_and_merge(folder: Path, model: Decoder, settings: AdapterSettings, batc
     return {"adapter": settings.canonical(), "largest_logit_difference": difference}
 
 
-def save_final(folder: Path, model: Decoder, optimizer: dict[str, Tensor], state: dict[str, Any]) -> None:
-    """Write the finished phase's deterministic files; `state.json` last: its presence says that the phase is whole."""
-    weights = {name: parameter.detach() for name, parameter in model.named_parameters()}
-    for name, tensors in (("model", weights), ("optimizer", optimizer)):
-        with files.atomic_file(folder / f"{name}.safetensors") as aside:
-            save_file({key: value.cpu() for key, value in tensors.items()}, aside)
-    files.write_json(folder / "decoder.json", model.config.canonical())
-    files.write_json(folder / "state.json", state)
+def save_final(folder: Path, model: Decoder, optimizers: Optimizers, state: dict[str, Any]) -> None:
+    """Have the first process write the finished phase's deterministic files; all must take part.
+
+    `state.json` comes last: its presence says that the phase is whole.
+    """
+    shared = optimizers.partition
+    weights: Whole = {name: (p.detach(), p.detach(), p) for name, p in model.named_parameters()}
+    here = model.around is None  # every weight, in the first process
+    save_whole(folder / "model.safetensors", weights, Partition((), shared.world) if here else shared)
+    save_whole(folder / "optimizer.safetensors", optimizers.whole_state(), shared)
+    if shared.world.first:
+        files.write_json(folder / "decoder.json", model.config.canonical())
+        files.write_json(folder / "state.json", state)
+
+
+def save_whole(path: Path, tensors: Whole, partition: Partition) -> None:
+    """Write all processes' tensors, one at a time on the host of the first: the bytes that `save_file` would write."""
+    names = sorted(tensors, key=lambda name: (-tensors[name][1].element_size(), name))
+    if not partition.world.first:
+        for name in names:
+            partition.gathered(*tensors[name])
+        return
+    known, end = dict[str, Any](), 0
+    for name in names:
+        _, like, _ = tensors[name]
+        begin, end = end, end + like.numel() * like.element_size()
+        known[name] = {"dtype": _DTYPES[like.dtype], "shape": list(like.shape), "data_offsets": [begin, end]}
+    header = json.dumps(known, separators=(",", ":"), ensure_ascii=False).encode()
+    header += b" " * (-len(header) % 8)
+    with files.atomic_file(path) as aside, aside.open("wb") as out:
+        out.write(len(header).to_bytes(8, "little") + header)
+        for name in names:
+            tensor = partition.gathered(*tensors[name])
+            assert tensor is not None
+            out.write(tensor.cpu().contiguous().view(-1).view(torch.uint8).numpy().data)
 
 
 def is_finished(folder: Path) -> bool:

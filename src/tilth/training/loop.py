@@ -361,15 +361,17 @@ class _Loop:
     def _finish(self) -> PhaseResult:
         state, model = self.state, self.state.model
         kept = state.shared(state.order.state_dict())
-        optimizer = state.optimizers.whole_state()
+        if state.gathering is not None and self.job.adapter is not None:
+            state.gathering.bring_home()
         if self.world.first:
             if self.job.adapter is not None:
                 group = next(group for group, size in enumerate(state.reader.sizes) if size)
-                batch = make_batch([state.reader.read(group, 0)]).to(state.device)
+                batch = make_batch([state.reader.read(group, 0)]).to(model.head_weight.device)
                 kept["adapter"] = finished.save_and_merge(self.folder, model, self.job.adapter, batch)
                 self._tell({"event": "merged"} | kept["adapter"])
             files.write_json(self.folder / "conditions.json", state.conditions)
-            finished.save_final(self.folder, model, optimizer, kept)
+        finished.save_final(self.folder, model, state.optimizers, kept)
+        if self.world.first:
             files.remove(self.folder / "checkpoints")
         self.world.barrier()
         return _result(self.folder, kept)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from tilth.base.errors import UserError
 from tilth.training.muon import Muon
 from tilth.training.parallel import World
-from tilth.training.partition import Partition
+from tilth.training.partition import Partition, Whole
 from tilth.training.settings import MUON_AND_ADAPTER, OptimizerSettings
 
 
@@ -30,7 +30,7 @@ class Optimizers:
         partition: Partition | None = None,
     ) -> None:
         self.settings = settings
-        self.partition = partition or Partition(model.parameters(), World(), sharded=False)
+        self.partition = partition or Partition(model.parameters(), World())
         self._names: dict[Tensor, str] = {
             parameter: name for name, parameter in model.named_parameters() if parameter.requires_grad
         }
@@ -96,15 +96,13 @@ class Optimizers:
         """The names of all state tensors, also of those that other processes keep."""
         return set(self._keys)
 
-    def whole_state(self) -> dict[str, Tensor]:
-        """On the first process the state tensors of all, on the host; on others nothing. All must ask for it."""
-        mine, found = self.state(), dict[str, Tensor]()
-        for key, parameter in self._keys.items():
-            like = torch.zeros((), device=parameter.device) if key.endswith(":step") else parameter.detach()
-            tensor = self.partition.gathered(mine.get(key), like, parameter)
-            if tensor is not None:
-                found[key] = tensor.cpu()
-        return found
+    def whole_state(self) -> Whole:
+        """The state tensors of all processes."""
+        mine, once = self.state(), torch.zeros(())
+        return {
+            key: (mine.get(key), once if key.endswith(":step") else parameter.detach(), parameter)
+            for key, parameter in self._keys.items()
+        }
 
     def state(self) -> dict[str, Tensor]:
         """Every state tensor of this process as `parameter:key`, not copied: filling them restores the state."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class World:
-    """This process among `size`; data parallel: each holds all parameters and its share of every batch."""
+    """This process among `size`; data parallel: each computes the whole model on its share of every batch."""
 
     rank: int = 0
     size: int = 1
@@ -55,7 +55,7 @@ class World:
         """The largest of each over all processes."""
         if self.size == 1:
             return list(values)
-        votes = torch.tensor(values, device=_collective_device())
+        votes = torch.tensor(values, device=collective_device())
         dist.all_reduce(votes, dist.ReduceOp.MAX)
         return votes.tolist()
 
@@ -103,7 +103,8 @@ class Group:
         return [result for result, _ in found]
 
 
-def _collective_device() -> str:
+def collective_device() -> str:
+    """Where tensors must lie that are sent to others."""
     return "cuda" if dist.get_backend() == "nccl" else "cpu"
 
 
@@ -135,17 +136,20 @@ class GradientBuffer:
     `parameter.grad` is a view of the buffer, so autograd adds to it in place.
     """
 
-    def __init__(self, parameters: Iterable[nn.Parameter]) -> None:
-        chosen = [parameter for parameter in parameters if parameter.requires_grad]
-        self.flat = chosen[0].new_zeros(sum(parameter.numel() for parameter in chosen))
+    def __init__(self, parameters: Sequence[nn.Parameter], like: Tensor | None = None) -> None:
+        first = parameters[0] if like is None else like
+        self.flat = first.new_zeros(sum(parameter.numel() for parameter in parameters))
         start = 0
-        for parameter in chosen:
+        for parameter in parameters:
             parameter.grad = self.flat[start : start + parameter.numel()].view_as(parameter)
             start += parameter.numel()
 
     def zero(self) -> None:
         """Before the first backward of a step."""
         self.flat.zero_()
+
+    def settle(self) -> None:
+        """After every backward."""
 
     def sum(self, world: World) -> None:
         """After the last backward: a sum, because denominators are global already."""

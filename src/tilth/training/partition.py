@@ -1,4 +1,4 @@
-"""ZeRO stage 1: each process keeps the optimizer's state of its own parameters, and updates these for all.
+"""ZeRO: each process keeps the states of its own parameters, and serves them to all (stages 1 and 2; 3 in gathering).
 
 Rajbhandari et al. 2020, "ZeRO: Memory Optimizations Toward Training Trillion Parameter Models" (arXiv:1910.02054).
 Here a parameter belongs to one process whole: Muon orthogonalises whole matrices.
@@ -6,60 +6,78 @@ Here a parameter belongs to one process whole: Muon orthogonalises whole matrice
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable
+from typing import Any, get_args
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from tilth.laws.memory import Shard
 from tilth.laws.partition import owners
-from tilth.training.parallel import BUCKET_ELEMENTS, GradientBuffer, World
+from tilth.training.parallel import BUCKET_ELEMENTS, GradientBuffer, World, collective_device
+
+Whole = dict[str, tuple[Tensor | None, Tensor, Tensor]]
+"""Named tensors of all processes: each as far as this one has it, one of its shape and dtype, its parameter."""
+
+UNDER_WAY = 2**23
+"""Elements of gradients on their way to their owners at once (or one gradient): 32 MiB in fp32."""
 
 
 class Partition:
-    """Whose each trained parameter is; in one process or without sharding each is everybody's."""
+    """Whose each parameter is; in one process or without sharding each is everybody's."""
 
-    def __init__(self, parameters: Iterable[nn.Parameter], world: World, *, sharded: bool) -> None:
-        self.world, self.sharded = world, sharded and world.size > 1
-        self.parameters = [parameter for parameter in parameters if parameter.requires_grad]
-        ranks = world.size if self.sharded else 1
-        self.owner: dict[Tensor, int] = dict(
-            zip(self.parameters, owners([p.numel() for p in self.parameters], ranks), strict=True)
-        )
+    def __init__(self, parameters: Iterable[nn.Parameter], world: World, shard: Shard = "none") -> None:
+        self.world, every = world, list(parameters)
+        self.stage = get_args(Shard).index(shard) if world.size > 1 else 0
+        self.parameters = [parameter for parameter in every if parameter.requires_grad]
+        """Those that are trained."""
+        frozen = [parameter for parameter in every if not parameter.requires_grad]
+        ranks = world.size if self.stage else 1
+        self.owner: dict[Tensor, int] = {}
+        for part in (self.parameters, frozen):
+            self.owner |= dict(zip(part, owners([p.numel() for p in part], ranks), strict=True))
 
     def mine(self, parameter: Tensor) -> bool:
         """Whether this process keeps its optimizer state and updates it."""
-        return not self.sharded or self.owner[parameter] == self.world.rank
+        return not self.stage or self.owner[parameter] == self.world.rank
+
+    def holds(self, parameter: Tensor) -> bool:
+        """Whether its values are in this process between two steps."""
+        return self.stage < 3 or self.mine(parameter)
 
     def spread(self) -> None:
-        """Behind an update: every parameter from its owner to all."""
-        if self.sharded:
+        """Behind an update: every parameter from its owner to all who hold it."""
+        if self.stage in (1, 2):
             sent = [dist.broadcast(p.detach(), self.owner[p], async_op=True) for p in self.parameters]
             for work in sent:
                 work.wait()
 
     def gathered(self, tensor: Tensor | None, like: Tensor, parameter: Tensor) -> Tensor | None:
         """On the first process the owner's tensor, on the others None. All must ask, in the same order."""
-        source = self.owner[parameter]
-        if not self.sharded or source == 0:
+        source = self.owner[parameter] if self.stage else 0
+        if source == 0:
             return tensor if self.world.first else None
         if self.world.rank == source:
             assert tensor is not None
             dist.send(tensor.contiguous(), 0)
         elif self.world.first:
-            received = torch.empty_like(like)
+            received = torch.empty_like(like, device=collective_device())
             dist.recv(received, source)
             return received
         return None
 
 
 def gradient_buffer(partition: Partition) -> GradientBuffer:
-    """The buffer of all gradients, summed to everybody or to the owners."""
-    return OwnedGradients(partition) if partition.sharded else GradientBuffer(partition.parameters)
+    """The buffer of the gradients that this process keeps, summed to everybody or to the owners."""
+    kinds = (None, OwnedGradients, ReducedGradients, ReducedGradients)
+    kind = kinds[partition.stage]
+    return GradientBuffer(partition.parameters) if kind is None else kind(partition)
 
 
 class OwnedGradients(GradientBuffer):
-    """Gradients side by side by owner: summed there alone. Behind the sum the others' stretches mean nothing."""
+    """Stage 1: gradients side by side by owner, summed there. Behind the sum the others' stretches mean nothing."""
 
     def __init__(self, partition: Partition) -> None:
         owner, size = partition.owner, partition.world.size
@@ -83,3 +101,38 @@ class OwnedGradients(GradientBuffer):
     def scale(self, factor: float) -> None:
         """Multiply every gradient, each by its owner."""
         self.own.mul_(factor)
+
+
+class ReducedGradients(OwnedGradients):
+    """Stages 2 and 3: a gradient goes to its owner as soon as a backward pass has made it, and is freed elsewhere.
+
+    What the owner sends into the sum is its own of all micro-batches so far with what the others' earlier ones brought;
+    the others send that of this micro-batch alone. So the owner's buffer is the accumulated sum at every moment.
+    """
+
+    def __init__(self, partition: Partition) -> None:
+        own = [parameter for parameter in partition.parameters if partition.mine(parameter)]
+        GradientBuffer.__init__(self, own, like=partition.parameters[0])
+        self.world, self.own, self.partition = partition.world, self.flat, partition
+        self._under_way: deque[tuple[Any, Tensor]] = deque()
+        for parameter in partition.parameters:
+            parameter.register_post_accumulate_grad_hook(self._send)
+
+    def _send(self, parameter: Tensor) -> None:
+        """In the backward pass, when the parameter's gradient is whole: all processes come by in the same order."""
+        gradient = parameter.grad
+        assert gradient is not None
+        if not self.partition.mine(parameter):
+            parameter.grad = None
+        work = dist.reduce(gradient, self.partition.owner[parameter], async_op=True)
+        self._under_way.append((work, gradient))
+        while len(self._under_way) > 1 and sum(sent.numel() for _, sent in self._under_way) > UNDER_WAY:
+            self._under_way.popleft()[0].wait()
+
+    def settle(self) -> None:
+        """Behind each backward pass: what is under way has arrived."""
+        while self._under_way:
+            self._under_way.popleft()[0].wait()
+
+    def sum(self, world: World) -> None:
+        """Nothing is left to be summed."""

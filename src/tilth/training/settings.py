@@ -10,6 +10,7 @@ from pydantic import Field, field_validator, model_validator
 from tilth.base.pool import Engine, Workers
 from tilth.base.settings import Count, Settings
 from tilth.laws.flops import Recompute
+from tilth.laws.memory import Shard
 from tilth.training.faults import parse_faults
 
 PositiveCount = Annotated[Count, Field(gt=0)]
@@ -181,10 +182,11 @@ class ComputeSettings(Settings):
     workers: int | None = Field(default=None, ge=1, description="processes of data work; default: all cores")
     engine: Engine = Field(default="local", description="local: processes of this machine; ray: a Ray cluster")
     processes: int = Field(default=1, ge=1, description="data-parallel training processes on this machine")
-    shard: Literal["none", "optimizer"] = Field(
+    shard: Shard = Field(
         default="none",
-        description="optimizer: each of several processes keeps the optimizer's state of its share of the parameters "
-        "and updates these for all (ZeRO stage 1, Rajbhandari et al. 2020)",
+        description="what each of several processes keeps of its share of the parameters alone (ZeRO, Rajbhandari et "
+        "al. 2020): optimizer: their optimizer state (stage 1); gradients: their gradients too (2); parameters: "
+        "themselves too (3)",
     )
     checkpoint_steps: int = Field(default=250, ge=1, description="steps between checkpoints")
     checkpoint_keep: int = Field(default=2, ge=1, description="newest checkpoints kept while the phase runs")
@@ -212,14 +214,6 @@ class ComputeSettings(Settings):
     deterministic: bool = Field(
         default=True, description="the same bits in every run on the same machine, threads and compile mode"
     )
-
-    @field_validator("shard", mode="before")
-    @classmethod
-    def _stage_one(cls, shard: Any) -> Any:
-        if shard in ("gradients", "parameters"):
-            stage = 2 if shard == "gradients" else 3
-            raise ValueError(f"ZeRO stage {stage} ({shard}) is not there: set shard: optimizer (stage 1) or none")
-        return shard
 
     @field_validator("faults")
     @classmethod

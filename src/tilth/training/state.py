@@ -21,6 +21,7 @@ from tilth.training.computing import Computing
 from tilth.training.controller import Controller, FixedMixture
 from tilth.training.decisions import Decisions
 from tilth.training.faults import Faults
+from tilth.training.gathering import Gathering
 from tilth.training.guard import Guard
 from tilth.training.job import Job, made
 from tilth.training.objective import NextToken, Objective
@@ -80,6 +81,7 @@ class PhaseState:
             self.phase.sequences,
             self.warn,
             self.partition,
+            self.gathering,
         )
         share = -(-self.phase.sequences // self.world.size)
         micro_batch = min(share, self.phase.micro_batch_sequences)
@@ -114,7 +116,10 @@ class PhaseState:
         saved = self._untainted(saved)
         self.faults = Faults(self.job.folder, self.world.rank, self.job.compute.faults)
         self.model = self._build(filled=saved is not None and self.job.adapter is None)
-        self.partition = Partition(self.model.parameters(), self.world, sharded=self.job.compute.shard == "optimizer")
+        self.partition = Partition(self.model.parameters(), self.world, self.job.compute.shard)
+        self.gathering = Gathering(self.model, self.partition, self.device) if self.partition.stage == 3 else None
+        if self.gathering is None:
+            self.model.to(self.device)
         self.optimizers = Optimizers(self.model, self.phase.optimizer, self.products, self.partition)
         self._decay = [group["weight_decay"] for part in self.optimizers.parts for group in part.param_groups]
         if saved is None:
@@ -128,8 +133,9 @@ class PhaseState:
             self.tell({"event": "resumed", "step": self.step, "checkpoint": saved.name})
 
     def _build(self, *, filled: bool) -> Decoder:
-        """The model as it begins; its shape alone where a checkpoint will fill it (an adapter's fills the adapter)."""
-        model = finished.start_model(self.job.start, self.job.seed, self.dtype, filled=filled).to(self.device)
+        """The model as it begins, on the host; its shape alone where a checkpoint will fill it (not where an adapter is
+        trained: the checkpoint holds that alone)."""
+        model = finished.start_model(self.job.start, self.job.seed, self.dtype, filled=filled)
         model.compute_dtype = self.products
         if self.job.adapter is not None:
             attach(model, self.job.adapter, self.job.seed)
@@ -174,7 +180,8 @@ class PhaseState:
             with torch.no_grad():
                 fresh = dict(self._build(filled=False).named_parameters())
                 for name, parameter in self.model.named_parameters():
-                    parameter.copy_(fresh[name])
+                    if self.partition.holds(parameter):
+                        parameter.copy_(fresh[name])
             self._to_start()
             return
         checkpoint.load_checkpoint(saved, self.model, self.optimizers)

@@ -16,6 +16,27 @@ ARCHITECTURES = {
     "Qwen3ForCausalLM": "qwen3",
 }
 
+OTHERS = {
+    "GPT2LMHeadModel": "it has LayerNorm, learned positions and a GELU feed-forward with biases",
+    "GPTNeoForCausalLM": "it has LayerNorm, learned positions and windows of attention in every other layer",
+    "GPTNeoXForCausalLM": "it has LayerNorm, and attention beside the feed-forward instead of before it",
+    "GPTJForCausalLM": "it has LayerNorm, and attention beside the feed-forward instead of before it",
+    "OPTForCausalLM": "it has LayerNorm, learned positions and a ReLU feed-forward with biases",
+    "BloomForCausalLM": "it has LayerNorm, and ALiBi's distances instead of rotary positions",
+    "FalconForCausalLM": "it has LayerNorm, and attention beside the feed-forward instead of before it",
+    "PhiForCausalLM": "it has LayerNorm, and attention beside the feed-forward instead of before it",
+    "Phi3ForCausalLM": "its query, key and value, and its gate and up projections, are fused",
+    "GemmaForCausalLM": "its norms add 1 to their weight, its embedding is scaled, its gate is GELU",
+    "Gemma2ForCausalLM": "it has four norms a layer, and caps scores and logits",
+    "Gemma3ForCausalLM": "it has four norms a layer, and windows of attention",
+    "MixtralForCausalLM": "its feed-forward is a mixture of experts",
+    "Qwen2MoeForCausalLM": "its feed-forward is a mixture of experts",
+    "Qwen3MoeForCausalLM": "its feed-forward is a mixture of experts",
+    "DeepseekV2ForCausalLM": "it has latent attention and a mixture of experts",
+    "DeepseekV3ForCausalLM": "it has latent attention and a mixture of experts",
+}
+"""Known architectures that cannot be computed exactly here, and why not."""
+
 _TOP = {
     "embedding.weight": "model.embed_tokens.weight",
     "norm.weight": "model.norm.weight",
@@ -49,8 +70,9 @@ def our_config(theirs: Mapping[str, Any], where: str) -> DecoderConfig:
     """What a Hugging Face `config.json` describes; UserError, with the reason, where the decoder cannot."""
     architecture = (theirs.get("architectures") or ["none named"])[0]
     if architecture not in ARCHITECTURES:
+        reason = f": {OTHERS[architecture]}" if architecture in OTHERS else ""
         raise UserError(
-            f"the architecture {architecture!r} is not supported",
+            f"the architecture {architecture!r} is not supported{reason}",
             where=where,
             hint=f"supported: {', '.join(ARCHITECTURES)}",
         )
