@@ -301,6 +301,7 @@ def test_errors_have_their_units(tell) -> None:
     assert re.fullmatch(r"largest error \S+ nats a token", told[start + 4])
     assert re.fullmatch(r"mean error \S+ %", told[start + 5])
     assert any(re.fullmatch(r"value \S+ nats a token", line) for line in told)
+    assert "N 7e+09" in told  # where the prediction is has no unit of a loss
 
 
 def test_an_envelope_of_too_few_budgets_says_so_without_empty_words(tell, folder: Path) -> None:
