@@ -49,6 +49,7 @@ def test_a_word_that_is_no_choice_is_told_with_the_choices(tell) -> None:
     assert status == 2
     assert complaint.startswith("tilth: --law foo:")
     assert "'chinchilla', 'hoffmann', 'muennighoff' (for example --law chinchilla)" in complaint
+    assert "'line' (for example --method exact)" in tell("dedup a --out o --method foo")[2]  # which has no default
 
 
 @pytest.mark.parametrize(
@@ -66,6 +67,7 @@ def test_a_word_that_is_no_choice_is_told_with_the_choices(tell) -> None:
         ("plan scael", "'scael' is no command of tilth plan (did you mean scale?)"),
         ("rnu", "'rnu' is no command of tilth (did you mean run?)"),
         ("run", "RECIPE is missing: a recipe (YAML) (tilth run --help)"),
+        ("resume", "RUN is missing: a run folder (tilth resume runs/NAME, or --explain)"),
         ("plan --xyzzy", "--xyzzy is no option of tilth plan (there are none but --help)"),
         ("plan buy =", "expected KEY=VALUE, found '=' (for example months=24; a file comes first)"),
         ("plan buy months=12 needs.yaml", "expected KEY=VALUE, found 'needs.yaml' (for example months=24; a file"),

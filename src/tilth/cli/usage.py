@@ -75,9 +75,9 @@ def _example(option: Any, item: Any) -> str:
         return str(default)
     if found := re.search(r"\[default: ([\d.]+)", option.help or ""):
         return found[1]
-    context = item.get("ctx", {})
-    if item["type"] == "literal_error":
-        return str(context["expected"]).split(",")[0].split(" or ")[0].strip("'")
+    context, words = item.get("ctx", {}), re.findall("'([^']*)'", expectation(item))
+    if words:  # of a choice: the known ones, behind the one that was given
+        return str(next((word for word in words if word != item["input"]), words[0]))
     for limit in ("ge", "le"):
         if limit in context:
             return str(context[limit])
