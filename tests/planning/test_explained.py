@@ -167,6 +167,8 @@ def test_every_price_names_its_currency(figures, tell, line: str, prices: list[s
         heads = [row for row in printed.splitlines() if re.search(r"\bcost\b|a month,", row) and "  " in row.strip()]
         assert heads
         assert printed.count(currency) >= len(prices)
+        if "layout" not in line:  # whose tables hold no price
+            assert json.loads(tell(f"{asked} --json")[1])["currency"] == currency
         assert "(price)" not in printed
 
 
