@@ -46,8 +46,6 @@ FlopsOption = Annotated[
 
 
 COMPUTE = ("N", "D", "C")
-AGREE = 0.01
-"""C and 6 N D of one run may differ by so much: tokens are rounded to whole steps."""
 LARGEST, MOST_NATS = 1e40, 1e4
 """Sizes, tokens and FLOP, and losses in nats a token, that are still believed."""
 
@@ -117,6 +115,7 @@ def columns(file: Path, names: tuple[str, ...], column: list[str] | None, loss: 
     """Named columns as arrays, with other names taken from NAME=COLUMN."""
     import numpy as np
 
+    from tilth.laws.fitting.data import check_compute
     from tilth.laws.kaplan import tokens_for, training_flops
 
     called = _names(names, column, loss)
@@ -135,7 +134,8 @@ def columns(file: Path, names: tuple[str, ...], column: list[str] | None, loss: 
     rows = read_rows(file, [called[name] for name in wanted], [], most)
     table: dict[str, Any] = {name: np.array([row[called[name]] for row in rows]) for name in wanted}
     if all_three:
-        _check_compute(table, file)
+        with told_of(file):
+            check_compute(table["N"], table["D"], table["C"])
     if "D" in names and "D" not in table:
         table["D"] = tokens_for(table["C"], table["N"])
     if "C" in names and "C" not in table:
@@ -165,20 +165,3 @@ def _each_once(called: dict[str, str], column: list[str] | None) -> None:
         if other:
             option = "--column" if column else "--loss"
             raise UserError(f"{option}: the column {there!r} is read as {name} and as {other}", hint="name another")
-
-
-def _check_compute(table: dict[str, Any], file: Path) -> None:
-    """Of N, D and C one follows from the two others; a file that gives all three must agree with itself."""
-    import numpy as np
-
-    from tilth.laws.kaplan import training_flops
-
-    told, follows = table["C"], training_flops(table["N"], table["D"])
-    off = np.flatnonzero(np.abs(told / follows - 1) > AGREE)
-    if len(off):
-        at = int(off[0])
-        said = f"C is {told[at]:.4g}, but 6 N D is {follows[at]:.4g}"
-        others = len(off) - 1
-        more = f", and {others} more row{'s' * (others > 1)} of the kind" if others else ""
-        hint = "leave the column out that is not meant, or give it another name"
-        raise UserError(f"row {at + 1}: {said}{more}", where=str(file), hint=hint)
