@@ -29,7 +29,8 @@ def tell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run_tilth):
         ("plan layout gpt2 --devices 1.5", "--devices 1.5: expected a whole number (for example --devices 8)"),
         ("plan layout gpt2 --length x", "--length 'x': expected a number such as 4096, 3.9M, 14B or 1.4e10"),
         ("fit critical runs.csv --base 3 --seed x", "--seed x: expected a whole number (for example --seed 0)"),
-        ("plan scale --days x", "--days x: expected a number (for example --days 2.5)"),
+        ("plan scale --days x", "--days x: expected a number (for example --days 7)"),
+        ("plan scale --utilisation 40%", "--utilisation 40%: expected a number (for example --utilisation 0.4)"),
         ("plan scale --flops many", "--flops 'many': expected a number such as"),
         ("fit critical runs.csv --base x", "--base x: expected a number (for example --base 2.5)"),
         ("fit critical runs.csv --base 3 --bootstrap -1", "--bootstrap -1: must be at least 0"),
@@ -48,6 +49,7 @@ def test_a_word_that_is_no_choice_is_told_with_the_choices(tell) -> None:
     assert status == 2
     assert complaint.startswith("tilth: --law foo:")
     assert "'chinchilla', 'hoffmann', 'muennighoff' (for example --law chinchilla)" in complaint
+    assert "'line' (for example --method exact)" in tell("dedup a --out o --method foo")[2]  # which has no default
 
 
 @pytest.mark.parametrize(
@@ -65,6 +67,10 @@ def test_a_word_that_is_no_choice_is_told_with_the_choices(tell) -> None:
         ("plan scael", "'scael' is no command of tilth plan (did you mean scale?)"),
         ("rnu", "'rnu' is no command of tilth (did you mean run?)"),
         ("run", "RECIPE is missing: a recipe (YAML) (tilth run --help)"),
+        ("resume", "RUN is missing: a run folder (tilth resume runs/NAME, or --explain)"),
+        ("plan --xyzzy", "--xyzzy is no option of tilth plan (there are none but --help)"),
+        ("plan buy =", "expected KEY=VALUE, found '=' (for example months=24; a file comes first)"),
+        ("plan buy months=12 needs.yaml", "expected KEY=VALUE, found 'needs.yaml' (for example months=24; a file"),
         ("-x", "-x is no option of tilth (known: --"),
     ],
 )
@@ -80,6 +86,13 @@ def test_a_group_of_commands_alone_shows_what_there_is(tell, line: str) -> None:
     status, printed, complaint = tell(line)
     assert status == 2
     assert "Commands:" in printed + complaint
+
+
+@pytest.mark.parametrize("option", ["--plot", "--cluster"])
+def test_a_name_that_is_empty_is_told_by_its_option(run_tilth, option: str) -> None:
+    status, printed, said = run_tilth("plan", "scale", option, "")
+    assert (status, printed) == (2, "")
+    assert said == f"tilth: {option}: the name is empty (tilth plan scale --help)\n"
 
 
 PLACES = [

@@ -29,6 +29,7 @@ FILES = {
     "negative.csv": "N,D,C,U,r,loss,web,code,step\n" + "1e8,1e9,1e18,1e8,0.5,-3,0.5,0.5,9\n" * 9,
     "absurd.csv": "N,D,C,U,r,loss,web,code,step\n" + "1e8,1e9,1e18,1e8,0.5,1e300,0.5,0.5,9\n" * 9,
     "one.csv": "N,D,C,U,r,loss,web,code,step\n1e8,1e9,6e17,1e8,0.5,3,0.5,0.5,9\n",
+    "flat-shares.csv": "r,loss\n0.1,3\n0.2,3\n0.3,3\n0.4,3\n",
     "contrary.csv": "N,D,C,r,loss\n1e8,1e9,6e17,0.5,3\n1e8,2e9,9e17,0.4,2.9\n2e8,2e9,9e17,0.3,2.8\n",
 }
 LAWS = {
@@ -188,6 +189,8 @@ def test_runs_that_cannot_tell_an_effect_are_refused(tell) -> None:
         ("dcpt domain.csv --at N=0 --domain-tokens 5B", "--at N 0"),
         ("mixing mixtures.csv --domains 网页,代码 --targets 损失", "the shares sum to"),
         ("mixing mixtures.csv --domains 网页,网页 --targets 损失", "'网页' stands twice"),
+        ("isoflop runs.csv --method foo", "--method foo: unknown (akima or parabola)"),
+        ("critical flat-shares.csv --base 3", "flat-shares.csv: all runs have the same loss: no share changes it"),
         ("mixing mixtures.csv --domains 网页,,书籍 --targets 损失", "a name is empty"),
         ("mixing mixtures.csv --domains 网页,代码,书籍 --targets 损失 --predict 网页=2,代码=-1,书籍=0", "sum to 1"),
         ("mixing mixtures.csv --domains 网页,代码,书籍 --targets 损失 --members forest", "is no model of mixtures"),
@@ -197,7 +200,10 @@ def test_runs_that_cannot_tell_an_effect_are_refused(tell) -> None:
             "--steps and --to-steps go together",
         ),
         ("nested one.csv --domains web,code --targets loss --steps step --to-steps 0", "--to-steps 0: expected"),
-        ("chinchilla runs.csv --predict N=7GB,D=1e9", "--predict N=7GB: expected NAME=NUMBER (for example N=1e9)"),
+        (
+            "chinchilla runs.csv --predict N=7GB,D=1e9",
+            "--predict N=7GB: expected NAME=NUMBER (a number such as 0.3, 1e9 or 7B)",
+        ),
     ],
 )
 def test_a_bad_option_is_named(tell, line: str, said: str) -> None:
@@ -210,7 +216,7 @@ def test_a_bad_option_is_named(tell, line: str, said: str) -> None:
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ("chinchilla contrary.csv", "contrary.csv: row 2: C is 9e+17, but 6 N D is 1.2e+18, and in 1 rows more (leave"),
+        ("chinchilla contrary.csv", "contrary.csv: row 2: C is 9e+17, but 6 N D is 1.2e+18, and 1 more row of"),
         ("isoflop contrary.csv", "row 2: C is 9e+17, but 6 N D is 1.2e+18"),
         ("kaplan contrary.csv --variable C", "row 2: C is 9e+17, but 6 N D is 1.2e+18"),
         ("chinchilla runs.csv --column N=D", "--column: the column 'D' is read as N and as D (name another)"),
@@ -295,6 +301,7 @@ def test_errors_have_their_units(tell) -> None:
     assert re.fullmatch(r"largest error \S+ nats a token", told[start + 4])
     assert re.fullmatch(r"mean error \S+ %", told[start + 5])
     assert any(re.fullmatch(r"value \S+ nats a token", line) for line in told)
+    assert "N 7e+09" in told  # where the prediction is has no unit of a loss
 
 
 def test_an_envelope_of_too_few_budgets_says_so_without_empty_words(tell, folder: Path) -> None:

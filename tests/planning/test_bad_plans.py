@@ -27,6 +27,13 @@ FILES = {
     "empty.json": "",
     "blank.json": " \n",
     "prose.json": "# My model\n",
+    "deep.json": "[" * 100_000,
+    "huge.json": LLAMA % (10**21, 2),
+    "listed.json": '{"model_type": ["llama"]}',
+    "experts.json": LLAMA.replace('"llama"', '"mixtral"').replace(
+        "5}", '5, "num_local_experts": 2, "num_experts_per_tok": 4}'
+    )
+    % (10, 2),
     "kindless.json": '{"vocab_size": 10}',
     "uneven.json": LLAMA % (10, 3),
     "shares.json": LLAMA.replace("5}", '5, "num_key_value_heads": 3}') % (10, 4),
@@ -34,6 +41,7 @@ FILES = {
     "true.yaml": "devices: true\ndevice: H100-80G\n",
     "true-node.yaml": "devices: 8\ndevice: H100-80G\nper_node: true\n",
     "true-across.yaml": "devices: 8\ndevice: H100-80G\nacross: false\n",
+    "plain.yaml": "devices: 8\ndevice: H100-80G\ncurrency: ''\n",
     "twice.yaml": "months: 12\nmonths: 24\n",
     "empty.yaml": "",
     "list.yaml": "- 1\n",
@@ -72,6 +80,14 @@ def tell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run_tilth):
         ("size empty.json", "empty.json: the file is empty (a config.json as Hugging Face's is expected)"),
         ("size blank.json", "blank.json: the file is empty"),
         ("size prose.json", "prose.json: is not JSON"),
+        ("size deep.json", "deep.json: is not JSON"),
+        (
+            "size huge.json",
+            "vocabulary is 1000000000000000000000: a whole number above 0 and at most 1e+09 is expected",
+        ),
+        ("size listed.json", "model_type is ['llama']; known: bloom"),
+        ("size experts.json", "experts.json: 4 of 2 experts cannot be active"),
+        ("layout gpt2 --cluster plain.yaml", "plain.yaml:3: currency: expected at least 1 characters"),
         ("size kindless.json", "kindless.json: model_type is missing (a config.json"),
         ("size uneven.json", "uneven.json: a hidden size of 8 does not divide among 3 heads, and no head_dim is given"),
         ("memory shares.json", "shares.json: 4 heads cannot share 3 key-value heads evenly"),
@@ -183,7 +199,14 @@ def test_the_clusters_file_is_not_overruled(tell, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "line",
-    ["scale --unique-tokens 50GB", "scale --unique-tokens 50GiB", "cost 7GB 140B", "layout LLaMA-7B --tokens 50gb"],
+    [
+        "scale --unique-tokens 50GB",
+        "scale --unique-tokens 50GiB",
+        "cost 7GB 140B",
+        "layout LLaMA-7B --tokens 50gb",
+        "buy parameters=8GB",
+        "buy scratch_tokens=50GB",
+    ],
 )
 def test_bytes_are_not_taken_for_tokens_or_parameters(tell, line: str) -> None:
     status, printed, said = tell(line)

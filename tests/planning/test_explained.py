@@ -10,6 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from tilth.cli.plan_inputs import DEVICES
+from tilth.planning.budget import SERVING_UTILISATION, UTILISATION
+from tilth.planning.cluster import USUAL_DEVICE
+from tilth.planning.figures import CURRENCY
+
 PLANS = [
     "size LLaMA-7B",
     "size Mixtral-8x7B",
@@ -136,6 +141,14 @@ def test_the_clusters_own_efficiency_is_heeded(figures, tell, tmp_path: Path) ->
     assert figures("scale --utilisation 0.4")["utilisation"]["source"] == "as given"
 
 
+def test_the_help_names_the_defaults_of_the_code(tell) -> None:
+    """The command line does not load the planner for its help, so the words are typed there."""
+    told = " ".join(tell("cost --help")[1].split())
+    for default in (f"{UTILISATION:g};", f"{SERVING_UTILISATION:g}]", f"{USUAL_DEVICE},", f"{DEVICES},"):
+        assert f"[default: {default}" in told
+    assert f"else {CURRENCY}]" in told
+
+
 @pytest.mark.parametrize(
     ("line", "prices"),
     [
@@ -154,6 +167,8 @@ def test_every_price_names_its_currency(figures, tell, line: str, prices: list[s
         heads = [row for row in printed.splitlines() if re.search(r"\bcost\b|a month,", row) and "  " in row.strip()]
         assert heads
         assert printed.count(currency) >= len(prices)
+        if "layout" not in line:  # whose tables hold no price
+            assert json.loads(tell(f"{asked} --json")[1])["currency"] == currency
         assert "(price)" not in printed
 
 

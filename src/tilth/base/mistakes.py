@@ -24,6 +24,8 @@ _EXPECTED = {
     "less_than_equal": "must be at most {le}",
     "too_short": "must have at least {min_length} items",
     "too_long": "must have at most {max_length} items",
+    "string_too_short": "expected at least {min_length} characters",
+    "string_too_long": "expected at most {max_length} characters",
     "string_pattern_mismatch": "must match {pattern}",
     "finite_number": "must be finite",
     **dict.fromkeys(("int_type", "int_parsing", "int_from_float", "int_parsing_size"), "expected a whole number"),

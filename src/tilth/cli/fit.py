@@ -27,6 +27,7 @@ from tilth.cli.fit_input import (
     checked_flops,
     columns,
     fitted,
+    told_of,
 )
 from tilth.cli.fit_mixing import mixing, nested
 from tilth.cli.fit_output import tell_fit, tell_frontier
@@ -83,7 +84,7 @@ def kaplan(
     check_files(out, plot, points)
     budget = checked_flops(flops)
     if variable not in ("N", "D", "C", "ND"):
-        raise UserError(f"--variable {variable}: unknown", hint="N, D, C or ND")
+        raise UserError(f"--variable {variable or repr(variable)}: unknown", hint="N, D, C or ND")
     if budget is not None and variable != "ND":
         raise UserError("--flops: an allocation needs --variable ND")
     law: Law = SizeAndData() if variable == "ND" else PowerLaw(variable)
@@ -147,6 +148,7 @@ def isoflop(
 
         tilth fit isoflop runs.csv --flops 1e21
     """
+    from tilth.laws.isoflop import METHODS
     from tilth.laws.isoflop import isoflop as by_profiles
 
     check_files(out, plot, points)
@@ -154,16 +156,19 @@ def isoflop(
     within("--noise", noise, 0, 0.5, "0.002")
     counted = checked_counting(counting)
     table = columns(points, ("C", "N"), column, loss)
-    frontier = by_profiles(
-        table["C"],
-        table["N"],
-        table["loss"],
-        counting=counted,
-        method=method,
-        noise=noise,
-        bootstrap=bootstrap,
-        seed=seed,
-    )
+    if method not in METHODS:
+        raise UserError(f"--method {method or repr(method)}: unknown", hint=" or ".join(METHODS))
+    with told_of(points):
+        frontier = by_profiles(
+            table["C"],
+            table["N"],
+            table["loss"],
+            counting=counted,
+            method=method,
+            noise=noise,
+            bootstrap=bootstrap,
+            seed=seed,
+        )
     if plot:
         draw(plot, profiles_chart(frontier, table))
     tell_frontier(frontier, budget, out, as_json)
@@ -191,7 +196,8 @@ def envelope(
     budget = checked_flops(flops)
     counted = checked_counting(counting)
     table = columns(points, ("N", "D"), column, loss)
-    frontier = by_curves(table["N"], table["D"], table["loss"], counting=counted)
+    with told_of(points):
+        frontier = by_curves(table["N"], table["D"], table["loss"], counting=counted)
     if plot:
         draw(plot, frontier_chart(frontier))
     tell_frontier(frontier, budget, out, as_json)

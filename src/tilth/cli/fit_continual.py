@@ -24,6 +24,7 @@ from tilth.cli.fit_input import (
     SeedOption,
     columns,
     fitted,
+    told_of,
 )
 from tilth.cli.fit_output import tell, tell_fit
 from tilth.cli.numbers import count, within
@@ -196,10 +197,8 @@ def critical(
     check_files(out, plot, points)
     within("--base", base, 1e-3, 100, "2.87", unit="nats a token")
     table = columns(points, ("r",), column, loss)
-    try:
+    with told_of(points):
         found = critical_ratio(table["r"], table["loss"], base, Settings(folds=0, bootstrap=bootstrap, seed=seed))
-    except UserError as error:
-        raise UserError(error.message, where=str(points), hint=error.hint) from None
     if plot:
         draw(plot, critical_chart(found))
     tell(found.fit.as_dict() | {"critical_ratio": found.ratio.as_dict(), "base": base}, out, as_json)

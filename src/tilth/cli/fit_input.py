@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -44,8 +46,6 @@ FlopsOption = Annotated[
 
 
 COMPUTE = ("N", "D", "C")
-AGREE = 0.01
-"""C and 6 N D of one run may differ by so much: tokens are rounded to whole steps."""
 LARGEST, MOST_NATS = 1e40, 1e4
 """Sizes, tokens and FLOP, and losses in nats a token, that are still believed."""
 
@@ -55,14 +55,21 @@ def checked_flops(flops: str | None) -> float | None:
     return None if flops is None else count("--flops", flops, low=1e6, high=1e35, example="5.76e23", unit="FLOP")
 
 
+@contextmanager
+def told_of(where: Path | str) -> Iterator[None]:
+    """What the laws refuse is told of the file or option that it came from."""
+    try:
+        yield
+    except UserError as error:
+        raise UserError(error.message, where=error.where or str(where), hint=error.hint) from None
+
+
 def checked_counting(name: str) -> Counting:
     """The counting of that name."""
     from tilth.laws.counting import counting_named
 
-    try:
+    with told_of("--counting"):
         return counting_named(name)
-    except UserError as error:
-        raise UserError(error.message, where="--counting", hint=error.hint) from None
 
 
 @dataclass(frozen=True)
@@ -87,10 +94,8 @@ def fitted(law: Law, runs: Runs) -> Fit:
     within("--delta", runs.delta, 0, 10, "1e-3")
     data = law_points(law, runs)
     settings = Settings(delta=runs.delta or float("inf"), bootstrap=runs.bootstrap, seed=runs.seed)
-    try:
+    with told_of(runs.file):
         return fit(law, data, settings)
-    except UserError as error:
-        raise UserError(error.message, where=error.where or str(runs.file), hint=error.hint) from None
 
 
 def law_points(law: Law, runs: Runs) -> Points:
@@ -99,10 +104,8 @@ def law_points(law: Law, runs: Runs) -> Points:
 
     counted = checked_counting(runs.counting) if law.counts_parameters else None
     table = columns(runs.file, law.columns, runs.column, runs.loss)
-    try:
+    with told_of(runs.file):
         found = points({name: table[name] for name in law.columns}, table["loss"], counted)
-    except UserError as error:
-        raise UserError(error.message, where=str(runs.file), hint=error.hint) from None
     if runs.drop >= len(found):
         raise UserError(f"--drop-highest {runs.drop}: there are {len(found)} runs", hint="leave out a few of them")
     return found.without_highest(runs.drop)
@@ -112,6 +115,7 @@ def columns(file: Path, names: tuple[str, ...], column: list[str] | None, loss: 
     """Named columns as arrays, with other names taken from NAME=COLUMN."""
     import numpy as np
 
+    from tilth.laws.fitting.data import check_compute
     from tilth.laws.kaplan import tokens_for, training_flops
 
     called = _names(names, column, loss)
@@ -130,7 +134,8 @@ def columns(file: Path, names: tuple[str, ...], column: list[str] | None, loss: 
     rows = read_rows(file, [called[name] for name in wanted], [], most)
     table: dict[str, Any] = {name: np.array([row[called[name]] for row in rows]) for name in wanted}
     if all_three:
-        _check_compute(table, file)
+        with told_of(file):
+            check_compute(table["N"], table["D"], table["C"])
     if "D" in names and "D" not in table:
         table["D"] = tokens_for(table["C"], table["N"])
     if "C" in names and "C" not in table:
@@ -160,19 +165,3 @@ def _each_once(called: dict[str, str], column: list[str] | None) -> None:
         if other:
             option = "--column" if column else "--loss"
             raise UserError(f"{option}: the column {there!r} is read as {name} and as {other}", hint="name another")
-
-
-def _check_compute(table: dict[str, Any], file: Path) -> None:
-    """Of N, D and C one follows from the two others; a file that gives all three must agree with itself."""
-    import numpy as np
-
-    from tilth.laws.kaplan import training_flops
-
-    told, follows = table["C"], training_flops(table["N"], table["D"])
-    off = np.flatnonzero(np.abs(told / follows - 1) > AGREE)
-    if len(off):
-        at = int(off[0])
-        said = f"C is {told[at]:.4g}, but 6 N D is {follows[at]:.4g}"
-        more = f", and in {len(off) - 1} rows more" if len(off) > 1 else ""
-        hint = "leave the column out that is not meant, or give it another name"
-        raise UserError(f"row {at + 1}: {said}{more}", where=str(file), hint=hint)

@@ -17,6 +17,7 @@ from tilth.cli.fit_input import (
     PointsArgument,
     PredictOption,
     SeedOption,
+    told_of,
 )
 from tilth.cli.fit_output import tell
 from tilth.cli.numbers import count
@@ -57,10 +58,10 @@ def mixing(
     from tilth.laws.mixing.mixtures import mixtures
 
     check_files(out, plot, points)
-    inputs, outputs = names_of(domains, "--domains"), names_of(targets, "--targets")
+    inputs, outputs = names_of(domains, "--domains"), names_of(targets, "--targets", "loss_web,loss_code")
     _each_once({"--domains": inputs, "--targets": outputs, "--group": [group] if group else []})
     rows = read_rows(points, [*inputs, *outputs], [group] if group else [], _losses(outputs))
-    try:
+    with told_of(points):
         data = mixtures(
             inputs,
             [[row[name] for name in inputs] for row in rows],
@@ -68,8 +69,6 @@ def mixing(
             [[row[name] for name in outputs] for row in rows],
             [row[group] for row in rows] if group else None,
         )
-    except UserError as error:
-        raise UserError(error.message, where=str(points), hint=error.hint) from None
     facts = {"law": "mixing", "runs": len(data), "groups": list(data.group_names) if group else None}
     facts["warnings"] = list(data.warnings)
     _tell_mixtures(data, facts, members, predict, optimise, seed, out, plot, as_json)
@@ -105,7 +104,7 @@ def nested(
     from tilth.laws.mixing.nested import nest
 
     check_files(out, plot, points)
-    inputs, outputs = names_of(domains, "--domains"), names_of(targets, "--targets")
+    inputs, outputs = names_of(domains, "--domains"), names_of(targets, "--targets", "loss_web,loss_code")
     wanted = {
         "step": _carried("--steps", steps, "--to-steps", to_steps),
         "size": _carried("--sizes", sizes, "--to-size", to_size),
@@ -118,10 +117,8 @@ def nested(
     _each_once({option: [name for name in names if name] for option, names in used.items()})
     most = _losses(outputs) | dict.fromkeys(along, LARGEST)
     rows = read_rows(points, [*inputs, *outputs, *along], [], most)
-    try:
+    with told_of(points):
         carried = nest(rows, inputs, outputs, asked)
-    except UserError as error:
-        raise UserError(error.message, where=str(points), hint=error.hint) from None
     facts = {"law": "nested mixing", "runs": len(rows), "mixtures": len(carried.data), "carried": carried.as_dict()}
     facts["warnings"] = list(carried.warnings)  # two rows of one run are refused by nest
     _tell_mixtures(carried.data, facts, members, predict, optimise, seed, out, plot, as_json)
@@ -159,7 +156,9 @@ def _tell_mixtures(
     asked = assignments(predict, list(data.domains)) if predict is not None else None
     if asked and not (min(asked.values()) >= 0 and abs(sum(asked.values()) - 1) <= SUM_TOLERANCE):
         raise UserError(f"--predict {predict}: shares are at least 0 and sum to 1")
-    model = fit_ensemble(data, names_of(members, "--members") if members is not None else None, seed=seed)
+    model = fit_ensemble(
+        data, names_of(members, "--members", "shares,process") if members is not None else None, seed=seed
+    )
     facts = facts | {
         "members": dict(zip(model.members, model.member_errors, strict=True)),
         "held_out": {"how": f"{model.folds} folds of mixtures", "mean": model.error},

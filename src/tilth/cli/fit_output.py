@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -63,39 +64,55 @@ def tell(facts: dict[str, Any], out: Path | None, as_json: bool) -> None:
 
 NATS = "nats a token"
 UNITS = {
-    "held_out": {"mean": NATS, "largest": NATS, "per_cent": "%"},
-    "extrapolated": {"mean": NATS, "largest": NATS, "per_cent": "%"},
-    "members": {"": NATS},
-    "prediction": {"": NATS},
-    "optimum": {"loss": NATS},
-    "keep_general": {"domain_loss": NATS, "general_loss": NATS},
-    "reach_domain": {"domain_loss": NATS, "general_loss": NATS},
-    "limited_domain_tokens": {"domain_loss": NATS},
-    "best": {"mean_loss": NATS, "mean_loss_of_average_mixture": NATS},
-    "": {"base": NATS},
+    "held_out mean": NATS,
+    "held_out largest": NATS,
+    "held_out per_cent": "%",
+    "extrapolated mean": NATS,
+    "extrapolated largest": NATS,
+    "extrapolated per_cent": "%",
+    "members *": NATS,
+    "prediction *": NATS,
+    "optimum loss *": NATS,
+    "keep_general *_loss": NATS,
+    "reach_domain *_loss": NATS,
+    "limited_domain_tokens *_loss": NATS,
+    "best mean_loss*": NATS,
+    "carried * * error": NATS,
+    "base": NATS,
 }
-"""Of the figures under a heading, where names do not say them; the empty name is of all others that are numbers."""
+"""Of figures whose names do not say them, by the headings above them; a star stands for a name or a part of it."""
 WORDS = {"mean": "mean error", "largest": "largest error", "per_cent": "mean error"}
+ERRORS = ("held_out", "extrapolated")
 
 
-def _lines(facts: dict[str, Any], indent: str = "", of: str = "") -> list[str]:
+def _lines(facts: dict[str, Any], above: tuple[str, ...] = ()) -> list[str]:
     """Facts for people: one a line, warnings last."""
-    shown = []
-    units = UNITS.get(of, {})
+    shown, indent = [], "  " * len(above)
     for name, value in facts.items():
         if value is None or name in ("warnings", "budgets", "data"):
             continue
-        words = WORDS.get(name, name) if of in ("held_out", "extrapolated") else name
-        label = f"{indent}{words.replace('_', ' ')}"
-        unit = units.get(name, units.get("", "") if isinstance(value, float) else "")
+        words = WORDS.get(name, name) if above and above[-1] in ERRORS else name
+        label, unit = f"{indent}{words.replace('_', ' ')}", _unit((*above, name), value)
         if isinstance(value, dict):
-            shown += [label, *_lines(value, f"{indent}  ", of or name)]
+            shown += [label, *_lines(value, (*above, name))]
         elif isinstance(value, list | tuple):
             between = " to " if len(value) == 2 and all(isinstance(one, float) for one in value) else ", "
-            shown.append(f"{label:<32} {between.join(_number(one) for one in value)}")
+            shown.append(f"{label:<32} {between.join(_number(one) for one in value)} {unit}".rstrip())
         else:
             shown.append(f"{label:<32} {_number(value)} {unit}".rstrip())
     return [*shown, *(f"{indent}! {one}" for one in facts.get("warnings", []))]
+
+
+def _unit(path: tuple[str, ...], value: Any) -> str:
+    """Of numbers alone: `how` and group names have none."""
+    several = value if isinstance(value, list | tuple) else [value]
+    if not all(isinstance(one, float) for one in several):
+        return ""
+    for pattern, unit in UNITS.items():
+        parts = pattern.split()
+        if len(parts) == len(path) and all(map(fnmatchcase, path, parts)):
+            return unit
+    return ""
 
 
 def _number(value: Any) -> str:

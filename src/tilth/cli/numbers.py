@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import re
-
 from tilth.base.errors import UserError
-from tilth.base.ranges import outside
+from tilth.base.ranges import in_bytes, outside
 
 
 def within(option: str, value: float, low: float, high: float, example: str, *, unit: str = "") -> float:
@@ -27,11 +25,6 @@ def number(text: str) -> float:
         return float(text)
     except ValueError:
         return float(parse_count(text))
-
-
-def in_bytes(text: str) -> bool:
-    """Whether a number is said in bytes."""
-    return re.search(r"\d\s*[kmgt]i?b\s*$", text, re.IGNORECASE) is not None
 
 
 def count(

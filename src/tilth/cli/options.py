@@ -8,8 +8,10 @@ from typing import Annotated
 import typer
 
 
-def path(text: str) -> Path:
+def path(text: str | Path) -> Path:
     """The path that an argument or option names: shells leave the `~` of `--out=~/corpus` and of quoted text alone."""
+    if not str(text).strip():  # a default is a path already
+        raise typer.BadParameter("the name is empty")
     return Path(text).expanduser()
 
 

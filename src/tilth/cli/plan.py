@@ -42,7 +42,9 @@ Devices = Annotated[str | None, typer.Option(metavar="COUNT", help="How many dev
 DeviceName = Annotated[
     str | None, typer.Option(help="Which, for example A100-80G.  [default: H100-80G, or the file's]")
 ]
-Price = Annotated[float | None, typer.Option(help="Of a device.  [default: the file's, else 0: no cost is shown]")]
+Price = Annotated[
+    float | None, typer.Option(help="Of a device, an hour.  [default: the file's, else 0: no cost is shown]")
+]
 Currency = Annotated[str | None, typer.Option(help="Of the price, for example CNY.  [default: the file's, else USD]")]
 Logits = Annotated[float, typer.Option(help="k of k B T V: 4, 12, or 0 with a chunked head.")]
 Law = Annotated[Literal["chinchilla", "hoffmann", "muennighoff"], typer.Option(help="Constants of the scaling law.")]
@@ -61,7 +63,7 @@ def register(app: typer.Typer) -> None:
     plan.command("layout", cls=cluster)(layout)
     plan.command("scale", cls=cluster)(scale)
     plan.command("cost", cls=cluster)(cost)
-    plan.command("buy", cls=with_keys("Keys, with their defaults (money in one currency)", needs))(buy)
+    plan.command("buy", cls=with_keys("Keys, with their defaults (money in the currency)", needs))(buy)
     plan.callback()(lambda: None)
     app.add_typer(plan, name="plan")
 
@@ -254,11 +256,14 @@ def buy(
 
     check_files(None, plot)
     words = list(given or [])
-    file = path(words.pop(0)) if words and "=" not in words[0] else None
+    file = path(words.pop(0)) if words and words[0] and "=" not in words[0] else None
     data, lines = load_yaml(file) if file else ({}, Lines())
     if not isinstance(data, dict):
         raise UserError("holds no settings", where=str(file), hint="write KEY: VALUE lines; tilth plan buy --help")
     names = [word.partition("=")[0] for word in words]
+    for word, name in zip(words, names, strict=True):
+        if not name or "=" not in word:
+            raise UserError(f"expected KEY=VALUE, found {word!r}", hint="for example months=24; a file comes first")
     twice = [name for name in names if names.count(name) > 1]
     if twice:
         raise UserError(f"{twice[0]} is set twice", where="plan buy", hint="leave one of them out")

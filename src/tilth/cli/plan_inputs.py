@@ -26,6 +26,8 @@ DEVICES = 8
 
 NEVER_NONE = ("vocabulary", "hidden", "layers", "heads", "kv_heads", "head_dim")
 """Of a shape: what every decoder has some of."""
+LARGEST = 10**9
+"""Of any number in a shape that is still believed."""
 
 
 def shape_named(model: str, assignments: list[str] | None = None) -> Shape:
@@ -62,7 +64,7 @@ def _shape_of_config(file: Path) -> Shape:
         config = read_json(file)
     except FileNotFoundError:
         raise UserError("there is no such file", where=where, hint=expected) from None
-    except ValueError as error:  # not JSON, or not UTF-8
+    except (ValueError, RecursionError) as error:  # not JSON, not UTF-8, or brackets without end
         raise UserError(f"is not JSON: {error}", where=where, hint=expected) from None
     if not isinstance(config, dict):
         raise UserError("holds no object of fields", where=where, hint=expected)
@@ -77,8 +79,9 @@ def _shape_of_config(file: Path) -> Shape:
     for field in fields(shape):
         value, least = getattr(shape, field.name), "above 0" if field.name in NEVER_NONE else "of at least 0"
         counts = field.type == "int" or (field.type == "int | None" and value is not None)
-        if counts and not (type(value) is int and value >= (field.name in NEVER_NONE)):
-            raise UserError(f"{field.name} is {value!r}: a whole number {least} is expected", where=where)
+        if counts and not (type(value) is int and (field.name in NEVER_NONE) <= value <= LARGEST):
+            most = f" and at most {LARGEST:g}" if type(value) is int and value > LARGEST else ""
+            raise UserError(f"{field.name} is {value!r}: a whole number {least}{most} is expected", where=where)
     return shape
 
 

@@ -63,7 +63,9 @@ def resume(
         table = [asdict(change) for change in resume_table()]
         print(json.dumps(table, ensure_ascii=False, indent=1) if as_json else as_text())
         return
-    if folder is None or not (folder / "recipe.yaml").exists():
+    if folder is None:
+        raise UserError("RUN is missing: a run folder", hint="tilth resume runs/NAME, or --explain")
+    if not (folder / "recipe.yaml").exists():
         raise UserError("there is no kept recipe to go on with", where=str(folder), hint="tilth resume runs/NAME")
     from tilth.pipeline.run import run_recipe
 

@@ -114,7 +114,7 @@ def assignments(text: str, names: list[str], option: str = "--predict") -> dict[
         try:
             found[name] = number(value)
         except (ValueError, OverflowError):
-            raise UserError(f"{option} {part}: expected NAME=NUMBER", hint=f"for example {names[0]}=1e9") from None
+            raise UserError(f"{option} {part}: expected NAME=NUMBER", hint="a number such as 0.3, 1e9 or 7B") from None
         if not math.isfinite(found[name]):
             raise UserError(f"{option} {part}: expected a finite number")
     missing = [name for name in names if name not in found]
@@ -124,11 +124,11 @@ def assignments(text: str, names: list[str], option: str = "--predict") -> dict[
     return found
 
 
-def names_of(text: str, option: str) -> list[str]:
+def names_of(text: str, option: str, example: str = "web,code,books") -> list[str]:
     """Names separated by commas, none twice."""
     found = [name.strip() for name in text.split(",")]
     if not all(found):
-        raise UserError(f"{option} {text}: a name is empty", hint=f"for example {option} web,code,books")
+        raise UserError(f"{option} {text or repr(text)}: a name is empty", hint=f"for example {option} {example}")
     twice = [name for name in found if found.count(name) > 1]
     if twice:
         raise UserError(f"{option}: {twice[0]!r} stands twice")

@@ -32,16 +32,17 @@ def sentence(error: Any) -> str | None:
         return f"{error.option_name} {needs} (see --help)"  # these errors do not know their command
     if kind == "MissingParameter" and option is not None:
         return f"{_name(option)} is missing: {_what(option)} ({command} --help)"
-    if option is None or not isinstance(error.__cause__, ValidationError):
-        return f"{error.format_message().rstrip('.')} ({command} --help)"
-    return _mistaken_value(option, error.__cause__.errors(include_url=False)[0])
+    if option is not None and isinstance(error.__cause__, ValidationError):
+        return _mistaken_value(option, error.__cause__.errors(include_url=False)[0])
+    said = error.message.rstrip(".")
+    return f"{_name(option)}: {said} ({command} --help)" if option is not None else f"{said} ({command} --help)"
 
 
 def _mistaken_value(option: Any, item: Any) -> str:
     """Of the wrong type or out of its range: typer's parser knows the value and the limits."""
-    name, example = _name(option), _example(option.default, item)
+    name, example = _name(option), _example(option, item)
     typed = f"{name} {example}" if name.startswith("-") else example
-    return f"{name} {item['input']}: {expectation(item)} (for example {typed})"
+    return f"{name} {item['input'] or repr(item['input'])}: {expectation(item)} (for example {typed})"
 
 
 def _name(option: Any) -> str:
@@ -63,17 +64,20 @@ def _options(error: Any) -> list[str]:
 
 def _like(name: str, known: list[str]) -> str:
     """The nearest, or all that there are."""
-    said = nearest(name, known)
+    said = nearest(name, known) if known else "there are none but --help"
     return said.replace("'", "") if said.startswith("did") else said
 
 
-def _example(default: Any, item: Any) -> str:
-    """The default where there is one that fits; else a value of the type, inside the limits."""
+def _example(option: Any, item: Any) -> str:
+    """The default where there is one that fits, or that the help names; else a value of the type, inside the limits."""
+    default = option.default
     if isinstance(default, str | int | float) and not isinstance(default, bool):
         return str(default)
-    context = item.get("ctx", {})
-    if item["type"] == "literal_error":
-        return str(context["expected"]).split(",")[0].split(" or ")[0].strip("'")
+    if found := re.search(r"\[default: ([\d.]+)", option.help or ""):
+        return found[1]
+    context, words = item.get("ctx", {}), re.findall("'([^']*)'", expectation(item))
+    if words:  # of a choice: the known ones, behind the one that was given
+        return str(next((word for word in words if word != item["input"]), words[0]))
     for limit in ("ge", "le"):
         if limit in context:
             return str(context[limit])

@@ -15,11 +15,13 @@ def shape_of(config: Config) -> Shape:
     kind = config.get("model_type")
     if not kind:
         raise KeyError("model_type")
-    if kind not in KINDS:
+    if not isinstance(kind, str) or kind not in KINDS:
         raise ValueError(f"model_type is {kind!r}; known: {', '.join(sorted(KINDS))}")
     shape = KINDS[kind](config)
     if shape.heads % shape.kv_heads:
         raise ValueError(f"{shape.heads} heads cannot share {shape.kv_heads} key-value heads evenly")
+    if shape.active_experts > shape.experts:
+        raise ValueError(f"{shape.active_experts} of {shape.experts} experts cannot be active")
     return shape
 
 

@@ -20,6 +20,7 @@ from tilth.laws.fitting.data import repeats
 from tilth.laws.kaplan import Allocation, training_flops
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
+METHODS = ("akima", "parabola")
 FINE = 801
 """Places at which a profile is looked at."""
 NOISE = 0.002
@@ -102,8 +103,8 @@ def isoflop(
     seed: int = 0,
 ) -> Frontier:
     """Approach 2: runs (n,) grouped by equal `flops` (`by_budget`); `method` akima or parabola (near the lowest)."""
-    if method not in ("akima", "parabola"):
-        raise UserError(f"{method!r} is no way to find a profile's minimum", hint="akima or parabola")
+    if method not in METHODS:
+        raise UserError(f"{method!r} is no way to find a profile's minimum", hint=" or ".join(METHODS))
     random = np.random.default_rng(seed)
     profiles, clouds = [], []
     for budget, here in by_budget(flops):

@@ -129,25 +129,30 @@ def _alpha_log_matched(a: Array, b: Array, alpha: Array, beta: Array, log_unique
 
 def matched_size(parameters: Mapping[str, float], unique: float) -> float:
     """N_U = (alpha A / (beta B))^(1/alpha) U^(beta/alpha), the size for which U tokens are compute-optimal."""
+    return float(matched_sizes(parameters, np.array(unique)))
+
+
+def matched_sizes(parameters: Mapping[str, float], unique: Array) -> Array:
+    """N_U (n,) of each U (n,)."""
     a, b = np.log(parameters["A"]), np.log(parameters["B"])
     alpha, beta = np.array(parameters["alpha"]), np.array(parameters["beta"])
-    return float(np.exp(_alpha_log_matched(a, b, alpha, beta, np.log(unique)) / alpha))
+    return np.asarray(np.exp(_alpha_log_matched(a, b, alpha, beta, np.log(unique)) / alpha))
 
 
 def effective_tokens(unique: float, epochs: float, r: float = MUENNIGHOFF["R_D"]) -> float:
     """D': fresh tokens that `epochs` passes over `unique` tokens are worth; below one epoch, what is read."""
-    return _effective(unique, unique * epochs, r)
+    return float(_effective(unique, unique * epochs, r))
 
 
 def effective_parameters(matched: float, size: float, r: float = MUENNIGHOFF["R_N"]) -> float:
     """N': what a model of `size` parameters is worth on data that call for `matched`; up to those, what it has."""
-    return _effective(matched, size, r)
+    return float(_effective(matched, size, r))
 
 
-def _effective(first: float, used: float, r: float) -> float:
-    if used <= first:
-        return float(used)
-    return first * float(np.exp(_worth(np.array(used / first - 1.0), np.log(r))[0]))
+def _effective(first: Array | float, used: Array | float, r: float) -> Array:
+    """What is used, up to `first`; what is beyond loses its worth."""
+    beyond = np.maximum(np.asarray(used) / first - 1.0, 0.0)
+    return np.minimum(used, first) - first * r * np.expm1(-beyond / r)
 
 
 def repeated_loss(parameters: Mapping[str, float], size: Array, tokens: Array, unique: float) -> Array:
@@ -155,5 +160,8 @@ def repeated_loss(parameters: Mapping[str, float], size: Array, tokens: Array, u
 
     `parameters` without R_D and R_N (a Chinchilla law) take the published ones.
     """
+    law = {**MUENNIGHOFF, **parameters}
     at_hand = np.minimum(unique, tokens)
-    return Repeated().predict({**MUENNIGHOFF, **parameters}, N=size, D=tokens, U=at_hand)
+    strength = _effective(matched_sizes(law, at_hand), size, law["R_N"])
+    worth = _effective(at_hand, tokens, law["R_D"])
+    return np.asarray(law["E"] + law["A"] / strength ** law["alpha"] + law["B"] / worth ** law["beta"])

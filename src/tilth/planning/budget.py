@@ -84,6 +84,11 @@ class Budget:
         """The utilisation of serving, alike; `plan buy` prints the same."""
         return Figure("serving utilisation", self.serving.share, "share", SERVED, self.serving.source)
 
+    @property
+    def currency(self) -> dict[str, str]:
+        """For machines, which see no heads of columns; empty where no price is given."""
+        return {"currency": self.cluster.currency} if self.cluster.price_per_hour else {}
+
     def said(self) -> tuple[str, ...]:
         """A note, where the utilisation is assumed."""
         if not self.utilisation.assumed:

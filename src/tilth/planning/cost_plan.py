@@ -37,7 +37,8 @@ def cost_report(model: Allocation, budget: Budget, law_name: str, served: float,
     )  # fmt: skip
     table = Table("Models of the same loss", columns, rows, {"cost": budget.cluster.currency})
     notes = [said for name, one in models for said in epochs_said(name, one.tokens / unique)] if unique else []
-    return Report(f"Training and {short(served)} served tokens", tuple(figures), (table,), (*notes, *budget.said()))
+    title, said = f"Training and {short(served)} served tokens", (*notes, *budget.said())
+    return Report(title, tuple(figures), (table,), said, facts=budget.currency)
 
 
 def _this_model(

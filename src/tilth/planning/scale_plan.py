@@ -31,7 +31,8 @@ def scale_report(budget: Budget, law_name: str, unique: float | None = None) -> 
         target = scaling.data_limited_optimum(law, budget.flops, unique)
         figures += _with_this_data(law, source, target, unique)
         notes = epochs_said("", target.tokens / unique)
-    return Report("Scale ladder", tuple(figures), (_ladder(budget, law, unique),), (*notes, *budget.said()))
+    said = (*notes, *budget.said())
+    return Report("Scale ladder", tuple(figures), (_ladder(budget, law, unique),), said, facts=budget.currency)
 
 
 def law_figure(law: scaling.Law, source: str, *, repeats: bool = False) -> Figure:

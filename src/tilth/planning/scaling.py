@@ -21,6 +21,8 @@ Array = np.ndarray[Any, np.dtype[np.float64]]
 
 MOST_EPOCHS = 1000
 """Behind so many epochs another one brings less than a hundred-billionth of a nat."""
+REACHED = 1e-10
+"""A loss is reached where it is off by so much, relatively: nearer than that, of many epochs, rounding would decide."""
 
 LAWS: dict[str, tuple[Law, str]] = {
     "chinchilla": (BESIROGLU, "Hoffmann et al. 2022's points, refitted by Besiroglu et al. 2024"),
@@ -65,10 +67,11 @@ def tokens_for_loss(law: Law, parameters: Array, wanted: float, unique: float | 
         left = wanted - law["E"] - law["A"] / parameters ** law["alpha"]
         with np.errstate(divide="ignore", over="ignore"):
             return np.asarray((law["B"] / np.maximum(left, 0.0)) ** (1 / law["beta"]))
+    wanted *= 1 + REACHED
     low = np.zeros_like(parameters)
     high = np.full_like(parameters, math.log(MOST_EPOCHS * unique))
     never = repeated_loss(law, parameters, np.exp(high), unique) > wanted
-    for _ in range(60):
+    for _ in range(80):
         middle = (low + high) / 2
         above = repeated_loss(law, parameters, np.exp(middle), unique) > wanted
         low, high = np.where(above, middle, low), np.where(above, high, middle)

@@ -10,6 +10,8 @@ from tilth.base.chart import Chart, Series
 
 COLOURS = ("#3b6fb6", "#c4553b", "#4a8c4f", "#8a5fa8", "#b8862b", "#3c9aa0", "#b5507c", "#6b7280", "#7a8f2e", "#a0522d")
 WIDTH, HEIGHT, LEFT, BOTTOM, TOP, RIGHT = 760, 320, 62, 42, 14, 14
+LETTER = 7
+"""About how wide a letter of 12 px stands."""
 NOTHING = "No points to draw."
 MARK_ROWS = 3
 """Names of marks that stand side by side go below each other."""
@@ -54,12 +56,13 @@ def drawing(chart: Chart) -> str:
         parts.append(
             f'<text x="{scale_x(tick):.1f}" y="{HEIGHT - BOTTOM + 18}" text-anchor="middle">{short(tick)}</text>'
         )
-    for number, (at, name) in enumerate(chart.marks):
-        parts.append(_mark(scale_x(at), TOP + 10 + 12 * (number % MARK_ROWS), name))
+    places = [scale_x(at) for at, _ in chart.marks]
+    for number, (x, (_, name)) in enumerate(zip(places, chart.marks, strict=True)):
+        parts.append(_mark(x, TOP + 10 + 12 * (number % MARK_ROWS), name, places))
     dots = chart.points
     for number, (name, line) in sorted(enumerate(clean), key=lambda one: one[1][0] in dots):  # points above lines
-        places = [(f"{scale_x(x):.1f}", f"{scale_y(y):.1f}") for x, y in line]
-        parts += _dots(number, places) if name in dots else [_line(number, name, places)]
+        path = [(f"{scale_x(x):.1f}", f"{scale_y(y):.1f}") for x, y in line]
+        parts += _dots(number, path) if name in dots else [_line(number, name, path)]
     parts.append(_label(chart.x_label, f'x="{(LEFT + WIDTH) / 2}" y="{HEIGHT - 6}"'))
     middle = (TOP + HEIGHT - BOTTOM) / 2
     parts.append(_label(chart.y_label, f'transform="rotate(-90 14 {middle})" x="14" y="{middle}"'))
@@ -86,10 +89,13 @@ def _dots(number: int, places: Sequence[tuple[str, str]]) -> list[str]:
     return [f'<circle cx="{x}" cy="{y}" r="2.5" fill="{colour(number)}"/>' for x, y in places]
 
 
-def _mark(x: float, y: int, name: str) -> str:
-    """A named vertical line; near the right edge its name stands before it."""
+def _mark(x: float, y: int, name: str, marks: Sequence[float]) -> str:
+    """A named vertical line; near the right edge, and where another of the `marks` would cross it, its name stands
+    before it."""
+    wide = LETTER * len(name)
+    crossed = any(x < other < x + wide for other in marks) and x - wide > LEFT
     line = f'<line class="mark" x1="{x:.1f}" x2="{x:.1f}" y1="{TOP}" y2="{HEIGHT - BOTTOM}"/>'
-    end = x > WIDTH - RIGHT - 7 * len(name)
+    end = crossed or x > WIDTH - RIGHT - wide
     place = f'x="{x - 4:.1f}" y="{y}" text-anchor="end"' if end else f'x="{x + 4:.1f}" y="{y}"'
     return f"{line}<text {place}>{html.escape(name)}</text>"
 

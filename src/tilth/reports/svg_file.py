@@ -6,7 +6,7 @@ import html
 import unicodedata
 
 from tilth.base.chart import Chart
-from tilth.reports.svg import HEIGHT, LEFT, NOTHING, WIDTH, colour, drawing
+from tilth.reports.svg import HEIGHT, LEFT, LETTER, NOTHING, WIDTH, colour, drawing
 
 STYLE = (
     "text{font:12px sans-serif;fill:#333}.grid{stroke:#ddd}.mark{stroke:#999;stroke-dasharray:3 3}polyline{fill:none}"
@@ -31,4 +31,4 @@ def svg_file(chart: Chart) -> str:
 
 def _pixels(text: str) -> int:
     """About how wide a text of 12 px stands: a Chinese character is a square."""
-    return sum(12 if unicodedata.east_asian_width(letter) in "WF" else 7 for letter in text)
+    return sum(12 if unicodedata.east_asian_width(letter) in "WF" else LETTER for letter in text)

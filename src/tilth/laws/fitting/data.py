@@ -11,8 +11,11 @@ import numpy as np
 
 from tilth.base.errors import UserError
 from tilth.laws.counting import Counting, same_counting
+from tilth.laws.kaplan import training_flops
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
+AGREE = 0.01
+"""C and 6 N D of one run may differ by so much: tokens are rounded to whole steps."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,19 @@ def repeats(*columns: Array) -> tuple[str, ...]:
         return ()
     rows = "row repeats another, and counts" if more == 1 else "rows repeat others, and count"
     return (f"{more} of {len(columns[0])} {rows} as a run of its own: equal to the last digit, so perhaps a copy",)
+
+
+def check_compute(parameters: Array, tokens: Array, flops: Array) -> None:
+    """Refuse runs (n,) that contradict themselves: of N, D and C one follows from the two others."""
+    follows = training_flops(parameters, tokens)
+    off = np.flatnonzero(np.abs(flops / follows - 1) > AGREE)
+    if len(off):
+        at, others = int(off[0]), len(off) - 1
+        more = f", and {others} more row{'s' * (others > 1)} of the kind" if others else ""
+        raise UserError(
+            f"row {at + 1}: C is {flops[at]:.4g}, but 6 N D is {follows[at]:.4g}{more}",
+            hint="leave the column out that is not meant, or give it another name",
+        )
 
 
 def points(columns: Mapping[str, Any], loss: Any, counting: Counting | None = None) -> Points:
