@@ -159,7 +159,8 @@ def moments(shape: Shape, training: Training) -> Iterator[Moment]:
     late = trained_head if shape.tied else 0  # a tied head's gradient waits for the embedding's
     gradient = size * tokens * hidden  # of the residual stream
     head, layer, sent = EXACT * share.head, EXACT * share.layer, EXACT * share.sent
-    comes, goes = (layer if training.stage == 3 else 0), min(sent, head + layer)  # one layer's of either kind
+    comes = layer if training.stage == 3 else 0
+    goes = max(min(sent, head + done * layer) - (done - 1) * kept.stored for done in range(1, shape.layers + 1))
     there = head if training.stage == 3 else 0
     yield Moment("loss head", kept.everything, gradient + trained_head + there + _head_working(shape, training))
     if not training.compiled:
@@ -194,6 +195,8 @@ class _Kept:
         self.throughout = float(2 * size * n * shape.head_dim)  # cosine and sine
         layer = 2 * norm + attention + feed_forward + sum(copies.values()) + low_rank
         stored, shared = self._stored(shape, training, layer)
+        self.stored = stored
+        """Of a layer: freed behind its backward pass, while its gradients are on their way."""
         self.layers = self.throughout + shape.layers * stored
         self.again = float(layer - shared)
         """Of the one layer that is computed again: what was not stored of it."""

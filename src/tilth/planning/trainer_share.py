@@ -64,6 +64,7 @@ def largest_share(pieces: Sequence[Piece], small: int, processes: int, stage: in
     others = [piece for piece, owner in zip(pieces, whose, strict=True) if owner != most]
     gradients = [piece.numbers for piece in (own if stage >= 2 else pieces) if piece.moments]
     sent = [piece.numbers for piece in others if piece.moments]
+    all_trained = sum(piece.numbers for piece in pieces if piece.moments)  # one's own count as under way, but are kept
     return Share(
         parameters=sum(p.numbers for p in (own if stage == 3 else pieces)) + small / (ranks if stage == 3 else 1),
         gradients=sum(gradients) + trained_small / (ranks if stage >= 2 else 1),
@@ -71,7 +72,7 @@ def largest_share(pieces: Sequence[Piece], small: int, processes: int, stage: in
         matrices=tuple(piece.shape for piece in own if piece.moments and piece.layer is not None),
         head=max((piece.numbers for piece in others if piece.head), default=0),
         layer=max(_layers(others).values(), default=0),
-        sent=min(sum(sent), max([UNDER_WAY, *sent])) if stage >= 2 else 0,
+        sent=min(sum(sent), max([UNDER_WAY * sum(sent) / max(all_trained, 1), *sent])) if stage >= 2 else 0,
     )
 
 
