@@ -13,6 +13,7 @@ from tilth.base.files import ContentHashes, read_json
 from tilth.base.pool import Engine
 from tilth.base.settings import Lines, load_yaml, validate
 from tilth.corpus.chain import build_chain
+from tilth.corpus.running.work import uncollected
 from tilth.corpus.settings import CorpusSettings, SourceSettings
 from tilth.corpus.sources import find_files
 from tilth.pipeline.execute import execute, lock
@@ -35,6 +36,7 @@ def run_corpus(
     return run_chain(_settings(config), inputs, out, base, domain, workers, engine)
 
 
+@uncollected()
 def run_chain(
     settings: CorpusSettings,
     inputs: list[str],
