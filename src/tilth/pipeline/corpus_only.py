@@ -36,7 +36,6 @@ def run_corpus(
     return run_chain(_settings(config), inputs, out, base, domain, workers, engine)
 
 
-@uncollected()
 def run_chain(
     settings: CorpusSettings,
     inputs: list[str],
@@ -50,8 +49,9 @@ def run_chain(
     _check_out(inputs, out)
     recipe = Recipe(name="corpus", corpus=_with_inputs(settings, inputs, domain, base))
     hashes = ContentHashes(out / ".cache" / "content_hashes.json")
-    measured = measure_stage(recipe, base, None, hashes)
-    stages = [measured, corpus_stage(recipe, base, measured, hashes)]
+    with uncollected():  # numba and the kernels are loaded here
+        measured = measure_stage(recipe, base, None, hashes)
+        stages = [measured, corpus_stage(recipe, base, measured, hashes)]
     with lock(out):
         hashes.save()
         done = list(execute(stages, out, ComputeSettings(workers=workers or machine.cores(), engine=engine)))
