@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from tilth.text import signs
-from tilth.text.places import _cues, _hash
+from tilth.text.company import _hash, cue_table
 
 CHAIN = re.compile(rb"\d(?:[ \-.()/\xef\xbc\x88\x89]{0,3}\d)*")
 AT = re.compile(rb"(?<=[A-Za-z0-9._%+\-'])@(?=[A-Za-z0-9._%+\-'])")
@@ -99,14 +99,14 @@ def cued(data: bytes, first: int) -> int:
     lower = front.lower()
     told = 0
     for i in range(len(lower) - 2):
-        told |= int(_cues()[_hash(*lower[i : i + 3])])
+        told |= int(cue_table()[_hash(*lower[i : i + 3])])
     return (told | (signs.QQ if b"qq" in lower else 0)) & ~1
 
 
 def cue_behind(data: bytes, last: int) -> bool:
     """Whether a cue word follows a chain."""
     behind = data[last + 1 : last + 27].lower()
-    return any(int(_cues()[_hash(*behind[i : i + 3])]) & 1 for i in range(len(behind) - 2))
+    return any(int(cue_table()[_hash(*behind[i : i + 3])]) & 1 for i in range(len(behind) - 2))
 
 
 def iban(data: bytes, first: int) -> bool:

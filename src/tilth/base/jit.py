@@ -6,7 +6,7 @@ their types say so, and writable arrays are accepted for them too.
 
 numba's cache notices a change of a kernel's own file only, not of the helpers that it was compiled with: a stale kernel
 would give wrong results without a word. So the cache lies in a folder named after the content of all files beside the
-kernel, and of this one.
+kernel, and of this one; a kernel outside the package may have helpers from anywhere in it, and so all its files count.
 
 numba promotes silently: uint64 with int64 gives float64. Kernels therefore keep hashes in uint64 arrays and
 uint64 constants (made with `np.uint64`), and never mix them with Python integers.
@@ -32,9 +32,12 @@ _CONFIG: Any = numba.config
 
 @functools.cache
 def _cache_folder(here: Path) -> str:
-    """Where the kernels of a folder are kept: by the content of its files and of this one, where can be written."""
-    files = sorted({*here.glob("*.py"), Path(__file__)})
-    content = hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:16]
+    """Where the kernels of a folder are kept: by the content of the files that may be part of them."""
+    package = Path(__file__).parent.parent
+    files = {*here.glob("*.py"), Path(__file__)}
+    if package not in here.parents:
+        files |= {*package.rglob("*.py")}
+    content = hashlib.sha256(b"".join(file.read_bytes() for file in sorted(files))).hexdigest()[:16]
     if _CONFIG.CACHE_DIR:
         return str(Path(_CONFIG.CACHE_DIR) / content)
     if os.access(here, os.W_OK):

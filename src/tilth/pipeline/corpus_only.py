@@ -13,6 +13,7 @@ from tilth.base.files import ContentHashes, read_json
 from tilth.base.pool import Engine
 from tilth.base.settings import Lines, load_yaml, validate
 from tilth.corpus.chain import build_chain
+from tilth.corpus.running.work import uncollected
 from tilth.corpus.settings import CorpusSettings, SourceSettings
 from tilth.corpus.sources import find_files
 from tilth.pipeline.execute import execute, lock
@@ -48,8 +49,9 @@ def run_chain(
     _check_out(inputs, out)
     recipe = Recipe(name="corpus", corpus=_with_inputs(settings, inputs, domain, base))
     hashes = ContentHashes(out / ".cache" / "content_hashes.json")
-    measured = measure_stage(recipe, base, None, hashes)
-    stages = [measured, corpus_stage(recipe, base, measured, hashes)]
+    with uncollected():  # numba and the kernels are loaded here
+        measured = measure_stage(recipe, base, None, hashes)
+        stages = [measured, corpus_stage(recipe, base, measured, hashes)]
     with lock(out):
         hashes.save()
         done = list(execute(stages, out, ComputeSettings(workers=workers or machine.cores(), engine=engine)))

@@ -19,7 +19,7 @@ script_shares    in which scripts a text is written
 The statistics: measure (all in one call), words (with cutting and memo), units, lines, repetition, c4, code. What text
 is made of: characters and unicode (tables), scripts, urls and exceptions (where words do not end), flags, furniture.
 Under them: buffers (Arrow's memory), hashing; minhash, leaders, ngrams (with ngram_index and spans), passages,
-substrings, seen, heads, keywords and places (which gives signs) stand on them.
+substrings, seen, heads, keywords and places (which gives signs, by the company of a place) stand on them.
 
 What reads texts takes a `pa.LargeStringArray` without nulls and gives numpy arrays of its length, or places in it.
 numba and the kernels are loaded at the first use of a name, not by `import tilth.text`.

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from tilth.base.jit import helper
-from tilth.text.lines import last_class, next_line, strip
+from tilth.text.lines import last_class
 from tilth.text.unicode import NUMBER, SIZE, SPACE
 from tilth.text.units import decode
 from tilth.text.words import END, MARKS, split_words
@@ -217,25 +217,21 @@ def _ends_sentence(mark: int) -> bool:
 
 
 @helper
-def measure_c4(
-    text: Any, start: int, stop: int, plain: bool, cutting: Any, document: Any, spare: Any, out: Any
-) -> None:
+def measure_c4(text: Any, span: Any, page: Any, cutting: Any, document: Any, spare: Any, out: Any) -> None:
     """out: lines with `lorem ipsum`, lines with a curly bracket, sentences in the lines kept.
 
-    `plain` says that the text has no breaks but line feeds, `cutting` is what words are cut with (classes, table, run),
-    `document` the document's tokens and how many they are; a line with citation marks is copied without them to a text
-    and cut again into the tokens of `spare`.
+    `page` are the lines as `str.splitlines` cuts them, how many they are, and whether a curly bracket is among them.
+    `cutting` is what words are cut with (classes, table, run), `document` the document's tokens and how many they are.
+    A line with citation marks is copied without them to a text and cut again into the tokens of `spare`.
     """
     data, (classes, table, run), (tokens, count), (copy, spare_tokens) = text[0], cutting, document, spare
-    lorem, curly, sentences = 0, 0, 0
-    at, token = start, 0
+    (start, stop), (lines, size, curls) = span, page
+    lorem, curly, sentences, token = 0, 0, 0, 0
     # What is nowhere in the document is not looked for in each line.
     phrases = _may_hold_phrases(data, start, stop)
-    cites, curls = _holds(data, start, stop, 91), _holds(data, start, stop, 123)
-    while at < stop:
-        end, following = next_line(text, at, stop, classes, plain)
-        first, last = strip(data, at, end, classes)
-        at = following
+    cites = _holds(data, start, stop, 91)
+    for k in range(size):
+        first, last = lines[2][k], lines[3][k]
         if first == last or not (_ends_sentence(data[last - 1]) or data[last - 1] == 93):  # ] may end a citation
             continue
         line, begin, end = data, first, last
@@ -251,8 +247,8 @@ def measure_c4(
         if found & ~1:  # a line with lorem ipsum stays, as one with a bracket does: C4 drops the whole page
             continue
         if cited and end < last - first:
-            size = split_words(copy, 0, end, classes, table, run, spare_tokens)
-            more, _ = count_sentences(copy[0], spare_tokens, 0, size, end, classes)
+            cut = split_words(copy, 0, end, classes, table, run, spare_tokens)
+            more, _ = count_sentences(copy[0], spare_tokens, 0, cut, end, classes)
         else:
             begin = _first_token(tokens[1], token, count, first)
             more, token = count_sentences(data, tokens, begin, count, last, classes)

@@ -61,7 +61,7 @@ class Heads:
     def lines(self, texts: pa.LargeStringArray, longest: int) -> tuple[np.ndarray, list[str]]:
         """The lines of at most `longest` characters in which a head stands, and int64 [M] their rows, rising."""
         buffers = strings(texts)
-        room = 1024
+        room = 1024 + len(buffers.data) // 256  # so that the texts are hardly ever gone through again
         while True:
             found = np.empty((room, 3), np.int64)
             total = _find(buffers.data, buffers.offsets, self._tables, self._groups, longest, found)

@@ -10,6 +10,7 @@ from numba import types
 from tilth.base.jit import (
     BYTES,
     OFFSETS,
+    READ_I64_2D,
     READ_U8,
     READ_U16,
     READ_U32,
@@ -25,9 +26,9 @@ from tilth.base.jit import (
 from tilth.text import memo, unicode
 from tilth.text.buffers import Strings, scratch, strings
 from tilth.text.c4 import measure_c4
-from tilth.text.characters import COUNTS, count_characters
+from tilth.text.characters import COUNTS, count_characters, profiles
 from tilth.text.exceptions import stop_words, word_table
-from tilth.text.lines import measure_gopher_lines, measure_lines, measure_paragraphs
+from tilth.text.lines import cut_at_breaks, cut_at_feeds, measure_gopher_lines, measure_lines, measure_paragraphs
 from tilth.text.repetition import TERMS, measure_repetition
 from tilth.text.words import LETTERS, WORD, split_words
 
@@ -61,7 +62,7 @@ _LINES = (
 _PARAGRAPHS = ("paragraphs", "duplicate_paragraphs", "duplicate_paragraph_characters")
 _C4 = ("c4_lorem_ipsum", "c4_curly_brackets", "c4_sentences")
 _COLUMNS = (*COUNTS, *_WORDS, *_REPETITION, *_GOPHER_LINES, *_LINES, *_PARAGRAPHS, *_C4)
-_NEWLINES, _BREAKS = COUNTS.index("newlines"), COUNTS.index("breaks")
+_NEWLINES, _BREAKS, _CURLY = (COUNTS.index(name) for name in ("newlines", "breaks", "curly_brackets"))
 _AT_WORDS = len(COUNTS)
 _AT_REPETITION = _AT_WORDS + len(_WORDS)
 _AT_GOPHER = _AT_REPETITION + len(_REPETITION)
@@ -80,9 +81,12 @@ _TOKENS = _arrays("uint64", "int64", "int32", "uint16")
 _LEVEL, _SLOTS = _arrays("int64", "uint64", "int32", "int32", "int64"), _arrays("uint64", "int32")
 _RUN_AND_MEMO = types.Tuple([*_RUN, types.Array(types.uint64, 1, "C")])
 _TERMS, _CLEAN = types.Array(types.float64, 1, "C"), types.Array(types.uint8, 1, "C")
-_SCRATCH = types.Tuple((_RUN_AND_MEMO, _TOKENS, _TOKENS, _LEVEL, _SLOTS, _TERMS, _CLEAN))
+_PROFILES = types.Tuple((READ_U8, READ_I64_2D, READ_U8))
+_CHARACTERS, _MARKS = _arrays("int64", "uint8", "int64"), _arrays("uint8", "int64")
+_LINES_SPACE = _arrays("int64", "int64", "int64", "int64", "uint64")
+_SCRATCH = types.Tuple((_RUN_AND_MEMO, _TOKENS, _TOKENS, _LEVEL, _SLOTS, _TERMS, _CLEAN, _CHARACTERS, _LINES_SPACE))
 """Space for one text: a run without spaces; the tokens of the text and of a line; n-grams, a table and terms for what
-repeats; a line without citations."""
+repeats; a line without citations; profiles, marks of bytes and places of line feeds; lines and their hashes."""
 
 
 @helper
@@ -98,18 +102,18 @@ def _count_words(count: int, tokens: Any, out: Any) -> None:
     out[0], out[1], out[2], out[3] = count, words, characters, letters
 
 
-@jit(void(BYTES, OFFSETS, READ_U16, READ_U8, _TABLE, READ_U64, _SCRATCH, WRITE_F64_2D))
+@jit(void(BYTES, OFFSETS, READ_U16, _PROFILES, _TABLE, READ_U64, _SCRATCH, WRITE_F64_2D))
 def _measure(
     buffer: Any,
     offsets: Any,
     class_table: Any,
-    trait_table: Any,
+    profile_tables: Any,
     word_entries: Any,
     stop_words: Any,
     scratch: Any,
     out: Any,
 ) -> None:
-    data, classes, traits = pointer(buffer), pointer(class_table), pointer(trait_table)
+    data, classes = pointer(buffer), pointer(class_table)
     table = (pointer(word_entries[0]), pointer(word_entries[1]), len(word_entries[0]), pointer(word_entries[2]))
     run, tokens, spare, level, slots = (
         pointers(scratch[0]),
@@ -119,19 +123,32 @@ def _measure(
         pointers(scratch[4]),
     )
     terms, text, copy = pointer(scratch[5]), (data, len(buffer)), (pointer(scratch[6]), len(scratch[6]))
+    found, marks, feeds = pointers(scratch[7])
+    starts, stops, firsts, lasts, hashes = pointers(scratch[8])
+    lines, cutting = (starts, stops, firsts, lasts), (classes, table, run)
+    spread = (
+        pointer(profile_tables[0]),
+        pointer(profile_tables[1]),
+        pointer(profile_tables[2]),
+        len(profile_tables[2]),
+        found,
+    )
     for row in range(len(out)):
         start, stop, result = offsets[row], offsets[row + 1], out[row]
-        count_characters(data, start, stop, classes, traits, result)
-        newlines = int64(result[_NEWLINES])
-        plain = newlines == result[_BREAKS]
+        count_characters(data, start, stop, classes, spread, (marks, feeds), result)
         count = split_words(text, start, stop, classes, table, run, tokens)
         _count_words(count, tokens, result[_AT_WORDS:])
         measure_repetition(count, tokens, (level, slots, terms), stop_words, result[_AT_REPETITION:])
-        measure_gopher_lines(text, start, stop, classes, plain, result[_AT_GOPHER:])
-        measure_lines(text, start, stop, classes, newlines, slots, result[_AT_LINES:])
-        measure_paragraphs(text, start, stop, classes, newlines, slots, result[_AT_PARAGRAPHS:])
-        cutting, document = (classes, table, run), (tokens, count)
-        measure_c4(text, start, stop, plain, cutting, document, (copy, spare), result[_AT_C4:])
+        size = cut_at_feeds(data, start, stop, classes, feeds, int64(result[_NEWLINES]), lines)
+        measure_lines(text, size, lines, classes, hashes, slots, result[_AT_LINES:])
+        measure_paragraphs(text, size, lines, hashes, slots, result[_AT_PARAGRAPHS:])
+        if result[_NEWLINES] != result[_BREAKS]:
+            size = cut_at_breaks(data, start, stop, classes, lines)
+        elif starts[size - 1] == stop:  # nothing stands behind the last line feed
+            size -= 1
+        measure_gopher_lines(data, size, lines, stop, result[_AT_GOPHER:])
+        page, document = (lines, size, result[_CURLY] > 0), (tokens, count)
+        measure_c4(text, (start, stop), page, cutting, document, (copy, spare), result[_AT_C4:])
 
 
 _PROSE = (4.0, 1.0, 40.0)
@@ -164,7 +181,7 @@ def _raw(buffers: Strings) -> dict[str, np.ndarray]:
     def space(name: str, arrays: types.Tuple, items: int = room) -> tuple[np.ndarray, ...]:
         return scratch(f"measure.{name}", [str(array.dtype) for array in arrays], items)
 
-    tables = unicode.classes(), unicode.traits(), tuple(word_table()), stop_words()
+    tables = unicode.classes(), profiles(), tuple(word_table()), stop_words()
     arrays = (
         (*space("run", _RUN), *scratch("memo", ["uint64"], memo.ROWS * memo.WIDTH, zero=True)),
         space("tokens", _TOKENS),
@@ -173,6 +190,11 @@ def _raw(buffers: Strings) -> dict[str, np.ndarray]:
         space("slots", _SLOTS, slots),
         np.empty(TERMS),
         *scratch("measure.clean", ["uint8"], room + 8),
+        (
+            *scratch("measure.found", ["int64"], len(tables[1][2])),
+            *scratch("measure.marks", ["uint8", "int64"], room + 8),
+        ),
+        space("lines", _LINES_SPACE),
     )
     out = np.zeros((len(buffers), len(_COLUMNS)))
     _measure(buffers.data, buffers.offsets, *tables, arrays, out)

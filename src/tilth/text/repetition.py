@@ -138,7 +138,7 @@ def _name_ngrams(active: int, level: Any, table: Any) -> Any:
         here, following = ids[k], ids[k + 1]
         name = (np.uint64(here) << _32 | np.uint64(following)) * _PRIME  # two steps that can be undone: a pair, a name
         places[kept], names[kept] = places[k], name ^ name >> _32
-        kept += counts[here] != 1 and counts[following] != 1 and places[k + 1] == places[k] + 1
+        kept += (counts[here] != 1) & (counts[following] != 1) & (places[k + 1] == places[k] + 1)  # without a branch
     size = clear(table[0], kept)
     distinct = 0
     for k in range(kept):

@@ -59,10 +59,11 @@ class NearStep(DecideColumns):
 def band_keys(signatures: np.ndarray, bands: int, rows: int) -> np.ndarray:
     """One 64-bit key a band, uint64 [bands, N], from signatures uint32 [N, 112]."""
     keys = np.zeros((bands, len(signatures)), np.uint64)
+    columns = np.ascontiguousarray(signatures[:, : bands * rows].T)
     for band in range(bands):
         value = np.full(len(signatures), np.uint64(0x9E3779B97F4A7C15))
         for row in range(band * rows, (band + 1) * rows):
-            value ^= signatures[:, row].astype(np.uint64)
+            value ^= columns[row].astype(np.uint64)
             value *= np.uint64(0xBF58476D1CE4E5B9)
             value ^= value >> np.uint64(29)
         keys[band] = value

@@ -96,8 +96,7 @@ class LinesStep(Edit):
             return "own"
         if _CODE.search(line):
             return None
-        chinese = sum(1 for character in line if character >= "\u2e80") * 2 > len(line)
-        if chinese and len(line) > _LONGEST_CHINESE:
+        if len(line) > _LONGEST_CHINESE and sum(1 for character in line if character >= "\u2e80") * 2 > len(line):
             return None
         return next((kind for kind, pattern in self._kinds if pattern.search(line)), None)
 

@@ -59,7 +59,7 @@ class ShardWriter:
     def write(self, table: pa.Table) -> None:
         """Add rows; columns are put into the file's order and types."""
         with spent(WRITE):
-            self._gather(table.select(self.schema.names).cast(self.schema))
+            self._gather(table if table.schema == self.schema else table.select(self.schema.names).cast(self.schema))
 
     def _gather(self, table: pa.Table) -> None:
         self.rows += len(table)

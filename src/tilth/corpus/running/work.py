@@ -49,7 +49,7 @@ def claim(work: Path, out: Path, key: dict[str, Any]) -> None:
 @contextlib.contextmanager
 def uncollected() -> Iterator[None]:
     """No garbage collection in the block, or in the function that this decorates: what is read makes no cycles, and
-    looking for them walks over every record of a batch again and again."""
+    looking for them walks over every record of a batch, and over every module, again and again."""
     enabled = gc.isenabled()
     gc.disable()
     try:

@@ -66,7 +66,7 @@ def write_shard(task: ShardTask) -> dict[str, Any]:
     marks = Marks(round_folder(task.pass_, len(across.rounds()) - 1) if across else None)
     with _Outputs.open(task, segment.texts, chain.stale) as outputs:
         first = 0
-        for group in read_groups(task.shard):
+        for group in read_groups(task.shard, _columns_read(task, segment.texts, repeats)):
             about = decisions.part(first, first + len(group))
             rows = task.first + first + np.flatnonzero(about.stays)
             first += len(group)
@@ -87,6 +87,16 @@ def write_shard(task: ShardTask) -> dict[str, Any]:
     result = counts.to_json()
     write_json(marker, result, indent=None)
     return result
+
+
+def _columns_read(task: ShardTask, texts: Sequence[Step], repeats: Repeats) -> list[str]:
+    """Those of the shard, without what nothing that comes asks for: signatures are a fifth of it, and end here."""
+    import pyarrow.parquet as pq
+
+    asked = {name for step in texts for name in step.needs()}
+    asked |= {name for where, _ in repeats.entries for name in where.names}
+    left_out = {HASH, MINHASH} - asked if task.pass_.last else set()
+    return [name for name in pq.read_schema(task.shard).names if name not in left_out]
 
 
 def _apply_decisions(
@@ -112,7 +122,7 @@ def _apply_decisions(
         entry.documents_out, entry.bytes_out = documents, size
         entry.close()
         tallies.append(entry)
-    survivors = table.filter(pa.array(stays))
+    survivors = table.filter(pa.array(stays)) if len(rejected) else table
     tally.same("decisions: survivors", len(survivors), documents)
     return survivors, tallies
 
@@ -182,6 +192,8 @@ class _Outputs:
         """Write rejected documents; what a later step of the pass measures is null in them."""
         import pyarrow as pa
 
+        if not len(rejected):
+            return
         counts.add("rejected", rejected)
         for column in self.rejected.schema:
             if column.name not in rejected.column_names:

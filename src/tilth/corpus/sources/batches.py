@@ -72,7 +72,7 @@ def read_unit(unit: Unit, sources: Sequence[SourceSettings], lacking: set[str] |
         for record in _read_file(file, sources[file.source], signals, lacking):
             if isinstance(record, Row):
                 pending.rows.append(record)
-                pending.bytes += record.bytes
+                pending.bytes += len(record.text)
             else:
                 pending.unreadable.append(record)
             if pending.full():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any, NamedTuple
@@ -238,28 +239,37 @@ def _meta(record: dict[str, Any], names: list[str]) -> str:
         rest[name] = value
     if not rest:
         return ""
-    text = _json(rest, _PLAIN)
+    text = _json(rest, _plain_json)
     if text.isascii():
         return text
     try:
         text.encode()
     except UnicodeEncodeError:
-        return _json(rest, _ESCAPED)  # surrogates stay as \uXXXX, exactly as they came
+        return _json(rest, _escaped_json)  # surrogates stay as \uXXXX, exactly as they came
     return text
 
 
-_PLAIN = json.JSONEncoder(ensure_ascii=False, default=str, allow_nan=False)
-_ESCAPED = json.JSONEncoder(ensure_ascii=True, default=str, allow_nan=False)
+def _encoder(*, ascii: bool) -> Callable[[dict[str, Any]], str]:
+    """What `json.JSONEncoder.encode` does, which builds this encoder anew for every value."""
+    make = getattr(json.encoder, "c_make_encoder", None)
+    if make is None:
+        return json.JSONEncoder(ensure_ascii=ascii, default=str, allow_nan=False).encode
+    strings = json.encoder.encode_basestring_ascii if ascii else json.encoder.encode_basestring
+    encode = make(None, str, strings, None, ": ", ", ", False, False, False)
+    return lambda fields: "".join(encode(fields, 0))
 
 
-def _json(fields: dict[str, Any], encoder: json.JSONEncoder) -> str:
+_plain_json, _escaped_json = _encoder(ascii=False), _encoder(ascii=True)
+
+
+def _json(fields: dict[str, Any], encode: Callable[[dict[str, Any]], str]) -> str:
     """Valid JSON; raises `Unusable` for a number that it has no form for."""
     try:
-        return encoder.encode(fields)
+        return encode(fields)
     except ValueError:
         if len(fields) > 1:
             for name, value in fields.items():
-                _json({name: value}, encoder)
+                _json({name: value}, encode)
         raise Unusable(f"the field {min(fields)!r} holds NaN or infinity, which JSON has no form for") from None
 
 

@@ -76,7 +76,7 @@ def _zstd() -> Any:
     return zstandard.ZstdDecompressor(max_window_size=2**31).decompressobj()
 
 
-@dataclass
+@dataclass(slots=True)
 class Line:
     """One line without its newline; `data` is None where it was longer than the limit."""
 
