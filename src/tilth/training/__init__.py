@@ -18,6 +18,7 @@ decisions   what was decided while training, followed by whoever comes by again 
 guard       steps that are out of the ordinary, spikes that stay                                       (no torch)
 suspects    the documents that a spike owes its loss to
 watchdog    a step that hangs ends the process
+nodes       under torchrun, a node that has failed twice is left out
 control     settings that change while training                                                       (no torch)
 faults      faults on purpose, for trials                                                             (no torch)
 speed       what a step took: tokens a second, MFU, memory
