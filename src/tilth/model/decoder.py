@@ -164,6 +164,8 @@ class Decoder(nn.Module):
         """Dtype of products and of the residual stream; None: that of the parameters."""
         self.recompute: Recompute = "none"
         """What of each layer is computed again in the backward pass instead of kept."""
+        self.loss_scale = 1.0
+        """Factor of the loss in its backward pass, which objectives that make gradients earlier must know."""
         self.embedding_noise = 0.0
         """NEFTune's alpha; acts in training alone."""
         self.around: Callable[[int, Callable[[], Tensor]], Tensor] | None = None

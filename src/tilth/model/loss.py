@@ -27,6 +27,7 @@ def linear_cross_entropy(
     *,
     compiled: bool = False,
     chunk: int | None = None,
+    foreseen: float = 1.0,
 ) -> tuple[Tensor, Tensor]:
     """The total `scale · Σ (loss + z_loss · lse²)` over targets ≥ 0, and each token's loss (fp32[N], detached).
 
@@ -34,10 +35,13 @@ def linear_cross_entropy(
     Products run in the dtype of `hidden_NH`, softmax and sums in fp32 (fp64 for fp64). Gradients are made in the
     forward pass, so `scale` — coefficient over the global count — must be known beforehand. Tokens with a negative
     target have loss 0, and no logits are made for them: of a conversation, the answers alone cost anything here.
+    `foreseen` is the factor by which the total will be multiplied before its backward pass (fp16's loss scale).
     """
     chunk = chunk or _chunk(hidden_NH, weight_VH, compiled)
     needs = torch.is_grad_enabled() and (hidden_NH.requires_grad or weight_VH.requires_grad)
-    total, loss_N = _LinearCrossEntropy.apply(hidden_NH, weight_VH, targets_N, scale, z_loss, compiled, chunk, needs)
+    total, loss_N = _LinearCrossEntropy.apply(
+        hidden_NH, weight_VH, targets_N, scale, z_loss, compiled, chunk, needs, foreseen
+    )
     return total, loss_N
 
 
@@ -53,6 +57,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
         compiled: bool,
         chunk: int,
         needs: bool,
+        foreseen: float,
     ) -> tuple[Tensor, Tensor]:
         exact = torch.float64 if hidden.dtype == torch.float64 else torch.float32
         loss = torch.zeros(hidden.shape[0], dtype=exact, device=hidden.device)
@@ -61,7 +66,9 @@ class _LinearCrossEntropy(torch.autograd.Function):
         grad_hidden = torch.zeros_like(hidden) if needs else None
         grad_weight = torch.zeros_like(weight) if needs and weight.requires_grad else None
         kernel = _kernel(compiled)
-        factor = torch.tensor(scale, dtype=exact, device=hidden.device)  # a tensor: a number would be compiled in
+        factor = torch.tensor(
+            scale * foreseen, dtype=exact, device=hidden.device
+        )  # a tensor: a number would be compiled in
         for places in _with_target(targets, chunk):
             part = hidden[places]
             found, lse, grad = kernel(part @ cast.T, targets[places], factor, z_loss, needs)
@@ -71,7 +78,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
                 grad_hidden[places] = grad @ cast
             if grad_weight is not None:
                 grad_weight += grad.T @ part
-        ctx.grads = grad_hidden, grad_weight
+        ctx.grads, ctx.foreseen = (grad_hidden, grad_weight), foreseen
         ctx.mark_non_differentiable(loss)
         return (loss.sum() + z_loss * square) * scale, loss
 
@@ -79,8 +86,9 @@ class _LinearCrossEntropy(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, grad_total: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
         grads, ctx.grads = ctx.grads, None  # scaled in place: used once
-        scaled = (None if grad is None else grad.mul_(grad_total.to(grad.dtype)) for grad in grads)
-        return (*scaled, None, None, None, None, None, None)
+        rest = grad_total / ctx.foreseen
+        scaled = (None if grad is None else grad.mul_(rest.to(grad.dtype)) for grad in grads)
+        return (*scaled, None, None, None, None, None, None, None)
 
 
 def token_log_probabilities(

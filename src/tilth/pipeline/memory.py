@@ -36,8 +36,8 @@ def training_of(phase: PhaseSettings, compute: ComputeSettings, adapter: Adapter
 
 
 def in_half(phase: PhaseSettings) -> bool:
-    """Whether the phase multiplies in bf16 on this processor."""
-    return phase.precision == "bf16" or (phase.precision == "auto" and machine.fast_bf16())
+    """Whether the phase multiplies in half precision on this processor."""
+    return phase.precision in ("bf16", "fp16") or (phase.precision == "auto" and machine.fast_bf16())
 
 
 def _compiled(phase: PhaseSettings) -> bool:

@@ -15,9 +15,11 @@ state       all that a running phase is, and how it comes back from a checkpoint
 checkpoint  what is whole or not there; writer: written in a thread while training goes on
 finished    load_model, load_for_inference: the model of a finished phase or of a Hugging Face folder
 decisions   what was decided while training, followed by whoever comes by again                        (no torch)
+loss_scale  the factor that keeps small gradients in fp16 from vanishing                               (no torch)
 guard       steps that are out of the ordinary, spikes that stay                                       (no torch)
 suspects    the documents that a spike owes its loss to
 watchdog    a step that hangs ends the process
+nodes       under torchrun, a node that has failed twice is left out
 control     settings that change while training                                                       (no torch)
 faults      faults on purpose, for trials                                                             (no torch)
 speed       what a step took: tokens a second, MFU, memory

@@ -83,6 +83,8 @@ class Computing:
         if poisoned:
             self.gradients.flat[:1] = torch.nan
         self.gradients.sum(self.world)
+        if self.model.loss_scale != 1.0:
+            self.gradients.scale(1 / self.model.loss_scale)
         loss_G, unit_G, target_G = self.world.sum(sums).tolist()
         metrics = self._metrics(reported, counts)
         return Computed(loss_G, unit_G, target_G, self._sequences(rows, sequences), metrics, self.gradients.norm())
@@ -96,7 +98,7 @@ class Computing:
         rows: list[Tensor] = []
         for batch in batches:
             losses = self.objective.loss(self.model, batch, counts)
-            torch.stack(list(losses.terms.values())).sum().backward()
+            (torch.stack(list(losses.terms.values())).sum() * self.model.loss_scale).backward()
             self.gradients.settle()
             units = batch.counts if losses.units is None else losses.units
             for row, amounts in zip(sums, (losses.sums, units, batch.counts), strict=True):

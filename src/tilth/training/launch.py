@@ -4,6 +4,8 @@
 
     torchrun --nproc_per_node=2 -m tilth.training.launch JOB.json
 
+Ranks that die or hang are started again from the last checkpoint; who does so twice is left out (here, and in nodes).
+
 The job's reader is a factory, and its objective where it is not the next token, so that each process builds its own.
 """
 
@@ -16,6 +18,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -28,6 +31,7 @@ from tilth.training import parallel
 from tilth.training.interruption import Interrupted
 from tilth.training.job import Job
 from tilth.training.loop import PhaseResult, train_phase
+from tilth.training.nodes import MOST_FAILURES, Node, NodesChanged, fresh_store
 from tilth.training.watchdog import HUNG
 
 LAUNCHER = "TILTH_LAUNCHER"
@@ -43,26 +47,44 @@ DEAD = (-signal.SIGKILL, -signal.SIGSEGV, -signal.SIGABRT, -signal.SIGBUS, HUNG)
 def run_job(path: Path, on_event: Callable[[dict[str, Any]], None] | None = None) -> PhaseResult:
     """Train the phase of the job in this file as one of the ranks that were started, or alone."""
     job = Job.load(path)
-    world = parallel.join(job.compute.device)
+    node = Node.here(job.folder)
+    world = parallel.join(job.compute.device, None if node is None else fresh_store())
     Progress.quiet = Progress.quiet or not world.first
-    return train_phase(job, on_event, world)
+    if node is None:
+        return train_phase(job, on_event, world)
+    try:
+        node.check(world.gathered, on_event if on_event is not None and world.first else _nothing)
+        return train_phase(job, on_event, world)
+    except (RuntimeError, ConnectionError) as error:
+        if not isinstance(error, NodesChanged):
+            node.wait(error)
+        raise
+
+
+def _nothing(_: dict[str, Any]) -> None:
+    """Nobody listens."""
 
 
 def launch_job(path: Path, processes: int, events: Path | None = None, restarts: int = 0) -> None:
     """Run the job in `processes` ranks of this machine, to their end; they write events to the journal `events`.
 
     Ctrl-C and SIGTERM are passed on to the ranks, which save and stop: KeyboardInterrupt. A rank's UserError is raised
-    here. When a rank dies or hangs, the others are ended, and all are started again, `restarts` times at most. The
-    ranks die with this process.
+    here. When a rank dies or hangs, the others are ended, and all are started again, `restarts` times at most; one that
+    alone was to blame twice is left out, and its device with it. The ranks die with this process.
     """
+    slots, blamed = list(range(processes)), Counter[int]()
     for left in range(restarts, -1, -1):
         try:
-            _launch(path, processes, events)
+            _launch(path, slots, events)
             return
         except RanksFailed as failed:
             if not left:
                 raise
             message = f"{failed}; starting them again from the last checkpoint ({left} restarts left)"
+            blamed.update(failed.dead)
+            for slot in [slot for slot in failed.dead if blamed[slot] >= MOST_FAILURES and len(slots) > 1]:
+                slots.remove(slot)
+                message += f", without process {slot}, which has failed twice"
             sys.stderr.write(f"warning: {message}\n")
             if events is not None:
                 journal = Journal(events)
@@ -73,9 +95,14 @@ def launch_job(path: Path, processes: int, events: Path | None = None, restarts:
 class RanksFailed(RuntimeError):
     """Ranks died, or ended with an error that is not the user's."""
 
+    def __init__(self, message: str, dead: Sequence[int] = ()) -> None:
+        super().__init__(message)
+        self.dead = dead
+        """Those that died or hung, where not all did."""
 
-def _launch(path: Path, processes: int, events: Path | None) -> None:
-    """Run all ranks once."""
+
+def _launch(path: Path, slots: Sequence[int], events: Path | None) -> None:
+    """Run a rank for each slot, once; the slot is its device."""
     from torch.distributed import TCPStore
 
     for left in path.parent.glob(f"{path.stem}.error*"):
@@ -86,20 +113,22 @@ def _launch(path: Path, processes: int, events: Path | None) -> None:
         "MASTER_ADDR": "127.0.0.1",
         "MASTER_PORT": str(store.port),
         "TORCHELASTIC_USE_AGENT_STORE": "True",
-        "WORLD_SIZE": str(processes),
-        "LOCAL_WORLD_SIZE": str(processes),
+        "WORLD_SIZE": str(len(slots)),
+        "LOCAL_WORLD_SIZE": str(len(slots)),
     }
     command = [sys.executable, "-m", "tilth.training.launch", str(path), *([str(events)] if events else [])]
     ranks: list[subprocess.Popen[bytes]] = []
     try:
         with _passing_on_signals(ranks) as received:
-            for rank in range(processes):  # in a session of their own: Ctrl-C comes through this process, once
-                whose = environment | {"RANK": str(rank), "LOCAL_RANK": str(rank)}
+            for rank, slot in enumerate(slots):  # in a session of their own: Ctrl-C comes through this process, once
+                whose = environment | {"RANK": str(rank), "LOCAL_RANK": str(slot)}
                 ranks.append(subprocess.Popen(command, env=whose, start_new_session=True))
             _wait(ranks)
+            ended = [rank.poll() for rank in ranks]
     finally:
         _kill(ranks)
-    _judge(path, [rank.returncode for rank in ranks], received)
+    dead = [slot for slot, status in zip(slots, ended, strict=True) if status in DEAD]
+    _judge(path, [rank.returncode for rank in ranks], received, dead if len(dead) < len(slots) else [])
 
 
 @contextlib.contextmanager
@@ -141,7 +170,7 @@ def _kill(ranks: Sequence[subprocess.Popen[bytes]]) -> None:
         rank.wait()
 
 
-def _judge(path: Path, statuses: Sequence[int], received: Sequence[int]) -> None:
+def _judge(path: Path, statuses: Sequence[int], received: Sequence[int], dead: Sequence[int]) -> None:
     """Raise what the ranks' ends mean; nothing where all have finished."""
     if received or any(status in (128 + signal.SIGINT, 128 + signal.SIGTERM) for status in statuses):
         raise KeyboardInterrupt
@@ -150,7 +179,8 @@ def _judge(path: Path, statuses: Sequence[int], received: Sequence[int]) -> None
     for error in sorted(path.parent.glob(f"{path.stem}.error*")):
         raise UserError(error.read_text(encoding="utf-8"))
     raise RanksFailed(
-        f"the ranks ended with {list(statuses)}; their output stands above (-9: killed, short of memory? {HUNG}: hung)"
+        f"the ranks ended with {list(statuses)}; their output stands above (-9: killed, short of memory? {HUNG}: hung)",
+        dead,
     )
 
 

@@ -225,6 +225,7 @@ class _Loop:
         state, picks = self.state, planned.picks
         state.guard.mixture(planned.weights)
         poisoned = self.faults.strikes("nan", state.step + 1)
+        state.model.loss_scale = state.loss_scale.value
         found = state.computing.run(self.job.seed, state.step, batches, len(picks), poisoned=poisoned)
         factor = multiplier(self.phase.schedule, self.batches.middle(state.step), self.batches.tokens)
         state.step += 1
@@ -258,7 +259,9 @@ class _Loop:
         state = self.state
         state.skips = 0 if math.isfinite(found.norm) else state.skips + 1
         decided = self.decisions.find("skip_update", state.step)
-        reason = decided["reason"] if decided else state.guard.judge(found.loss, found.norm)
+        reason = state.guard.judge(found.loss, found.norm)
+        fallen = state.loss_scale.note(found.norm)
+        reason = decided["reason"] if decided else f"{reason}; {fallen}" if reason and fallen else reason
         if not self.world.any(reason is not None):  # figures of sums over ranks: all see the same, and one is enough
             return True
         reason = reason or "another rank found the step unusable"

@@ -66,7 +66,13 @@ class NextToken(Objective):
         hidden_NH = model(batch.tokens, batch.positions, batch.boundaries)
         scale = 1 / max(1, counts["next_token"])
         total, loss_N = linear_cross_entropy(
-            hidden_NH, model.head_weight, batch.targets, scale, self.z_loss, compiled=self.compiled
+            hidden_NH,
+            model.head_weight,
+            batch.targets,
+            scale,
+            self.z_loss,
+            compiled=self.compiled,
+            foreseen=model.loss_scale,
         )
         exact = loss_N if loss_N.device.type == "mps" else loss_N.to(torch.float64)
         return Losses({"next_token": total}, exact.view(batch.boundaries.rows, -1).sum(1))

@@ -108,14 +108,18 @@ def collective_device() -> str:
     return "cuda" if dist.get_backend() == "nccl" else "cpu"
 
 
-def join(device: str = "auto") -> World:
-    """Join the processes that torchrun started (RANK, WORLD_SIZE, LOCAL_RANK); alone without it."""
+def join(device: str = "auto", store: Any = None) -> World:
+    """Join the processes that torchrun started (RANK, WORLD_SIZE, LOCAL_RANK); alone without it.
+
+    `store`: where they find each other, if not at MASTER_ADDR and MASTER_PORT.
+    """
     if dist.is_initialized():
         return World(dist.get_rank(), dist.get_world_size(), int(os.environ.get("LOCAL_RANK", 0)))
     if int(os.environ.get("WORLD_SIZE", 1)) == 1:
         return World()
     cuda = device in ("auto", "cuda") and torch.cuda.is_available()
-    dist.init_process_group("nccl" if cuda else "gloo")
+    known = {"store": store, "rank": int(os.environ["RANK"]), "world_size": int(os.environ["WORLD_SIZE"])}
+    dist.init_process_group("nccl" if cuda else "gloo", **(known if store is not None else {}))
     return World(dist.get_rank(), dist.get_world_size(), int(os.environ["LOCAL_RANK"]))
 
 

@@ -25,6 +25,7 @@ from tilth.training.faults import Faults
 from tilth.training.gathering import Gathering
 from tilth.training.guard import Guard
 from tilth.training.job import Job, made
+from tilth.training.loss_scale import LossScale
 from tilth.training.objective import NextToken, Objective
 from tilth.training.optimizers import Optimizers
 from tilth.training.order import Order
@@ -63,6 +64,7 @@ class PhaseState:
         )
         self._controller_at_start = copy.deepcopy(self.controller.state_dict())
         self.guard = Guard(self.phase.guard)
+        self.loss_scale = LossScale(active=self.products == torch.float16)
         self.recent = Recent(self.phase.guard.sustained + self.phase.guard.margin + 1)
         self.about = self._about()
         self.identity = files.fingerprint(list(self.about.values()))
@@ -206,6 +208,8 @@ class PhaseState:
         self.weights: list[float] | None = state["weights"]
         """The mixture of the step that is planned next, decided already."""
         self.decisions.check(self.step, state.get("decisions", 0))
+        if "loss_scale" in state:
+            self.loss_scale.load_state_dict(state["loss_scale"])
         if "guard" in state:
             self.guard.load_state_dict(state["guard"])
             self.recent.load_state_dict(state["recent"])
@@ -221,6 +225,7 @@ class PhaseState:
         self.controller.load_state_dict(copy.deepcopy(self._controller_at_start))
         self.weights = None
         self.guard = Guard(self.phase.guard)
+        self.loss_scale.reset()
         self.recent.load_state_dict([])
         for tensor in self.optimizers.state().values():
             tensor.zero_()
@@ -266,6 +271,7 @@ class PhaseState:
             "recent": self.recent.state_dict(),
             "decisions": self.decisions.count(self.step),
             "rewinds": len(self.decisions.rewinds()),
+            "loss_scale": self.loss_scale.state_dict(),
             "identity": self.identity,
             "about": self.about,
             "conditions": self.conditions,

@@ -1,0 +1,92 @@
+"""A node or a process that fails twice is left out, and the run goes on with the others to the same end."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.training.phases import COMPUTE, phase, train, write_job
+from tests.training.test_ranks import ROOT, assert_equal_runs, free_port
+from tilth.base.events import read_journal
+from tilth.training import launch_job
+from tilth.training.nodes import Node, NodesChanged
+
+SETTINGS = phase(12, compile="off", optimizer={"kind": "adamw", "learning_rate": 1e-3})
+FAULTS = {"checkpoint_steps": 3, "checkpoint_async": "off", "faults": "kill@5:rank1, kill@8:rank1"}
+
+
+@pytest.fixture
+def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("PYTHONPATH", f"{ROOT}:{ROOT / 'src'}")
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    train(tmp_path / "one", SETTINGS)
+    return write_job(tmp_path, "many", SETTINGS, compute=COMPUTE.model_copy(update=FAULTS))
+
+
+@pytest.mark.slow
+def test_a_node_that_fails_twice_leaves_torchrun_to_the_others(job: Path, tmp_path: Path) -> None:
+    """Two agents of torchrun, each with a process; the second's is killed twice, and its agent ends by SIGTERM."""
+    command = [sys.executable, "-m", "torch.distributed.run", "--nnodes=1:2", "--nproc_per_node=1", "--max-restarts=4"]
+    command += ["--rdzv-backend=c10d", f"--rdzv-endpoint=127.0.0.1:{free_port()}", "--rdzv-id=trial"]
+    command += ["--rdzv-conf=last_call_timeout=3", "-m", "tilth.training.launch", str(job), str(tmp_path / "events")]
+    agents = []
+    for _ in range(2):  # the first one's process identifier is lower, and so is its rank
+        agents.append(subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True))
+    try:
+        said = [agent.communicate(timeout=300)[1] for agent in agents]
+    finally:
+        for agent in agents:
+            agent.terminate()
+    assert agents[0].returncode == 0, said[0]
+    assert agents[1].returncode != 0
+    assert "has failed 2 times: it leaves the run to the other nodes" in said[1]
+    assert_equal_runs(tmp_path / "one", tmp_path / "many")
+    (left,) = (event for event in read_journal(tmp_path / "events") if event["event"] == "left_out")
+    (node,) = left["nodes"]
+    assert node.endswith(f":{agents[1].pid}")
+    resumed = [event["step"] for event in read_journal(tmp_path / "events") if event["event"] == "resumed"]
+    assert resumed == [3, 6], "killed in step 5, killed in step 8"
+
+
+def test_a_process_that_fails_twice_is_left_out_by_the_launcher(job: Path, tmp_path: Path) -> None:
+    launch_job(job, 2, tmp_path / "events", restarts=2)
+    assert_equal_runs(tmp_path / "one", tmp_path / "many")
+    messages = [event["message"] for event in read_journal(tmp_path / "events") if event["event"] == "restart"]
+    assert len(messages) == 2
+    assert "without process" not in messages[0]
+    assert "without process 1, which has failed twice" in messages[1]
+
+
+def test_who_is_to_blame(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert Node.here(tmp_path) is None
+    monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", "2")
+    monkeypatch.setenv("TORCHELASTIC_MAX_RESTARTS", "4")
+    node = Node.here(tmp_path)
+    assert node is not None
+    assert node.failures == 2
+    told: list[dict[str, Any]] = []
+    node.check(lambda mine: [mine, ("other", 3)], told.append)
+    assert not told, "all have failed: nobody is left to go on"
+    monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", "1")
+    node.check(lambda mine: [mine, ("other", 1)], told.append)
+    with pytest.raises(NodesChanged, match="other failed twice"):
+        node.check(lambda mine: [mine, ("other", 2)], told.append)
+    assert [event["nodes"] for event in told] == [["other"]]
+    assert node.failures == 0, "that it ends for another's sake is excused"
+
+
+def test_only_a_lost_neighbour_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    slept: list[float] = []
+    monkeypatch.setattr("tilth.training.nodes.time.sleep", slept.append)
+    monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", "1")
+    node = Node("here", tmp_path / "nodes.jsonl")
+    node.wait(RuntimeError("CUDA out of memory"))
+    assert (slept, node.failures) == ([], 1)
+    node.wait(RuntimeError("[gloo/transport/tcp/pair.cc:538] Connection closed by peer [127.0.0.1]:3311"))
+    assert (len(slept), node.failures) == (1, 0)
+    assert os.environ["TORCHELASTIC_RESTART_COUNT"] == "1"
