@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from tests.test_docs import blocks, commands, shell, without_comments
+from tilth.training import PhaseSettings
 from tilth.training.control import Control
 from tilth.training.faults import parse_faults
 
@@ -21,7 +22,9 @@ def test_what_the_page_shows_is_true(page: str, tmp_path: Path) -> None:
     told = [shell(line, tmp_path) for line in commands(page)]
     assert "may be another on resume" in told[0]
     assert len(told) == 2
-    (control,) = blocks(page, "yaml")
+    ramp, control = blocks(page, "yaml")
+    phase = PhaseSettings.model_validate({"tokens": "100M", **yaml.safe_load(ramp)})
+    assert [stretch.sequences for stretch in phase.batches.stretches] == [16, 32, 64]
     assert Control.model_validate(yaml.safe_load(control)).save
     (faults,) = re.findall(r"`(kill@[^`]*)`", (ROOT / page).read_text(encoding="utf-8"))
     assert len(parse_faults(faults)) == 6
