@@ -41,13 +41,11 @@ def test_the_forecast_meets_a_trace_of_the_trainer(name: str) -> None:
 def test_the_constants_are_those_of_the_code() -> None:
     pytest.importorskip("torch")
     from tilth.model import attention, loss
-    from tilth.planning import trainer_share
-    from tilth.training import muon, partition
+    from tilth.training import muon
 
     assert (loss.CACHE_BYTES, loss.FUSED_BYTES, loss.DEVICE_BYTES) == (
         forecasts.CACHE_BYTES, forecasts.FUSED_BYTES, forecasts.DEVICE_BYTES,
     )  # fmt: skip
-    assert partition.UNDER_WAY == trainer_share.UNDER_WAY
     assert muon.STACK_ELEMENTS == forecasts.STACK_ELEMENTS
     assert (attention.WHOLE_UP_TO, attention.QUERY_BLOCK) == (forecasts.WHOLE_UP_TO, forecasts.QUERY_BLOCK)
 

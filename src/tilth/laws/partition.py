@@ -1,8 +1,11 @@
-"""Whole tensors shared out among processes: which one keeps the optimizer's state of each."""
+"""Whole tensors shared out among processes: which one keeps the states of each."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+
+UNDER_WAY = 2**23
+"""Elements of gradients on their way to their owners at once (or one gradient): 32 MiB in fp32."""
 
 
 def owners(sizes: Sequence[int], ranks: int) -> list[int]:

@@ -12,10 +12,7 @@ from tilth.model.config import DecoderConfig
 from tilth.planning.recompute import Choice, least_recompute
 from tilth.planning.trainer_memory import Training
 from tilth.training.job import Job
-from tilth.training.settings import ComputeSettings, PhaseSettings
-
-_COMPILE_FROM_STEPS = 300
-"""As in training/device.py, which needs torch."""
+from tilth.training.settings import COMPILE_FROM_STEPS, ComputeSettings, PhaseSettings
 
 
 def training_of(phase: PhaseSettings, compute: ComputeSettings, adapter: AdapterSettings | None) -> Training:
@@ -43,7 +40,7 @@ def in_half(phase: PhaseSettings) -> bool:
 def _compiled(phase: PhaseSettings) -> bool:
     """Whether the phase will be compiled on this processor."""
     if phase.compile == "auto":
-        return phase.steps >= _COMPILE_FROM_STEPS and machine.cpp_compiler() is not None
+        return phase.steps >= COMPILE_FROM_STEPS and machine.cpp_compiler() is not None
     return phase.compile == "on"
 
 

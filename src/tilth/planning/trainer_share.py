@@ -5,10 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from tilth.laws.partition import owners
-
-UNDER_WAY = 2**23
-"""Elements of gradients that are on their way at once, as in training/partition.py."""
+from tilth.laws.partition import UNDER_WAY, owners
 
 
 @dataclass(frozen=True)

@@ -113,6 +113,7 @@ def profiles() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     every = np.stack([*counts.values(), *((marks & bit) != 0 for bit in (_INSIDE, _END, _BREAK))])
     packed = (every << np.arange(len(every))[:, None]).sum(axis=0)
     _, first, found = np.unique(packed, return_index=True, return_inverse=True)
+    assert len(first) < 256, "a profile is a byte"
     added = np.stack([counts[name][first] for name in COUNTS], axis=1).astype(np.int64)
     unknown = np.array([[name == "characters" for name in COUNTS]], np.int64)
     return (

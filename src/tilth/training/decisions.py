@@ -2,7 +2,6 @@
 
 A record has `step` (where it was decided) and `decision`:
 
-    recompute    what each layer computes again, where the forecast of memory was asked; at step 0, with its reason
     weights      another mixture from `from_step` on
     skip_update  a step that is not learnt from, with its `sequences`
     rewind       back to the end of step `to`; the sequences drawn as number `skip[0]` to `skip[1] - 1` are left out

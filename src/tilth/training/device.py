@@ -15,10 +15,7 @@ from tilth.base import machine
 from tilth.base.errors import UserError, nearest
 from tilth.laws.data_sheets import half_precision_peak
 from tilth.model.products import product_speed
-from tilth.training.settings import ComputeSettings, PhaseSettings
-
-COMPILE_FROM_STEPS = 300
-"""Below this many steps compiling costs more than it saves (half a minute on two cores)."""
+from tilth.training.settings import COMPILE_FROM_STEPS, ComputeSettings, PhaseSettings
 
 
 def choose(name: str, local_rank: int = 0) -> torch.device:

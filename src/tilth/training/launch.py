@@ -128,7 +128,7 @@ def _launch(path: Path, slots: Sequence[int], events: Path | None) -> None:
     finally:
         _kill(ranks)
     dead = [slot for slot, status in zip(slots, ended, strict=True) if status in DEAD]
-    _judge(path, [rank.returncode for rank in ranks], received, dead if len(dead) < len(slots) else [])
+    _judge(path, [rank.returncode for rank in ranks], received, dead if len(dead) == 1 < len(slots) else [])
 
 
 @contextlib.contextmanager

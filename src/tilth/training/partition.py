@@ -15,14 +15,11 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from tilth.laws.memory import Shard
-from tilth.laws.partition import owners
+from tilth.laws.partition import UNDER_WAY, owners
 from tilth.training.parallel import BUCKET_ELEMENTS, GradientBuffer, World, collective_device
 
 Whole = dict[str, tuple[Tensor | None, Tensor, Tensor]]
 """Named tensors of all processes: each as far as this one has it, one of its shape and dtype, its parameter."""
-
-UNDER_WAY = 2**23
-"""Elements of gradients on their way to their owners at once (or one gradient): 32 MiB in fp32."""
 
 
 class Partition:

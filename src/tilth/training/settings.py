@@ -18,6 +18,8 @@ from tilth.training.faults import parse_faults
 PositiveCount = Annotated[Count, Field(gt=0)]
 
 MICRO_BATCH_TOKENS = 8192
+COMPILE_FROM_STEPS = 300
+"""Below this many steps compiling costs more than it saves (half a minute on two cores)."""
 
 
 def _other_than_default(settings: Settings, names: tuple[str, ...]) -> list[str]:

@@ -89,17 +89,13 @@ class PhaseState:
         self.feeder = Feeder(self.reader, micro_batch, self.world.rank, self.world.size, self.device)
 
     def _recompute(self) -> Recompute:
-        """As said, or as decided: once, when the phase began."""
+        """As the job says; what was chosen for it, and why, is an event: no bit of the result hangs on it."""
         wanted, because = self.job.compute.recompute, self.job.recompute_because
         if wanted == "auto":
             raise UserError("recompute: auto is decided by `tilth run`: here say none, selective or full")
-        if not because:
-            return wanted
-        self.decisions.take({"step": 0, "decision": "recompute", "recompute": wanted, "because": because})
-        found = self.decisions.find("recompute", 0)
-        assert found is not None
-        decided: Recompute = found["recompute"]
-        return decided
+        if because:
+            self.tell({"event": "recompute", "recompute": wanted, "because": because})
+        return wanted
 
     def _about(self) -> dict[str, Any]:
         """What shapes the phase: a checkpoint of another is not gone on from."""
