@@ -32,8 +32,10 @@ def test_the_least_that_fits() -> None:
         assert least_recompute(SHAPE, TRAINING, SPARE * need).recompute == how
         assert least_recompute(SHAPE, TRAINING, SPARE * need - 1).recompute != how or how == "full"
     assert "a tenth fit into" in least_recompute(SHAPE, TRAINING, SPARE * needs["selective"]).reason
-    assert re.search(r"none [0-9.]+ GiB would not", least_recompute(SHAPE, TRAINING, SPARE * needs["selective"]).reason)
-    assert "is the least, and too much for 1.00 GiB" in least_recompute(SHAPE, TRAINING, 2**30).reason
+    assert re.search(
+        r"none with [0-9.]+ GiB would not fit", least_recompute(SHAPE, TRAINING, SPARE * needs["selective"]).reason
+    )
+    assert "with a tenth to spare, more than 1.00 GiB" in least_recompute(SHAPE, TRAINING, 2**30).reason
 
 
 def test_a_compiled_layer_has_nothing_to_select() -> None:
@@ -52,7 +54,7 @@ def test_it_is_decided_for_the_machine_and_changes_no_bit(tmp_path: Path) -> Non
         train_phase(job, lambda event: (told.append(event), stop_at(2)(event)))
     (record,) = (event for event in told if event["event"] == "recompute")
     assert record["recompute"] == "full"
-    assert "too much for 0.00 GiB" in record["because"]
+    assert "more than 0.00 GiB" in record["because"]
     roomy = decided(replace(job, compute=small.model_copy(update={"memory": 2**40})))
     assert roomy.compute.recompute == "none"
     train_phase(roomy)
@@ -75,7 +77,7 @@ def test_the_dry_run_says_it_with_its_reason(tiny, tmp_path, run_tilth):
     assert not status, err
     told = json.loads(out)["forecast"]["phases"][0]
     assert told["recompute"] == "full"
-    assert "is the least, and too much for 0.10 GiB" in told["recompute_because"]
+    assert "with a tenth to spare, more than 0.10 GiB" in told["recompute_because"]
 
 
 def test_a_model_of_a_folder_has_its_shape(tmp_path: Path) -> None:

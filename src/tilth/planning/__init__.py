@@ -9,6 +9,8 @@ corpus_plan    what the chain needs for an input of any size, every figure with 
 
 figures         figures with their formula and source; reports of them
 trainer_memory  what Tilth's trainer holds at its peak, as an own sum
+trainer_share   what of it one of several processes keeps under ZeRO
+recompute       the least recomputation that fits into a memory
 scaling         loss, the best size for a budget, repeated epochs, serving
 cluster         devices, links, prices, failures
 layout          how devices share a model's training, and every way that divides it

@@ -26,12 +26,11 @@ def least_recompute(shape: Shape, training: Training, budget: float) -> Choice:
     needs = {how: trainer_memory(shape, replace(training, recompute=how)).total for how in get_args(Recompute)}
     fits = [how for how, need in needs.items() if SPARE * need <= budget]
     chosen: Recompute = fits[0] if fits else "full"
-    passed = [f"{how} {_gib(need)}" for how, need in needs.items() if how not in (*fits, chosen)]
-    reason = (
-        f"{_gib(needs[chosen])} {'and a tenth fit into' if fits else 'is the least, and too much for'} {_gib(budget)}"
-    )
-    if passed:
-        reason += f"; {' and '.join(passed)} would not"
+    if not fits:
+        return Choice(chosen, f"{_gib(needs[chosen])} is the least; with a tenth to spare, more than {_gib(budget)}")
+    reason = f"{_gib(needs[chosen])} and a tenth fit into {_gib(budget)}"
+    if passed := [f"{how} with {_gib(need)}" for how, need in needs.items() if how not in fits]:
+        reason += f"; {' and '.join(passed)} would not fit"
     return Choice(chosen, reason)
 
 

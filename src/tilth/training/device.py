@@ -52,17 +52,8 @@ def precision(wanted: str, device: torch.device) -> tuple[torch.dtype, torch.dty
         return torch.float64, torch.float64
     if wanted == "fp16":
         return torch.float32, torch.float16
-    if wanted == "fp8":
-        raise UserError(_why_no_fp8(device), hint="set precision: bf16, or fp16 with its loss scaling")
     half = wanted == "bf16" or (wanted == "auto" and fast_bf16(device))
     return torch.float32, torch.bfloat16 if half else torch.float32
-
-
-def _why_no_fp8(device: torch.device) -> str:
-    if device.type == "cuda" and (torch.version.hip or torch.cuda.get_device_capability(device) >= (8, 9)):
-        return f"precision: fp8 is not there yet, though {torch.cuda.get_device_name(device)} could multiply in it"
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"this {device.type}"
-    return f"precision: fp8 needs units for it (NVIDIA from compute capability 8.9 on); {name} has none"
 
 
 def fast_bf16(device: torch.device) -> bool:
