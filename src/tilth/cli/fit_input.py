@@ -116,7 +116,7 @@ def columns(file: Path, names: tuple[str, ...], column: list[str] | None, loss: 
     import numpy as np
 
     from tilth.laws.fitting.data import check_compute
-    from tilth.laws.kaplan import tokens_for, training_flops
+    from tilth.laws.flops import tokens_for, training_flops
 
     called = _names(names, column, loss)
     header = header_of(file)

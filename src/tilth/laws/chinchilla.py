@@ -14,7 +14,8 @@ from tilth.base.errors import UserError
 from tilth.laws.counting import Counting
 from tilth.laws.fitting.law import Array, Columns, Law, grid, log_sum
 from tilth.laws.fitting.result import Fit, Prediction
-from tilth.laws.kaplan import Allocation, tokens_for, training_flops
+from tilth.laws.flops import tokens_for, training_flops
+from tilth.laws.kaplan import Allocation
 
 HOFFMANN = {"E": 1.69, "A": 406.4, "B": 410.7, "alpha": 0.34, "beta": 0.28}
 """As printed (rounded: at 5.76e23 FLOP the rounding alone makes 93 tokens a parameter out of 59)."""

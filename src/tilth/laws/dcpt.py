@@ -15,7 +15,7 @@ import numpy as np
 
 from tilth.base.errors import UserError
 from tilth.laws.fitting.law import Array, Columns, Law, grid, log_sum
-from tilth.laws.kaplan import training_flops
+from tilth.laws.flops import training_flops
 
 STEPS = 2001
 """Shares at which the answers look first; the crossing is then found to 1e-10."""

@@ -6,9 +6,13 @@ T is the length of a sequence, or of a document where attention stays inside doc
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 from tilth.laws.model_size import Shape, matmul_parameters
+
+if TYPE_CHECKING:  # the recipe's settings read this file: they start without NumPy
+    import numpy as np
+    from numpy.typing import NDArray
 
 Convention = Literal["causal", "full"]
 """Attention's part: `causal` counts what a causal kernel computes, `full` the whole square (PaLM)."""
@@ -23,6 +27,24 @@ and no matrix product.
 
 ATTENTION = {"causal": 6, "full": 12}
 """Of a token and layer, forward and backward, times the heads' width A D and T."""
+
+
+Sizes = TypeVar("Sizes", float, "NDArray[np.float64]")
+
+
+def training_flops(parameters: Sizes, tokens: Sizes) -> Sizes:
+    """C = 6 N D: a token's forward and backward pass, as scaling laws count (Kaplan et al. 2020, section 2.1)."""
+    return 6.0 * parameters * tokens
+
+
+def serving_flops(parameters: Sizes, tokens: float) -> Sizes:
+    """2 N a token that is read or written: a forward pass alone (same section)."""
+    return 2.0 * parameters * tokens
+
+
+def tokens_for(flops: float, parameters: Sizes) -> Sizes:
+    """D = C / 6 N."""
+    return flops / 6.0 / parameters
 
 
 def training_flops_per_token(shape: Shape, length: float, convention: Convention = "causal") -> float:

@@ -17,7 +17,8 @@ import numpy as np
 from tilth.base.errors import UserError
 from tilth.laws.counting import Counting, same_counting
 from tilth.laws.fitting.data import repeats
-from tilth.laws.kaplan import Allocation, training_flops
+from tilth.laws.flops import training_flops
+from tilth.laws.kaplan import Allocation
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 METHODS = ("akima", "parabola")

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TypeVar
 
 import numpy as np
 
 from tilth.laws.counting import Counting
 from tilth.laws.fitting.law import Array, Columns, Law, grid, log_sum
+from tilth.laws.flops import tokens_for, training_flops
 
 PF_DAY = 8.64e19
 PUBLISHED = {
@@ -23,22 +23,6 @@ PUBLISHED = {
 }
 """The paper's constants (equations 1.1, 1.2, 1.3 for C_min in PF-days, and table 2 for N and D together)."""
 COUNTING = Counting.WITHOUT_EMBEDDINGS
-Sizes = TypeVar("Sizes", float, Array)
-
-
-def training_flops(parameters: Sizes, tokens: Sizes) -> Sizes:
-    """C = 6 N D: a token's forward and backward pass, as scaling laws count (section 2.1)."""
-    return 6.0 * parameters * tokens
-
-
-def serving_flops(parameters: Sizes, tokens: float) -> Sizes:
-    """2 N a token that is read or written: a forward pass alone (section 2.1)."""
-    return 2.0 * parameters * tokens
-
-
-def tokens_for(flops: float, parameters: Sizes) -> Sizes:
-    """D = C / 6 N."""
-    return flops / 6.0 / parameters
 
 
 class PowerLaw(Law):

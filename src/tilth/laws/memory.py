@@ -19,6 +19,12 @@ Shard = Literal["none", "optimizer", "gradients", "parameters"]
 """What processes share of the model's states, each what stands before it too: ZeRO's stages 0 to 3 by name."""
 
 
+def zero_stage(shard: Shard, processes: int) -> ZeroStage:
+    """0 where one process has nobody to share with."""
+    stages: dict[Shard, ZeroStage] = {"none": 0, "optimizer": 1, "gradients": 2, "parameters": 3}
+    return stages[shard] if processes > 1 else 0
+
+
 @dataclass(frozen=True)
 class StateBytes:
     """Bytes that each parameter costs."""

@@ -14,7 +14,7 @@ import numpy as np
 
 from tilth.base.errors import UserError
 from tilth.laws.fitting.law import Array, Columns, Law, grid
-from tilth.laws.kaplan import training_flops
+from tilth.laws.flops import training_flops
 
 MUENNIGHOFF = {"E": 1.87, "A": 521.0, "B": 1488.0, "alpha": 0.353, "beta": 0.353, "R_D": 15.4, "R_N": 5.31}
 """The paper's fit on C4 (section 6 and appendix A: a = 6.255, b = 7.305, e = 0.625 as logarithms)."""

@@ -66,9 +66,8 @@ class _LinearCrossEntropy(torch.autograd.Function):
         grad_hidden = torch.zeros_like(hidden) if needs else None
         grad_weight = torch.zeros_like(weight) if needs and weight.requires_grad else None
         kernel = _kernel(compiled)
-        factor = torch.tensor(
-            scale * foreseen, dtype=exact, device=hidden.device
-        )  # a tensor: a number would be compiled in
+        # a tensor: a number would be compiled in
+        factor = torch.tensor(scale * foreseen, dtype=exact, device=hidden.device)
         for places in _with_target(targets, chunk):
             part = hidden[places]
             found, lse, grad = kernel(part @ cast.T, targets[places], factor, z_loss, needs)

@@ -174,7 +174,8 @@ def _phase(
     compute: ComputeSettings,
     adapter: AdapterSettings | None = None,
 ) -> PhaseForecast:
-    training, chosen = training_of(phase, compute, adapter), choose_recompute(shape, phase, compute, adapter)
+    training = training_of(phase, compute, adapter)
+    chosen = choose_recompute(shape, phase, compute, adapter) if compute.recompute == "auto" else None
     if chosen is not None:
         training = replace(training, recompute=chosen.recompute)
     return forecast_phase(

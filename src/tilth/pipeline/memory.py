@@ -48,21 +48,22 @@ def budget(compute: ComputeSettings) -> float:
     """Bytes that one training process may take: as set, or its device's, or its part of this machine's memory."""
     if compute.memory is not None:
         return compute.memory
-    if compute.device in ("auto", "cuda"):
-        try:
-            from tilth.training.device import gpu_bytes
-        except ImportError:
-            return machine.memory_bytes() / compute.processes  # no torch here: a look at a plan
-        return gpu_bytes() or machine.memory_bytes() / compute.processes
-    return machine.memory_bytes() / compute.processes
+    gpu = _gpu_bytes() if compute.device in ("auto", "cuda") else None
+    return gpu or machine.memory_bytes() / compute.processes
+
+
+def _gpu_bytes() -> float | None:
+    try:
+        from tilth.training.device import gpu_bytes
+    except ImportError:  # no torch here: a look at a plan
+        return None
+    return gpu_bytes()
 
 
 def choose_recompute(
     shape: Shape, phase: PhaseSettings, compute: ComputeSettings, adapter: AdapterSettings | None
-) -> Choice | None:
-    """What is computed again where `compute.recompute` is auto; None where it is said."""
-    if compute.recompute != "auto":
-        return None
+) -> Choice:
+    """What is computed again where `compute.recompute` is auto."""
     return least_recompute(shape, training_of(phase, compute, adapter), budget(compute))
 
 
@@ -71,7 +72,6 @@ def decided(job: Job) -> Job:
     if job.compute.recompute != "auto":
         return job
     chosen = choose_recompute(_shape(job), job.phase, job.compute, job.adapter)
-    assert chosen is not None
     compute = job.compute.model_copy(update={"recompute": chosen.recompute})
     return replace(job, compute=compute, recompute_because=chosen.reason)
 

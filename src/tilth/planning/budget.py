@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from tilth.laws.flops import Sizes
 from tilth.planning.cluster import Cluster
 from tilth.planning.figures import DAY, Figure
 
@@ -14,7 +15,6 @@ SERVING_UTILISATION = 0.03
 REACHED = "LLaMA 1 and 2 reached 38 to 51 % on A100, Llama 3 405B 42 % on H100: docs/planning.md"
 COUNTED = "MFU by 6 N D: attention left out, as the laws count; plan layout predicts it for a layout"
 SERVED = "by 2 N a token read or written: small batches wait for memory, not for products"
-ASSUMED, GIVEN = "assumed", "as given"
 
 
 @dataclass(frozen=True)
@@ -22,16 +22,13 @@ class Utilisation:
     """A share of the devices' peak, and how it is known."""
 
     share: float
-    source: str = GIVEN
-
-    @property
-    def assumed(self) -> bool:
-        """Whether nothing was said that it follows from."""
-        return self.source.startswith(ASSUMED)
+    source: str = "as given"
+    assumed: bool = False
+    """Whether nothing was said that it follows from."""
 
 
-TRAINING = Utilisation(UTILISATION, f"{ASSUMED} ({REACHED})")
-SERVING = Utilisation(SERVING_UTILISATION, f"{ASSUMED}: measure yours")
+TRAINING = Utilisation(UTILISATION, f"assumed ({REACHED})", assumed=True)
+SERVING = Utilisation(SERVING_UTILISATION, "assumed: measure yours", assumed=True)
 
 
 def training_utilisation(cluster: Cluster, given: float | None = None) -> Utilisation:
@@ -71,10 +68,14 @@ class Budget:
         """How many times as long a device takes for an operation of serving as for one of training."""
         return self.utilisation.share / self.serving.share
 
+    def device_hours(self, flops: Sizes, *, serving: bool = False) -> Sizes:
+        """Of operations of training or of serving, each at its utilisation."""
+        share = self.serving.share if serving else self.utilisation.share
+        return flops / (self.cluster.one.flops * share) / 3600
+
     def price(self, flops: float, *, serving: bool = False) -> float:
         """Of operations of training or of serving; 0 where no price is given."""
-        share = self.serving.share if serving else self.utilisation.share
-        return flops / (self.cluster.one.flops * share) / 3600 * self.cluster.price_per_hour
+        return self.device_hours(flops, serving=serving) * self.cluster.price_per_hour
 
     def assumed(self) -> Figure:
         """The utilisation, with what is counted and how it is known."""

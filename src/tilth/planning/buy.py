@@ -10,7 +10,7 @@ from typing import Literal
 from pydantic import ConfigDict, Field
 
 from tilth.base.settings import Count, Settings
-from tilth.laws.kaplan import serving_flops, training_flops
+from tilth.laws.flops import serving_flops, training_flops
 from tilth.planning.budget import COUNTED, SERVED, SERVING, SERVING_UTILISATION, UTILISATION
 from tilth.planning.cluster import DEVICES, USUAL_DEVICE
 from tilth.planning.figures import CURRENCY, Figure, Report, Table

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from tilth.laws.kaplan import Allocation, serving_flops
+from tilth.laws.flops import serving_flops
+from tilth.laws.kaplan import Allocation
 from tilth.laws.repeated import effective_parameters, effective_tokens, matched_size
 from tilth.planning import scaling
 from tilth.planning.budget import Budget
@@ -100,8 +101,8 @@ def _on_the_cluster(model: Allocation, budget: Budget, served: float) -> list[Fi
 
 def device_hours(one: Allocation, served: float, budget: Budget) -> float:
     """Of training and serving, each at its utilisation."""
-    flops = one.flops + budget.serving_weight * serving_flops(one.parameters, served)
-    return flops / (budget.cluster.one.flops * budget.utilisation.share) / 3600
+    serving = budget.device_hours(serving_flops(one.parameters, served), serving=True)
+    return budget.device_hours(one.flops) + serving
 
 
 def _row(name: str, one: Allocation, served: float, budget: Budget) -> tuple[str | None, ...]:

@@ -8,7 +8,8 @@ import numpy as np
 
 from tilth.base.chart import Chart, Series
 from tilth.laws.chinchilla import optimum
-from tilth.laws.kaplan import Allocation, serving_flops, tokens_for, training_flops
+from tilth.laws.flops import serving_flops, tokens_for, training_flops
+from tilth.laws.kaplan import Allocation
 from tilth.laws.repeated import repeated_loss
 from tilth.planning import scaling
 from tilth.planning.budget import Budget
@@ -55,9 +56,8 @@ def life_by_size(law_name: str, one: Allocation, served: float, unique: float | 
     tokens = scaling.tokens_for_loss(law, sizes, wanted, unique)
     shown = tokens < 1e3 * one.tokens
     sizes, tokens = sizes[shown], tokens[shown]
-    hour = 3600 * budget.cluster.one.flops * budget.utilisation.share
-    train = training_flops(sizes, tokens) / hour
-    serve = serving_flops(sizes, served) * budget.serving_weight / hour
+    train = budget.device_hours(training_flops(sizes, tokens))
+    serve = budget.device_hours(serving_flops(sizes, served), serving=True)
     serve = np.maximum(serve, train.min() / 1e3)  # next to nothing does not stretch the axis
     found = {"both": train + serve, "training": train, "serving": serve}
     if not served:

@@ -13,7 +13,8 @@ import numpy as np
 
 from tilth.laws.chinchilla import BESIROGLU, HOFFMANN, optimum
 from tilth.laws.counting import Counting
-from tilth.laws.kaplan import Allocation, serving_flops, tokens_for, training_flops
+from tilth.laws.flops import serving_flops, tokens_for, training_flops
+from tilth.laws.kaplan import Allocation
 from tilth.laws.repeated import MUENNIGHOFF, repeated_loss
 
 Law = Mapping[str, float]

@@ -11,10 +11,10 @@ import math
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal
 
 from tilth.laws.flops import Recompute
-from tilth.laws.memory import Shard
+from tilth.laws.memory import Shard, ZeroStage, zero_stage
 from tilth.laws.model_size import Shape, parameters
 from tilth.planning.trainer_share import Piece, Share, largest_share
 
@@ -60,9 +60,9 @@ class Training:
         return 2 if self.half else EXACT
 
     @property
-    def stage(self) -> int:
+    def stage(self) -> ZeroStage:
         """ZeRO's."""
-        return get_args(Shard).index(self.shard) if self.processes > 1 else 0
+        return zero_stage(self.shard, self.processes)
 
 
 @dataclass(frozen=True)

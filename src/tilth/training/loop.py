@@ -261,7 +261,10 @@ class _Loop:
         decided = self.decisions.find("skip_update", state.step)
         reason = state.guard.judge(found.loss, found.norm)
         fallen = state.loss_scale.note(found.norm)
-        reason = decided["reason"] if decided else f"{reason}; {fallen}" if reason and fallen else reason
+        if fallen:  # a norm that is not finite: the guard has said so
+            reason = f"{reason}; {fallen}"
+        if decided:
+            reason = decided["reason"]
         if not self.world.any(reason is not None):  # figures of sums over ranks: all see the same, and one is enough
             return True
         reason = reason or "another rank found the step unusable"

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
-from typing import Any, get_args
+from typing import Any
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from tilth.laws.memory import Shard
+from tilth.laws.memory import Shard, zero_stage
 from tilth.laws.partition import UNDER_WAY, owners
 from tilth.training.parallel import BUCKET_ELEMENTS, GradientBuffer, World, collective_device
 
@@ -27,7 +27,7 @@ class Partition:
 
     def __init__(self, parameters: Iterable[nn.Parameter], world: World, shard: Shard = "none") -> None:
         self.world, every = world, list(parameters)
-        self.stage = get_args(Shard).index(shard) if world.size > 1 else 0
+        self.stage = zero_stage(shard, world.size)
         self.parameters = [parameter for parameter in every if parameter.requires_grad]
         """Those that are trained."""
         frozen = [parameter for parameter in every if not parameter.requires_grad]

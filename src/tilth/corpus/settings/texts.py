@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, get_args
 
 from pydantic import Field, field_validator, model_validator
 
@@ -74,19 +74,7 @@ MaskKind = Literal[
     "address",
 ]
 
-DEFAULT_KINDS: tuple[MaskKind, ...] = (
-    "email",
-    "ip",
-    "phone",
-    "resident_id",
-    "hk_id",
-    "tw_id",
-    "bank_card",
-    "iban",
-    "ssn",
-    "qq",
-    "wechat",
-)
+DEFAULT_KINDS: tuple[MaskKind, ...] = tuple(kind for kind in get_args(MaskKind) if kind != "address")
 
 
 class MaskSettings(Settings):

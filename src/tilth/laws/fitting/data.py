@@ -11,7 +11,7 @@ import numpy as np
 
 from tilth.base.errors import UserError
 from tilth.laws.counting import Counting, same_counting
-from tilth.laws.kaplan import training_flops
+from tilth.laws.flops import training_flops
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 AGREE = 0.01
