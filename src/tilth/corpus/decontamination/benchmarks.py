@@ -6,16 +6,14 @@ import codecs
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain, islice
 from typing import Any
 
 from tilth.base.errors import UserError, nearest
 from tilth.corpus.settings import DecontaminateSettings
 from tilth.corpus.sources import InputFile
-from tilth.corpus.sources.formats import ONE_ARRAY, is_one_array, records, too_long
+from tilth.corpus.sources.formats import json_records, too_long
 from tilth.corpus.sources.json_lines import parse_json
 from tilth.corpus.sources.records import lookup
-from tilth.corpus.sources.streams import Stream
 
 _SHARED_ITEMS, _SHARED_PART = 10, 0.05
 _LONGEST = 1 << 24
@@ -45,15 +43,13 @@ def load_items(files: Sequence[InputFile], settings: DecontaminateSettings) -> l
 
 
 def _items_of(file: InputFile, fields: Sequence[str]) -> Iterator[Item]:
-    stream = Stream(file.path)
-    found = records(stream, _LONGEST)
-    begin = list(islice(found, 2))
-    if is_one_array(begin):
-        raise UserError(f"the benchmark cannot be read: it is {ONE_ARRAY}", where=str(file.path))
-    for line in chain(begin, found):
+    stream, found = json_records(file.path, _LONGEST)
+    for line in found:
         where = f"{file.path}:{line.number}"
         if line.data is None or not line.whole:
-            reason = stream.torn.reason if stream.torn else too_long(_LONGEST)
+            reason = (
+                stream.torn.reason if stream.torn else too_long(_LONGEST) if line.whole else "the array does not end"
+            )
             raise UserError(f"the benchmark cannot be read to its end: {reason}", where=where)
         try:
             record = parse_json(line.data.removeprefix(codecs.BOM_UTF8))
