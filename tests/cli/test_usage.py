@@ -44,7 +44,7 @@ def tell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run_tilth):
             "fit kaplan runs.csv --variable X",
             "--variable X: 'X' is not one of 'N', 'D', 'C', 'ND' (for example --variable ND)",
         ),
-        ("corpus runs.csv --plan --currency=", "--plan: currency: expected at least 1 characters, found ''"),
+        ("corpus runs.csv --plan --currency=", "--plan: currency: expected 1 or more characters, found ''"),
         ("corpus runs.csv --plan --price-per-hour nan", "--price-per-hour nan: must be at least 0"),
         (
             "plan size 7B",
@@ -107,6 +107,21 @@ def test_a_group_of_commands_alone_shows_what_there_is(tell, line: str) -> None:
     status, printed, complaint = tell(line)
     assert status == 2
     assert "Commands:" in printed + complaint
+
+
+@pytest.mark.parametrize("place", ["/proc/x", "file/x"])
+def test_a_folder_that_cannot_be_made_is_one_sentence(tell, place: str) -> None:
+    status, printed, complaint = tell(f"corpus file --out {place}")
+    assert (status, printed) == (2, "")
+    assert complaint.startswith(f"tilth: {place}: cannot be written: ")
+    assert complaint.count("\n") == 1
+
+
+def test_a_file_of_another_kind_is_not_printed_whole(tell, tmp_path: Path) -> None:
+    (tmp_path / "long.csv").write_text("a,b\n" * 99, encoding="utf-8")
+    complaint = tell("corpus file --out o --config long.csv")[2]
+    assert "long.csv: expected a section of settings, found 'a,b" in complaint
+    assert len(complaint) < 150
 
 
 @pytest.mark.parametrize("option", ["--plot", "--cluster"])

@@ -183,6 +183,10 @@ def test_files_of_a_folder_are_records_where_they_have_a_text(tmp_path: Path) ->
     assert found["7"] == "three"
     assert found["tree/lines.json#2"] == "two"
     assert {"tree/package.json", "tree/settings.json", "tree/numbers.csv"} < found.keys()
+    source = {"path": "tree", "fields": {"text": "body"}}
+    plain = CorpusSettings.model_validate({"sources": [source], "steps": ["measure"]})
+    (said,) = run_chain(tmp_path, plain, base=tmp_path)["warnings"]
+    assert said.startswith("tree/numbers.csv and 2 more: a text of its own, as its first records have no field for the")
 
 
 def test_a_quotation_mark_that_is_never_closed_is_told(tmp_path: Path) -> None:
@@ -460,7 +464,7 @@ def test_mistakes_in_sources_name_what_to_do(tmp_path: Path) -> None:
         "INPUT: no file matches '/no/a.txt'; there is no folder /no (check the path)"
     )
     (tmp_path / "page.warc.gz").write_bytes(b"")
-    with pytest.raises(UserError, match=r"page\.warc\.gz.*tilth extract"):
+    with pytest.raises(UserError, match=r"page\.warc\.gz: \.warc files are not read here \(take their text out"):
         find_files([SourceSettings(path="*.warc.gz")], tmp_path)
     with pytest.raises(UserError, match="no sources"):
         find_files([], tmp_path)

@@ -68,7 +68,7 @@ def measure_stage(
     with spent(BOOKS):
         _finish(tasks, results)
     report = measure_report(results)
-    if warnings := [*_lacking(tasks, results), *_missing(results)]:
+    if warnings := [*_lacking(tasks, results), *_missing(results), *_as_texts(files)]:
         report["warnings"] = warnings
     write_json(out_dir / "report.json", report)
     if report["documents_out"] == 0:
@@ -97,6 +97,16 @@ _OTHER_FORMAT = ("not JSON", "not a Parquet file", "not CSV", "no header")
 """Reasons behind which another format may stand."""
 _NAMED = 3
 """Files whose end is missing that a warning names each."""
+
+
+def _as_texts(files: Sequence[InputFile]) -> list[str]:
+    """Files of folders that may hold records and are read as one text each."""
+    found = [file.name for file in files if file.taken_as_text]
+    if not found:
+        return []
+    rest = f" and {len(found) - 1:,} more" if len(found) > 1 else ""
+    hint = "with `fields: {text: NAME}` a source says where it is"
+    return [f"{found[0]}{rest}: a text of its own, as its first records have no field for the text; {hint}"]
 
 
 def _missing(results: Sequence[dict[str, Any]]) -> list[str]:

@@ -114,7 +114,8 @@ def _item(line: str, where: str, name: str) -> Item:
     except KeyError as error:
         raise UserError(f"not an item: {error.args[0]} is missing", where=where, hint=EXPECTED) from None
     except (ValueError, TypeError, AttributeError) as error:
-        raise UserError(f"not an item: {error}", where=where, hint=EXPECTED) from None
+        kind = "not JSON: " if isinstance(error, json.JSONDecodeError) else ""
+        raise UserError(f"not an item: {kind}{error}", where=where, hint=EXPECTED) from None
     match = record.get("match", "text")
     wrong = not isinstance(answers, list) or not answers or not all(isinstance(text, str) for text in texts)
     if wrong or match not in ("text", "number"):

@@ -15,7 +15,16 @@ from typing import Any
 from tilth.base import machine
 from tilth.base.errors import UserError
 from tilth.base.events import Journal
-from tilth.base.files import clear_leftovers, digest_file, list_files, publish_folder, read_json, remove, write_json
+from tilth.base.files import (
+    clear_leftovers,
+    digest_file,
+    list_files,
+    make_folder,
+    publish_folder,
+    read_json,
+    remove,
+    write_json,
+)
 from tilth.pipeline.recipe import ComputeSettings
 from tilth.pipeline.stage import Context, Stage
 
@@ -144,7 +153,7 @@ def lock(run_folder: Path) -> Iterator[None]:
     A folder that was made for a run which is refused before anything is finished goes with it.
     """
     made = [folder for folder in (run_folder, *run_folder.parents) if not folder.exists()]
-    run_folder.mkdir(parents=True, exist_ok=True)
+    make_folder(run_folder)
     handle = os.open(run_folder / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
     try:
         try:

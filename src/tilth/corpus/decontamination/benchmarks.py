@@ -32,14 +32,18 @@ def load_items(files: Sequence[InputFile], settings: DecontaminateSettings) -> l
     """Every item of the files. Raises `UserError` with file and line for what cannot be read: a benchmark that is
     silently skipped would be a contamination that nobody sees.
     """
-    items: list[Item] = []
+    check_benchmarks(files, settings)
+    return [item for file in files for item in _without_shared(list(_items_of(file, settings.fields)))]
+
+
+def check_benchmarks(files: Sequence[InputFile], settings: DecontaminateSettings) -> None:
+    """Read the first item of each file: most of what is wrong with a benchmark is told by it."""
     for file in files:
+        where = str(file.path)
         if file.format != "jsonl":
-            raise UserError(
-                "not a JSON Lines file", where=str(file.path), hint="decontaminate.against reads JSON Lines"
-            )
-        items += _without_shared(list(_items_of(file, settings.fields)))
-    return items
+            raise UserError("not a JSON Lines file", where=where, hint="decontaminate.against reads JSON Lines")
+        if next(_items_of(file, settings.fields), None) is None:
+            raise UserError("the benchmark holds no item", where=where, hint="give its questions, or leave it out")
 
 
 def _items_of(file: InputFile, fields: Sequence[str]) -> Iterator[Item]:

@@ -22,10 +22,14 @@ NAMED_FORMATS = {".json": "jsonl", ".csv": "csv", ".tsv": "csv"}
 """Formats of files that a path or glob names; in a folder such a file is text like the rest of a source tree,
 unless its first records have a text."""
 FOREIGN = {
-    **dict.fromkeys((".warc", ".wet", ".wat", ".arc", ".html", ".htm", ".pdf", ".docx", ".epub"), "tilth extract"),
-    **dict.fromkeys((".zip", ".tar", ".tgz", ".7z", ".rar", ".bz2", ".xz"), "unpacking it"),
+    **dict.fromkeys(
+        (".warc", ".wet", ".wat", ".arc", ".html", ".htm"), "take their text out first, as trafilatura does"
+    ),
+    **dict.fromkeys((".pdf", ".docx", ".epub"), "take their text out first"),
+    **dict.fromkeys((".zip", ".tar", ".tgz", ".7z", ".rar"), "unpack it first"),
+    **dict.fromkeys((".bz2", ".xz"), "unpack it first, or pack it as .gz or .zst"),
 }
-"""Formats that are not read here, and what makes documents of them."""
+"""Formats that are not read here, and what to do with them."""
 PACKED = (".gz", ".zst", ".zstd")
 
 _TRIED = 4
@@ -48,6 +52,11 @@ class InputFile:
     def readable(self) -> bool:
         """Whether its content can be asked for: not so for a broken link, or a file without permission."""
         return self.path.is_file() and os.access(self.path, os.R_OK)
+
+    @property
+    def taken_as_text(self) -> bool:
+        """Whether it is one text though its name may mean records."""
+        return self.format == "text" and self.path.suffix.lower() in NAMED_FORMATS
 
     @property
     def packed(self) -> bool:
@@ -204,9 +213,7 @@ def _format(path: Path, source: SourceSettings, *, named: bool) -> str:
         suffixes.pop()
     last = suffixes[-1] if suffixes else ""
     if last in FOREIGN and named:
-        raise UserError(
-            f"{last} files are not read here", where=str(path), hint=f"make documents of it with {FOREIGN[last]} first"
-        )
+        raise UserError(f"{last} files are not read here", where=str(path), hint=FOREIGN[last])
     if last in FOREIGN and last not in (".html", ".htm"):
         return "foreign"
     if last in NAMED_FORMATS and not named and not packed:
