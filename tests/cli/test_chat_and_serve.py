@@ -82,6 +82,18 @@ def test_mistakes_are_told_in_a_sentence(
     assert says in capsys.readouterr().err
 
 
+def test_evaluate_takes_a_run_as_chat_does(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "items.jsonl").write_text('{"question": "2 + 2?", "answer": "4"}\n')
+    asked = ["evaluate", run, "--tasks", tmp_path / "items.jsonl", "--answer-tokens", "2", "--json"]
+    assert tilth_here(*asked, "--against", run / "models" / "sft") == 0
+    (row,) = json.loads(capsys.readouterr().out)
+    assert list(row["scores"]) == [str(run / "models" / "sft"), str(run)]
+    assert tilth_here(*asked, "--against", run / "models" / "dpo") == 2
+    assert "a model is given twice" in capsys.readouterr().err
+    assert tilth_here("evaluate", run / "models", "--tasks", tmp_path / "items.jsonl") == 2
+    assert "several models are here" in capsys.readouterr().err
+
+
 def test_without_fastapi_serve_says_what_to_install(
     run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -19,13 +19,13 @@ def register(app: typer.Typer) -> None:
 
 def evaluate(
     model: Annotated[
-        Path, typer.Argument(metavar="MODEL", parser=path, help="An exported folder, such as runs/NAME/model.")
+        Path, typer.Argument(metavar="MODEL", parser=path, help="A run, or an exported Hugging Face folder.")
     ],
     tasks: Annotated[
         Path, typer.Option(parser=path, help="JSON Lines: question, answers; family, language, match, shots.")
     ],
     against: Annotated[
-        list[Path] | None, typer.Option(parser=path, help="Another exported folder to compare with.")
+        list[Path] | None, typer.Option(parser=path, help="Another one to compare with.")
     ] = None,
     form: Annotated[
         Literal["chat", "native", "few-shot"] | None,
@@ -42,11 +42,12 @@ def evaluate(
     """
     from tilth.evaluation.compare import ask_models, table
     from tilth.evaluation.tasks import read_items
+    from tilth.serving.folders import pick_model
 
-    folders = {str(folder): folder for folder in [*(against or []), model]}
-    if len(folders) <= len(against or []):
-        raise UserError("the model is given twice", where=str(model))
     items = read_items(tasks)
+    folders = {str(folder): pick_model(folder)[1] for folder in [*(against or []), model]}
+    if len({folder.resolve() for folder in folders.values()}) <= len(against or []):
+        raise UserError("a model is given twice", where=str(model), hint="give different ones to compare")
     asked = ask_models(folders, items, form=form, limit=answer_tokens)
     rows = table(items, asked)
     if as_json:
