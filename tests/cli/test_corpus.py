@@ -75,6 +75,7 @@ def test_diff_says_which_corpus_is_which(made, tmp_path: Path) -> None:
     ("arguments", "message"),
     [
         (["--out", "o"], "nothing to read (give files, globs or folders, or --config with `sources`)"),
+        (["", "--out", "o"], "the name of an input is empty"),
         (["a.txt", "--out", "o", "--workers", "0"], "--workers 0: must be at least 1"),
         (["a.txt", "--out", "o", "--domain", "{nope}"], "'{nope}' is no template"),
     ],

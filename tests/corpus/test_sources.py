@@ -447,6 +447,10 @@ def test_mistakes_in_sources_name_what_to_do(tmp_path: Path) -> None:
             find_files(sources, tmp_path, **told)
         return str(error.value)
 
+    (tmp_path / "link.jsonl").symlink_to("nowhere.jsonl")
+    assert mistake("link.jsonl") == "corpus.sources.0: 'link.jsonl' is a link that leads nowhere"
+    os.mkfifo(tmp_path / "pipe")
+    assert mistake("pipe") == "corpus.sources.0: 'pipe' is a pipe or a device (write it into a file first)"
     write_jsonl(tmp_path / "full" / "a.jsonl", [{"text": "a"}])
     relative, looked = "(paths are relative to the recipe's folder)", f"seen from {tmp_path}"
     there = str(tmp_path / "full" / "a.jsonl")

@@ -331,7 +331,10 @@ def test_nothing_left_or_nothing_read_is_an_error(tmp_path: Path) -> None:
     write_jsonl(tmp_path / "blank.jsonl", [{"text": " "}])
     (tmp_path / "empty.jsonl").write_bytes(b"")
     for name, said in (
-        ("bad.jsonl", r"bad\.jsonl:1: none of 2 records in 1 files could be read; not JSON.*say the `format`"),
+        (
+            "bad.jsonl",
+            r"bad\.jsonl:1: none of 2 records in 1 files could be read; not JSON.*if it is of another format",
+        ),
         ("body.jsonl", r"body\.jsonl:1: no record could be read; no text: there is no field.*`fields: {text: NAME}`"),
         ("blank.jsonl", r"blank\.jsonl:1: no record could be read; no text: it is empty$"),
         ("empty.jsonl", r"the files are empty: 1 of them, and no record$"),

@@ -24,9 +24,7 @@ def evaluate(
     tasks: Annotated[
         Path, typer.Option(parser=path, help="JSON Lines: question, answers; family, language, match, shots.")
     ],
-    against: Annotated[
-        list[Path] | None, typer.Option(parser=path, help="Another one to compare with.")
-    ] = None,
+    against: Annotated[list[Path] | None, typer.Option(parser=path, help="Another one to compare with.")] = None,
     form: Annotated[
         Literal["chat", "native", "few-shot"] | None,
         typer.Option(help="How questions are put; default: chat where the model has a template, else native."),

@@ -83,12 +83,13 @@ def _nothing_read(records: int, files: int, results: Sequence[dict[str, Any]]) -
     if not records:
         return UserError(f"the files are empty: {files} of them, and no record")
     first = next(found for result in results for found in result["first_unreadable"])
-    where, settings = f"{first['file']}:{first['line']}", "in the recipe, or in the --config of tilth corpus"
+    where = f"{first['file']}:{first['line']}" if first["line"] else first["file"]
+    settings = "in the recipe, or in the --config of tilth corpus"
     hint = None
     if "there is no field" in first["reason"]:
         hint = f"say which field holds the text: `fields: {{text: NAME}}` of the source, {settings}"
     elif first["reason"].startswith(_OTHER_FORMAT):
-        hint = f"if the file's ending misleads, say the `format` of the source, {settings}"
+        hint = f"if it is of another format, the source's `format` says so, {settings}"
     many = f"none of {records:,} records in {files:,} files could be read" if records > 1 else "no record could be read"
     return UserError(f"{many}; {first['reason']}", where=where, hint=hint)
 

@@ -105,6 +105,8 @@ def _settings(config: Path | None) -> CorpusSettings:
 
 def _check_out(inputs: list[str], out: Path) -> None:
     """The output is a folder of its own: inside an input it would be read as text the next time."""
+    if not all(path.strip() for path in inputs):
+        raise UserError("the name of an input is empty", hint="give files, globs or folders")
     if out.exists() and not out.is_dir():
         raise UserError("the output is a file; a folder is expected", where=str(out))
     for path in map(Path, inputs):

@@ -120,6 +120,10 @@ def _nothing_there(source: SourceSettings, base: Path, name: str, hint: str) -> 
     if root.is_dir():
         narrowed = " that include and exclude leave" if source.include or source.exclude else ""
         return UserError(f"the folder {source.path!r} holds no file{narrowed}", where=name)
+    if root.is_symlink() and not root.exists():
+        return UserError(f"{source.path!r} is a link that leads nowhere", where=name)
+    if root.exists():
+        return UserError(f"{source.path!r} is a pipe or a device", where=name, hint="write it into a file first")
     folder = _fixed_folder(root)
     seen = "" if Path(source.path).is_absolute() else f" seen from {base}"
     missing = next((part for part in (*reversed(folder.parents), folder) if not part.exists()), None)
