@@ -15,6 +15,7 @@ from tests.training.test_ranks import ROOT, assert_equal_runs, free_port
 from tilth.base.events import read_journal
 from tilth.training import launch_job
 from tilth.training.nodes import Node, NodesChanged
+from tilth.training.watchdog import waits_for_others
 
 SETTINGS = phase(12, compile="off", optimizer={"kind": "adamw", "learning_rate": 1e-3})
 FAULTS = {"checkpoint_steps": 3, "checkpoint_async": "off", "faults": "kill@5:rank1, kill@8:rank1"}
@@ -89,4 +90,21 @@ def test_only_a_lost_neighbour_is_waited_for(tmp_path: Path, monkeypatch: pytest
     assert (slept, node.failures) == ([], 1)
     node.wait(RuntimeError("[gloo/transport/tcp/pair.cc:538] Connection closed by peer [127.0.0.1]:3311"))
     assert (len(slept), node.failures) == (1, 0)
+    for own in ("[gloo/transport/tcp/device.cc:84] No route to host", "NCCL error: unhandled system error, ibv_reg_mr"):
+        node.wait(RuntimeError(own))
+    assert (len(slept), node.failures) == (1, 0), "this node's own network"
     assert os.environ["TORCHELASTIC_RESTART_COUNT"] == "1"
+
+
+def test_who_hung_for_another_is_excused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", "0")
+    one, two, three = (Node(name, tmp_path / "nodes.jsonl") for name in ("one", "two", "three"))
+    for node, waiting in ((one, False), (two, True), (two, True), (three, True)):  # two has two processes
+        node.note_hang(90, waiting)
+    monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", "1")
+    assert [node.failures for node in (one, two, three)] == [1, 0, 0]
+    for node in (one, two):  # on GPUs: nobody is seen waiting
+        node.note_hang(95, False)
+    monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", "2")
+    assert [node.failures for node in (one, two, three)] == [1, 0, 1]
+    assert not waits_for_others()
