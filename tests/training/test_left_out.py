@@ -5,15 +5,18 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch.multiprocessing
 
 from tests.training.phases import COMPUTE, phase, train, write_job
 from tests.training.test_ranks import ROOT, assert_equal_runs, free_port
 from tilth.base.events import read_journal
-from tilth.training import launch_job
+from tilth.training import launch_job, parallel
 from tilth.training.nodes import Node, NodesChanged
 from tilth.training.watchdog import waits_for_others
 
@@ -108,3 +111,23 @@ def test_who_hung_for_another_is_excused(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", "2")
     assert [node.failures for node in (one, two, three)] == [1, 0, 1]
     assert not waits_for_others()
+
+
+def stand_still(rank: int, port: str, folder: str) -> None:
+    """Rank 0 waits for rank 1 in a collective call, while rank 1 does something else for too long."""
+    where = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    os.environ.update(where, RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE="2")
+    world = parallel.join("cpu")
+    world.barrier()
+    found: list[bool] = []
+    threading.Timer(1.0, lambda: found.append(waits_for_others())).start()
+    if rank == 1:
+        time.sleep(2.0)
+    world.any(True)
+    (Path(folder) / str(rank)).write_text(str(found))
+    parallel.leave()
+
+
+def test_a_process_that_waits_for_others_is_told_from_one_that_does_not(tmp_path: Path) -> None:
+    torch.multiprocessing.spawn(stand_still, (free_port(), str(tmp_path)), nprocs=2)
+    assert [(tmp_path / name).read_text() for name in ("0", "1")] == ["[True]", "[False]"]

@@ -153,7 +153,7 @@ class DecoderConfig(Settings):
         if self.head_dim % 2:
             raise ValueError(f"head_dim ({self.head_dim}) is odd; rotary positions need an even width")
         if self.norm == "none" and self.initialisation != "t_fixup":
-            raise ValueError("norm: none trains only from sizes that know the depth; set initialisation: t_fixup")
+            raise ValueError("norm: none wants sizes that know the depth; set initialisation: t_fixup")
         return self
 
     @property
