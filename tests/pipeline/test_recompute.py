@@ -14,10 +14,10 @@ from tests.training.phases import COMPUTE, MODEL, digest, phase, small_job
 from tests.training.test_resume import Stop, stop_at
 from tilth.base.errors import UserError
 from tilth.laws.architectures import PUBLISHED
-from tilth.pipeline.memory import decided
+from tilth.pipeline.memory import budget, decided, training_of
 from tilth.planning.recompute import SPARE, least_recompute
 from tilth.planning.trainer_memory import Training, trainer_memory
-from tilth.training import train_phase
+from tilth.training import ComputeSettings, train_phase
 
 SHAPE = PUBLISHED["Qwen3-0.6B"]
 TRAINING = Training(8192, 2048)
@@ -86,3 +86,19 @@ def test_a_model_of_a_folder_has_its_shape(tmp_path: Path) -> None:
     on = decided(small_job(tmp_path / "two", phase(1), start=tmp_path / "one", compute=compute))
     new = decided(small_job(tmp_path / "two", phase(1), start=MODEL, compute=compute))
     assert on.recompute_because == new.recompute_because
+
+
+def test_on_a_gpu_it_is_the_gpus_precision_compiler_and_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What torch would say there; this machine's processor has no say."""
+    long, compute = phase(400, precision="auto"), ComputeSettings(device="auto", processes=2)
+    monkeypatch.setattr("tilth.base.machine.fast_bf16", lambda: False)
+    monkeypatch.setattr("tilth.base.machine.cpp_compiler", lambda: None)
+    here = training_of(long, compute.model_copy(update={"device": "cpu"}), None)
+    assert (here.cuda, here.half, here.compiled) == (False, False, False)
+    answers = {"kind": "cuda", "fast_bf16": True, "compiler_found": True, "gpu_bytes": 2**36}
+    for name, answer in answers.items():
+        monkeypatch.setattr(f"tilth.training.device.{name}", lambda *_, answer=answer: answer)
+    there = training_of(long, compute, None)
+    assert (there.cuda, there.half, there.compiled) == (True, True, True)
+    assert budget(compute) == 2**36, "each process has a GPU of its own"
+    assert not training_of(phase(400, precision="fp32", compile="off"), compute, None).half

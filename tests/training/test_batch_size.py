@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tests.training.phases import digest, phase, train
 from tilth.base.errors import UserError
 from tilth.base.events import read_journal
-from tilth.base.settings import validate
+from tilth.base.settings import Settings, validate
 from tilth.training import Interrupted, PhaseSettings, multiplier
 from tilth.training.batch_size import BatchSizes
 
@@ -95,3 +95,13 @@ def test_stopped_on_the_ramp_it_goes_on_to_the_bit(at: int, tmp_path: Path) -> N
     for name in ("model.safetensors", "optimizer.safetensors", "metrics.jsonl", "state.json"):
         assert (stopped / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
     assert digest(stopped) != digest(tmp_path / "whole"), "the control file is a decision"
+
+
+def test_a_mistake_is_told_with_the_phases_name() -> None:
+    class Phases(Settings):
+        pretrain: list[PhaseSettings]
+
+    ramp = [{"until": "2k", "batch_sequences": 4}]
+    data = {"pretrain": [{"name": "stable", "tokens": 1000, "batch_ramp": ramp}]}
+    with pytest.raises(UserError, match=r"pretrain\.stable: batch_ramp: until must rise"):
+        validate(Phases, data, source="my.yaml")

@@ -5,16 +5,20 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch.multiprocessing
 
 from tests.training.phases import COMPUTE, phase, train, write_job
 from tests.training.test_ranks import ROOT, assert_equal_runs, free_port
 from tilth.base.events import read_journal
-from tilth.training import launch_job
+from tilth.training import launch_job, parallel
 from tilth.training.nodes import Node, NodesChanged
+from tilth.training.watchdog import waits_for_others
 
 SETTINGS = phase(12, compile="off", optimizer={"kind": "adamw", "learning_rate": 1e-3})
 FAULTS = {"checkpoint_steps": 3, "checkpoint_async": "off", "faults": "kill@5:rank1, kill@8:rank1"}
@@ -89,4 +93,41 @@ def test_only_a_lost_neighbour_is_waited_for(tmp_path: Path, monkeypatch: pytest
     assert (slept, node.failures) == ([], 1)
     node.wait(RuntimeError("[gloo/transport/tcp/pair.cc:538] Connection closed by peer [127.0.0.1]:3311"))
     assert (len(slept), node.failures) == (1, 0)
+    for own in ("[gloo/transport/tcp/device.cc:84] No route to host", "NCCL error: unhandled system error, ibv_reg_mr"):
+        node.wait(RuntimeError(own))
+    assert (len(slept), node.failures) == (1, 0), "this node's own network"
     assert os.environ["TORCHELASTIC_RESTART_COUNT"] == "1"
+
+
+def test_who_hung_for_another_is_excused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", "0")
+    one, two, three = (Node(name, tmp_path / "nodes.jsonl") for name in ("one", "two", "three"))
+    for node, waiting in ((one, False), (two, True), (two, True), (three, True)):  # two has two processes
+        node.note_hang(90, waiting)
+    monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", "1")
+    assert [node.failures for node in (one, two, three)] == [1, 0, 0]
+    for node in (one, two):  # on GPUs: nobody is seen waiting
+        node.note_hang(95, False)
+    monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", "2")
+    assert [node.failures for node in (one, two, three)] == [1, 0, 1]
+    assert not waits_for_others()
+
+
+def stand_still(rank: int, port: str, folder: str) -> None:
+    """Rank 0 waits for rank 1 in a collective call, while rank 1 does something else for too long."""
+    where = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    os.environ.update(where, RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE="2")
+    world = parallel.join("cpu")
+    world.barrier()
+    found: list[bool] = []
+    threading.Timer(1.0, lambda: found.append(waits_for_others())).start()
+    if rank == 1:
+        time.sleep(2.0)
+    world.any(True)
+    (Path(folder) / str(rank)).write_text(str(found))
+    parallel.leave()
+
+
+def test_a_process_that_waits_for_others_is_told_from_one_that_does_not(tmp_path: Path) -> None:
+    torch.multiprocessing.spawn(stand_still, (free_port(), str(tmp_path)), nprocs=2)
+    assert [(tmp_path / name).read_text() for name in ("0", "1")] == ["[True]", "[False]"]

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from tests.reference import optimizers as twin
+from tilth.base.errors import UserError
 from tilth.model import ModelSettings, build
 from tilth.training import OptimizerSettings
 from tilth.training.muon import Muon, orthogonalise
@@ -79,3 +80,67 @@ def test_state_is_named_and_complete() -> None:
         for name, p in model.named_parameters()
         for key in (["momentum"] if p.ndim == 2 and name.startswith("blocks") else ["step", "exp_avg", "exp_avg_sq"])
     }
+
+
+def moved(
+    settings: dict[str, object], gradient: float = 0.0
+) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:
+    """All weights before and after a step with this gradient everywhere."""
+    model = build(MODEL.config(24), seed=0).double()
+    before = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
+    optimizers = Optimizers(model, OptimizerSettings.model_validate(settings), torch.float64)
+    for parameter in model.parameters():
+        parameter.grad = torch.full_like(parameter, gradient)
+    optimizers.step(0.5)
+    return before, {name: parameter.detach() for name, parameter in model.named_parameters()}
+
+
+@pytest.mark.parametrize("kind", ["adamw", "muon"])
+def test_l1_is_the_lassos_proximal_step_where_decay_is(kind: str) -> None:
+    """Beside a gradient of zero nothing else moves a weight; thresholds are rate times l1, at half the rate."""
+    before, after = moved({"kind": kind, "learning_rate": 4e-3, "weight_decay": 0.0, "l1": 5.0})
+    rates = {"adamw": 4e-3, "muon": 6e-3}
+    for name, was in before.items():
+        hidden = was.ndim == 2 and name.startswith("blocks.")
+        by = 0.5 * 5.0 * rates[kind if hidden else "adamw"] if hidden or name.startswith("head.") else 0.0
+        expected = was.sign() * (was.abs() - by).clamp_min(0)
+        assert float((after[name] - expected).abs().max()) <= 1e-12, name
+        if by:
+            assert 0.3 < float((after[name] == 0).double().mean()) < 0.9, "small weights are zero"
+
+
+def test_groups_have_rates_and_decays_of_their_own() -> None:
+    groups = [
+        {"parameters": "embedding.*", "rate": 0.25, "weight_decay": 0.5},
+        {"parameters": "blocks.0.*.weight", "weight_decay": 0.0},
+        {"parameters": "*norm.weight", "rate": 2.0, "l1": 1.0},
+    ]
+    base = {"kind": "adamw", "learning_rate": 1e-3, "weight_decay": 0.1}
+    before, after = moved(base | {"groups": groups}, gradient=1.0)
+    for name, was in before.items():  # Adam's first step is its rate, whatever the gradient's size
+        rate, decay, l1 = 0.5e-3, 0.1 if was.ndim == 2 else 0.0, 0.0
+        if name == "embedding.weight":
+            rate, decay = 0.25 * rate, 0.5
+        elif name.startswith("blocks.0."):
+            decay = 0.0
+        elif name.endswith("norm.weight"):
+            rate, l1 = 2 * rate, 1.0
+        expected = was * (1 - rate * decay) - rate - rate * l1
+        assert float((after[name] - expected).abs().max()) <= 1e-9, name
+
+
+def test_a_group_of_nothing_is_refused() -> None:
+    with pytest.raises(UserError, match=r"no parameter is left that 'blocks\.9\.\*' matches"):
+        moved({"groups": [{"parameters": "blocks.9.*"}]})
+
+
+def test_another_decay_while_training_keeps_proportions() -> None:
+    groups = [{"parameters": "blocks.0.*", "weight_decay": 0.05}]
+    model = build(MODEL.config(24), seed=0)
+    optimizers = Optimizers(model, OptimizerSettings.model_validate({"groups": groups}), torch.float32)
+    optimizers.set_weight_decay(0.3)
+    given = {group["weight_decay"] for part in optimizers.parts for group in part.param_groups}
+    assert sorted(given) == pytest.approx([0.0, 0.15, 0.3])
+    optimizers.set_weight_decay(None)
+    given = {group["weight_decay"] for part in optimizers.parts for group in part.param_groups}
+    assert sorted(given) == [0.0, 0.05, 0.1]

@@ -283,3 +283,11 @@ def test_owners_share_evenly_and_always_alike() -> None:
     assert owners([5, 3, 3, 2, 2, 1], 2) == [0, 1, 1, 0, 1, 0]
     assert owners([4], 3) == [0]
     assert set(owners([1] * 8, 4)) == {0, 1, 2, 3}
+
+
+def test_one_process_that_is_to_share_is_warned(tmp_path: Path) -> None:
+    events: list[dict[str, Any]] = []
+    compute = COMPUTE.model_copy(update={"shard": "optimizer"})
+    train(tmp_path, phase(1), compute=compute, on_event=events.append)
+    (warning,) = (event["message"] for event in events if event["event"] == "warning")
+    assert warning == "compute.shard: optimizer does nothing here: there is one process to share with"

@@ -48,7 +48,7 @@ def _sentence(model: type[BaseModel], item: ErrorDetails, data: Any, source: str
     path, context, given = _path(model, item["loc"], data), item.get("ctx", {}), item["input"]
     if item["type"].startswith("union_tag"):
         path = (*path, context["discriminator"].strip("'"))
-    name = ".".join(map(str, path))
+    name = ".".join(_called(path, data))
     where = lines.where(path, source)
     match item["type"]:
         case "extra_forbidden":
@@ -100,6 +100,18 @@ def _path(model: type[BaseModel], loc: Path_, data: Any) -> Path_:
             path = (*path, key)
             data = data[key] if inside or (isinstance(data, list) and key in range(len(data))) else None
     return path
+
+
+def _called(path: Path_, data: Any) -> Iterator[str]:
+    """The parts of a path, items of lists by their `name` where they have one, as on the command line."""
+    for key in path:
+        data = data[key] if isinstance(data, dict) and key in data else _item(data, key)
+        name = data.get("name") if isinstance(key, int) and isinstance(data, dict) else None
+        yield name if isinstance(name, str) else str(key)
+
+
+def _item(data: Any, key: Any) -> Any:
+    return data[key] if isinstance(data, list | tuple) and isinstance(key, int) and key < len(data) else None
 
 
 def _fields_at(model: type[BaseModel], path: Path_) -> list[str]:

@@ -2,14 +2,33 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from tilth.base.settings import Settings
 from tilth.laws.model_size import Shape, parameters
 
 Projections = Literal["zero", "scaled", "normal"]
+Initialisation = Literal["gaussian", "t_fixup"]
+Norm = Literal["rms", "none"]
+
+_LATER = ("norm", "initialisation", "mup")
+"""Settings that say nothing by default, and are not told then: so models from before they were there stay the same."""
+
+
+def _without_later(settings: Settings, values: dict[str, Any]) -> dict[str, Any]:
+    fields = type(settings).model_fields
+    return {n: v for n, v in values.items() if n not in _LATER or getattr(settings, n) != fields[n].default}
+
+
+class MuP(Settings):
+    """The base of muP: the width at which sizes and rates are as the recipe says (model/mup.py)."""
+
+    hidden: int = Field(ge=2, description="width of the base")
+    head_dim: int | None = Field(
+        default=None, ge=2, description="width of its heads; default: as here, so that a wider model has more of them"
+    )
 
 
 class ModelSettings(Settings):
@@ -37,6 +56,26 @@ class ModelSettings(Settings):
         description="initial weights of the projections that write to the residual stream: zero, "
         "scaled by 1 / sqrt(2 layers) (GPT-2), or normal as all others",
     )
+    initialisation: Initialisation = Field(
+        default="gaussian",
+        description="gaussian: initial_std and output_projections; t_fixup: sizes by depth that need neither norms nor "
+        "warm-up (Huang et al. 2020)",
+    )
+    norm: Norm = Field(
+        default="rms",
+        description="of the residual stream; none: without, under t_fixup; no folder of others can hold it",
+    )
+    mup: MuP | None = Field(
+        default=None,
+        description="sizes and rates tuned on a base of this width hold for this model (Yang et al. 2022)",
+    )
+
+    @field_validator("norm", mode="before")
+    @classmethod
+    def _causal(cls, norm: Any) -> Any:
+        if norm in ("batch", "batchnorm"):
+            raise ValueError("batch normalisation mixes a token with those behind it and in other documents: set rms")
+        return norm
 
     def config(self, vocabulary_size: int) -> DecoderConfig:
         """The decoder for a vocabulary of `vocabulary_size` tokens, every default resolved."""
@@ -45,6 +84,18 @@ class ModelSettings(Settings):
         values["head_dim"] = self.head_dim or self.hidden // self.heads
         values["intermediate"] = self.intermediate or -(-8 * self.hidden // 3 // 64) * 64
         return DecoderConfig(vocabulary_size=vocabulary_size, **values)
+
+    def canonical(self) -> dict[str, Any]:
+        """As plain JSON values."""
+        return _without_later(self, super().canonical())
+
+    @model_validator(mode="after")
+    def _nothing_idle(self) -> ModelSettings:
+        fields = type(self).model_fields
+        idle = [n for n in ("initial_std", "output_projections", "mup") if getattr(self, n) != fields[n].default]
+        if self.initialisation == "t_fixup" and idle:
+            raise ValueError(f"{' and '.join(idle)} would do nothing under initialisation: t_fixup; remove it")
+        return self
 
     @model_validator(mode="after")
     def _buildable(self) -> ModelSettings:
@@ -87,6 +138,13 @@ class DecoderConfig(Settings):
     max_positions: int = Field(default=2048, ge=1)
     initial_std: float = Field(default=0.02, gt=0)
     output_projections: Projections = "zero"
+    initialisation: Initialisation = "gaussian"
+    norm: Norm = "rms"
+    mup: MuP | None = None
+
+    def canonical(self) -> dict[str, Any]:
+        """As plain JSON values."""
+        return _without_later(self, super().canonical())
 
     @model_validator(mode="after")
     def _consistent(self) -> DecoderConfig:
@@ -94,6 +152,8 @@ class DecoderConfig(Settings):
             raise ValueError(f"heads ({self.heads}) is not a multiple of kv_heads ({self.kv_heads})")
         if self.head_dim % 2:
             raise ValueError(f"head_dim ({self.head_dim}) is odd; rotary positions need an even width")
+        if self.norm == "none" and self.initialisation != "t_fixup":
+            raise ValueError("norm: none wants sizes that know the depth; set initialisation: t_fixup")
         return self
 
     @property
@@ -110,6 +170,8 @@ class DecoderConfig(Settings):
             tied=self.tie_embeddings,
             qk_norm=self.qk_norm,
             qkv_bias=self.qkv_bias,
+            layer_norms=2 if self.norm == "rms" else 0,
+            final_norm=self.norm == "rms",
         )
 
     @property

@@ -21,6 +21,8 @@ from torch.autograd.function import once_differentiable
 from tilth.laws.flops import Recompute
 from tilth.model.attention import Boundaries, attend
 from tilth.model.config import DecoderConfig
+from tilth.model.dropout import Dropout, drop, layer_keys, token_keys
+from tilth.model.initial import initial_std, initial_value
 from tilth.model.recompute import run_layer
 
 
@@ -139,19 +141,34 @@ class FeedForward(nn.Module):
         return self.down(F.silu(self.gate(x_NH)) * self.up(x_NH))
 
 
+def stream_norm(config: DecoderConfig) -> nn.Module:
+    """The norm of the residual stream, or none."""
+    return RMSNorm(config.hidden, config.norm_eps) if config.norm == "rms" else nn.Identity()
+
+
 class Block(nn.Module):
     """One layer: attention and feed-forward, each behind a norm and added to the residual stream."""
 
     def __init__(self, config: DecoderConfig) -> None:
         super().__init__()
-        self.attention_norm = RMSNorm(config.hidden, config.norm_eps)
+        self.attention_norm = stream_norm(config)
         self.attention = Attention(config)
-        self.feed_forward_norm = RMSNorm(config.hidden, config.norm_eps)
+        self.feed_forward_norm = stream_norm(config)
         self.feed_forward = FeedForward(config)
 
-    def forward(self, x_NH: Tensor, rotary: tuple[Tensor, Tensor], boundaries: Boundaries) -> Tensor:
-        x_NH = x_NH + self.attention(self.attention_norm(x_NH), rotary, boundaries)
-        return x_NH + self.feed_forward(self.feed_forward_norm(x_NH))
+    def forward(
+        self,
+        x_NH: Tensor,
+        rotary: tuple[Tensor, Tensor],
+        boundaries: Boundaries,
+        dropout: float = 0.0,
+        keys_N: Tensor | None = None,
+    ) -> Tensor:
+        """`dropout` of what is added, by these tokens' keys of this layer."""
+        added_NH = self.attention(self.attention_norm(x_NH), rotary, boundaries)
+        x_NH = x_NH + (added_NH if keys_N is None else drop(added_NH, layer_keys(keys_N, 1), dropout))
+        added_NH = self.feed_forward(self.feed_forward_norm(x_NH))
+        return x_NH + (added_NH if keys_N is None else drop(added_NH, layer_keys(keys_N, 2), dropout))
 
 
 class Decoder(nn.Module):
@@ -168,12 +185,16 @@ class Decoder(nn.Module):
         """Factor of the loss in its backward pass, which objectives that make gradients earlier must know."""
         self.embedding_noise = 0.0
         """NEFTune's alpha; acts in training alone."""
+        self.dropout = Dropout()
+        """Acts in training alone, by"""
+        self.sequence_keys: Tensor | None = None
+        """int32[rows], the keys of the sequences of the next forward pass."""
         self.around: Callable[[int, Callable[[], Tensor]], Tensor] | None = None
         """Called with the number of each part and its forward pass, where parameters are not here throughout: 0 is the
         embedding, then come the blocks, then the last norm, behind which the head's weight is used."""
         self.embedding = nn.Embedding(config.vocabulary_size, config.hidden)
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
-        self.norm = RMSNorm(config.hidden, config.norm_eps)
+        self.norm = stream_norm(config)
         self.head = None if config.tie_embeddings else Linear(config.hidden, config.vocabulary_size, bias=False)
 
     @property
@@ -188,10 +209,24 @@ class Decoder(nn.Module):
         if self.embedding_noise and self.training:
             x_NH = x_NH + embedding_noise(x_NH, boundaries, self.embedding_noise)
         x_NH = x_NH if self.compute_dtype is None else x_NH.to(self.compute_dtype)
+        keys_N = self._token_keys(len(x_NH))
+        if keys_N is not None and self.dropout.embedding:
+            x_NH = drop(x_NH, layer_keys(keys_N, 0), self.dropout.embedding)
         rotary = self.rotary(positions_N, x_NH.dtype)
         for number, block in enumerate(self.blocks, 1):
-            x_NH = around(number, partial(run_layer, block, self.recompute, x_NH, rotary, boundaries))
+            inputs: tuple[Any, ...] = (x_NH, rotary, boundaries)
+            if keys_N is not None and self.dropout.residual:
+                inputs = (*inputs, self.dropout.residual, layer_keys(keys_N, number))
+            x_NH = around(number, partial(run_layer, block, self.recompute, *inputs))
         return around(len(self.blocks) + 1, partial(self.norm, x_NH))
+
+    def _token_keys(self, tokens: int) -> Tensor | None:
+        """What decides what is dropped; None where nothing is."""
+        if not self.training or not any(self.dropout):
+            return None
+        if self.sequence_keys is None:
+            raise ValueError("dropout: sequence_keys are to be set before the forward pass")
+        return token_keys(self.sequence_keys, tokens)
 
     def rotary(self, positions_N: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
         """Cosine and sine N×1×D; the angles are fp32 as in the reference implementations."""
@@ -203,21 +238,17 @@ class Decoder(nn.Module):
         return F.linear(hidden_NH, self.head_weight.to(hidden_NH.dtype))
 
     def initialise(self, seed: int) -> None:
-        """Gaussian weights (standard deviation `initial_std`), output projections as configured, norms 1, biases 0.
+        """Weights as configured (model/initial.py), norms 1, biases 0.
 
         Every parameter draws from a generator keyed by (seed, its name): the same whatever order, device or sharding.
         """
         from tilth.base.keyed import stable_hash
 
-        config = self.config
-        scaled = config.initial_std / math.sqrt(2 * config.layers)
         for name, parameter in self.named_parameters():
             if parameter.ndim < 2:
-                nn.init.constant_(parameter, 0.0 if name.endswith("bias") else 1.0)
+                nn.init.constant_(parameter, initial_value(self.config, name))
                 continue
-            std = config.initial_std
-            if name.endswith(("attention.output.weight", "feed_forward.down.weight")):
-                std = {"zero": 0.0, "scaled": scaled, "normal": std}[config.output_projections]
+            std = initial_std(self.config, name, *parameter.shape)
             generator = torch.Generator().manual_seed(stable_hash(seed, "initialise", name) >> 1)
             values = torch.randn(parameter.shape, generator=generator) * std
             with torch.no_grad():

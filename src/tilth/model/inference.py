@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from tilth.model.adapters.low_rank import LowRankLinear
 from tilth.model.attention import Boundaries, attend
 from tilth.model.config import DecoderConfig
-from tilth.model.decoder import Block, Decoder, Linear, rotary_frequencies
+from tilth.model.decoder import Block, Decoder, Linear, RMSNorm, rotary_frequencies
 from tilth.model.products import Product
 
 if TYPE_CHECKING:
@@ -35,16 +35,16 @@ Attention = Callable[[int, Tensor, Tensor, Tensor], Tensor]
 class Layer(NamedTuple):
     """One block's weights; those that read the same are fused."""
 
-    attention_norm: Tensor
-    """H: its weight · √H"""
+    attention_norm: Tensor | None
+    """H: its weight · √H; None where there is none"""
     qkv: Product
     """H to (A + 2G)·D"""
     qk_norm: Tensor | None
     """(A + G) × D: the norms of query and key heads, · √D"""
     output: Product
     """A·D to H"""
-    feed_forward_norm: Tensor
-    """H: its weight · √H"""
+    feed_forward_norm: Tensor | None
+    """the same"""
     gate_up: Product
     """H to 2F"""
     down: Product
@@ -76,7 +76,7 @@ class InferenceDecoder:
         self.embedding = model.embedding.weight.detach().to(kept, copy=True)
         head = self.embedding if model.head is None else model.head.weight.detach().to(kept, copy=True)
         self.head = Product(head, dtype=self.dtype)
-        self.norm = _norm_weight(model.norm.weight, self.dtype)
+        self.norm = _norm_of(model.norm, self.dtype)
         self.layers = [_fuse(cast(Block, block), self.config, self.dtype, kept) for block in model.blocks]
         self._step = self._make_step()
 
@@ -133,7 +133,10 @@ class InferenceDecoder:
         """The kernel of `extend`, where it takes this model."""
         config, layers = self.config, self.layers
         widths = config.hidden, config.intermediate, (config.heads + 2 * config.kv_heads) * config.head_dim
-        if self.layers[0].qkv.panels is None or any(width % 16 for width in widths):
+        norms = [
+            norm for layer in layers for norm in (layer.attention_norm, layer.feed_forward_norm) if norm is not None
+        ]
+        if not norms or self.layers[0].qkv.panels is None or any(width % 16 for width in widths):
             return None
         from tilth.model.kernels.decode import DecodeStep
 
@@ -142,7 +145,7 @@ class InferenceDecoder:
         biases = [layer.qkv.bias for layer in layers if layer.qkv.bias is not None]
         return DecodeStep(
             [[cast(Tensor, product.panels) for product in four] for four in products],
-            torch.stack([torch.stack([layer.attention_norm, layer.feed_forward_norm]) for layer in layers]),
+            torch.stack(norms).view(len(layers), 2, -1),
             torch.stack(qk_norms) if qk_norms else torch.empty(0, 0, 0),
             torch.stack(biases) if biases else torch.empty(0, 0),
             hidden=config.hidden,
@@ -169,7 +172,9 @@ class InferenceDecoder:
             qk = qkv_NMD
         return qk[:, :heads], qk[:, heads:both], qkv_NMD[:, both:]
 
-    def _norm(self, x_NH: Tensor, weight_H: Tensor) -> Tensor:
+    def _norm(self, x_NH: Tensor, weight_H: Tensor | None) -> Tensor:
+        if weight_H is None:
+            return x_NH
         if self._step is None:
             return _unit(x_NH, self._floor) * weight_H
         return self._step.rows.normalise_rows(x_NH, weight_H, self.config.hidden * self.config.norm_eps)
@@ -200,11 +205,11 @@ def _fuse(block: Block, config: DecoderConfig, dtype: torch.dtype, kept: torch.d
         return Product(torch.cat([_matrix(source).detach() for source in sources]).to(kept), bias, dtype=dtype)
 
     return Layer(
-        attention_norm=_norm_weight(block.attention_norm.weight, dtype),
+        attention_norm=_norm_of(block.attention_norm, dtype),
         qkv=product(*projections, bias=bias),
         qk_norm=qk_norm,
         output=product(attention.output),
-        feed_forward_norm=_norm_weight(block.feed_forward_norm.weight, dtype),
+        feed_forward_norm=_norm_of(block.feed_forward_norm, dtype),
         gate_up=product(*gate_up),
         down=product(feed_forward.down),
     )
@@ -217,6 +222,10 @@ def _matrix(projection: Linear) -> Tensor:
     exact = torch.promote_types(projection.weight.dtype, torch.float32)
     change = projection.lora_B.to(exact) @ projection.lora_A.to(exact)
     return projection.weight.to(exact) + projection.scale * change
+
+
+def _norm_of(norm: nn.Module, dtype: torch.dtype) -> Tensor | None:
+    return _norm_weight(norm.weight, dtype) if isinstance(norm, RMSNorm) else None
 
 
 def _norm_weight(weight: Tensor, dtype: torch.dtype) -> Tensor:

@@ -16,7 +16,6 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import CheckpointPolicy, checkpoint, create_selective_checkpoint_contexts
 
 from tilth.laws.flops import Recompute
-from tilth.model.attention import Boundaries
 
 _KEPT = (
     torch.ops.aten.mm.default,
@@ -34,20 +33,18 @@ def _policy(_: Any, operation: Any, *__: Any, **___: Any) -> CheckpointPolicy:
     return CheckpointPolicy.MUST_SAVE if operation in _KEPT else CheckpointPolicy.PREFER_RECOMPUTE
 
 
-def run_layer(
-    layer: nn.Module, recompute: Recompute, x_NH: Tensor, rotary: tuple[Tensor, Tensor], boundaries: Boundaries
-) -> Tensor:
-    """The layer's output; under `full` only its input is kept, under `selective` its products and attention too.
+def run_layer(layer: nn.Module, recompute: Recompute, *inputs: Any) -> Tensor:
+    """The layer's output for `inputs`; under `full` only these are kept, under `selective` its products and attention.
 
     A compiled layer decides about its cheap operations itself (`torch.compile` partitions the graph to keep little):
     for it `selective` is the same as `none`.
     """
     compiled = getattr(layer, "_compiled_call_impl", None) is not None
     if not torch.is_grad_enabled() or recompute == "none" or (recompute == "selective" and compiled):
-        output: Tensor = layer(x_NH, rotary, boundaries)
+        output: Tensor = layer(*inputs)
     else:
         options: dict[str, Any] = {}
         if recompute == "selective":
             options["context_fn"] = partial(create_selective_checkpoint_contexts, _policy)
-        output = checkpoint(layer, x_NH, rotary, boundaries, use_reentrant=False, **options)
+        output = checkpoint(layer, *inputs, use_reentrant=False, **options)
     return output

@@ -80,7 +80,7 @@ def _check_training(recipe: Recipe) -> None:
     holdout = recipe.corpus.holdout
     if "holdout" not in recipe.corpus.steps or not (holdout.fraction or holdout.minimum or holdout.where):
         raise UserError("training is evaluated on held-out text, but none is kept", hint="set corpus.holdout.fraction")
-    if recipe.base is None:
+    if recipe.base is None and recipe.export.models != "none":
         check_exportable(recipe.model.config(recipe.tokenizer.vocabulary))
     lengths = {f"pretrain.{phase.name}.sequence_length": phase.sequence_length for phase in recipe.pretrain}
     lengths |= {"evaluate.context": recipe.evaluate.context} if recipe.evaluate.context else {}

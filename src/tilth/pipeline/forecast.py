@@ -108,10 +108,11 @@ def forecast(recipe: Recipe, base: Path, run_folder: Path, graph: Graph) -> Fore
     planned |= {step_name(step): phase_of(step, sequences[step.name]) for step in recipe.posttrain}
     done = frozenset(name for name in planned if _is_there(name, run_folder, graph))
     threads = recipe.compute.threads or 1
-    speeds = {half: matrix_speed(half, threads) for half in {in_half(p) for n, p in planned.items() if n not in done}}
+    halves = {name: in_half(phase, recipe.compute) for name, phase in planned.items()}
+    speeds = {half: matrix_speed(half, threads) for half in {halves[name] for name in planned if name not in done}}
     adapters = {step_name(step): step.adapter for step in recipe.posttrain}
     phases = [
-        _phase(name, phase, shape, speeds.get(in_half(phase)), recipe.compute, adapters.get(name))
+        _phase(name, phase, shape, speeds.get(halves[name]), recipe.compute, adapters.get(name))
         for name, phase in planned.items()
     ]
     workers = recipe.compute.data_workers.processes

@@ -101,7 +101,7 @@ class _Building:
             models.append((step.name, model, rendered))
         for name, trained, rendered_by in models:
             self._evaluation(name, trained, rendered_by, held_out)
-        for name, trained, rendered_by in models if recipe.export.models == "all" else models[-1:]:
+        for name, trained, rendered_by in {"all": models, "last": models[-1:], "none": []}[recipe.export.models]:
             self.add(finish.export_stage(recipe, name, self.tokenizer, trained, rendered_by, self.before(trained)))
 
     def before(self, model: Stage | None) -> dict[str, Any]:

@@ -21,43 +21,66 @@ def training_of(phase: PhaseSettings, compute: ComputeSettings, adapter: Adapter
     return Training(
         tokens=min(phase.micro_batch_sequences, -(-phase.sequences // compute.processes)) * length,
         length=length,
-        half=in_half(phase),
+        half=in_half(phase, compute),
         optimizer=phase.optimizer.kind,
-        compiled=_compiled(phase),
+        compiled=_compiled(phase, compute),
         rank=adapter.rank if adapter else 0,
         targets=adapter.targets if adapter else (),
+        cuda=_kind(compute) == "cuda",
         recompute="none" if compute.recompute == "auto" else compute.recompute,
         processes=compute.processes,
         shard=compute.shard,
     )
 
 
-def in_half(phase: PhaseSettings) -> bool:
-    """Whether the phase multiplies in half precision on this processor."""
-    return phase.precision in ("bf16", "fp16") or (phase.precision == "auto" and machine.fast_bf16())
+def _kind(compute: ComputeSettings) -> str:
+    """Of the device that a phase will be trained on; without torch, at a look at a plan, this processor."""
+    try:
+        from tilth.training import device
+    except ImportError:
+        return "cpu"
+    return device.kind(compute.device)
 
 
-def _compiled(phase: PhaseSettings) -> bool:
-    """Whether the phase will be compiled on this processor."""
-    if phase.compile == "auto":
-        return phase.steps >= COMPILE_FROM_STEPS and machine.cpp_compiler() is not None
-    return phase.compile == "on"
+def in_half(phase: PhaseSettings, compute: ComputeSettings) -> bool:
+    """Whether the phase multiplies in half precision on the device that it will be trained on."""
+    if phase.precision != "auto":
+        return phase.precision in ("bf16", "fp16")
+    kind = _kind(compute)
+    if kind == "cpu":
+        return machine.fast_bf16()
+    import torch
+
+    from tilth.training.device import fast_bf16
+
+    return fast_bf16(torch.device(kind))
+
+
+def _compiled(phase: PhaseSettings, compute: ComputeSettings) -> bool:
+    """Whether the phase will be compiled there."""
+    if phase.compile != "auto":
+        return phase.compile == "on"
+    if phase.steps < COMPILE_FROM_STEPS:
+        return False
+    kind = _kind(compute)
+    if kind == "cpu":
+        return machine.cpp_compiler() is not None
+    import torch
+
+    from tilth.training.device import compiler_found
+
+    return compiler_found(torch.device(kind))
 
 
 def budget(compute: ComputeSettings) -> float:
     """Bytes that one training process may take: as set, or its device's, or its part of this machine's memory."""
     if compute.memory is not None:
         return compute.memory
-    gpu = _gpu_bytes() if compute.device in ("auto", "cuda") else None
-    return gpu or machine.memory_bytes() / compute.processes
-
-
-def _gpu_bytes() -> float | None:
-    try:
+    if _kind(compute) == "cuda":
         from tilth.training.device import gpu_bytes
-    except ImportError:  # no torch here: a look at a plan
-        return None
-    return gpu_bytes()
+
+        return gpu_bytes() or 0.0
+    return machine.memory_bytes() / compute.processes
 
 
 def choose_recompute(

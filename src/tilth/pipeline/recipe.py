@@ -23,8 +23,8 @@ from tilth.training.settings import ComputeSettings, OptimizerSettings, PhaseSet
 class ExportSettings(Settings):
     """Hugging Face folders of the trained models."""
 
-    models: Literal["all", "last"] = Field(
-        "all", description="what pre-training and each step ended with, for comparison; or the last alone"
+    models: Literal["all", "last", "none"] = Field(
+        "all", description="what pre-training and each step ended with, for comparison; the last alone; or none"
     )
     dtype: Literal["fp32", "bf16"] = Field("fp32", description="of the stored weights")
 

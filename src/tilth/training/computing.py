@@ -10,6 +10,7 @@ from torch import Tensor
 
 from tilth.base.keyed import stable_hash
 from tilth.model import Decoder
+from tilth.model.dropout import sequence_keys
 from tilth.training import compiling
 from tilth.training.batch import Batch
 from tilth.training.gathering import Gathering
@@ -96,7 +97,10 @@ class Computing:
         sums = torch.zeros(3, self.groups, dtype=self.exact, device=self.device)
         reported: list[dict[str, tuple[Tensor, str]]] = []
         rows: list[Tensor] = []
+        first = 0
         for batch in batches:
+            self._name_sequences(seed, step, range(first, first + batch.boundaries.rows))
+            first += batch.boundaries.rows
             losses = self.objective.loss(self.model, batch, counts)
             (torch.stack(list(losses.terms.values())).sum() * self.model.loss_scale).backward()
             self.gradients.settle()
@@ -108,6 +112,12 @@ class Computing:
         if self.gathering is not None:
             self.gathering.release()
         return sums, reported, rows
+
+    def _name_sequences(self, seed: int, step: int, rows: range) -> None:
+        """Tell the model which of the step's sequences come next: row i of rank r is sequence r + i · size."""
+        if any(self.model.dropout):
+            numbers = (self.world.rank + row * self.world.size for row in rows)
+            self.model.sequence_keys = sequence_keys(seed, step, numbers, self.device)
 
     def _sequences(self, rows: list[Tensor], sequences: int) -> list[float]:
         """The mean loss of every sequence: sequence i is row i // size of rank i mod size."""

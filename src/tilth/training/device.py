@@ -18,8 +18,8 @@ from tilth.model.products import product_speed
 from tilth.training.settings import COMPILE_FROM_STEPS, ComputeSettings, PhaseSettings
 
 
-def choose(name: str, local_rank: int = 0) -> torch.device:
-    """The device called `name`; `auto`: cuda, else mps, else cpu."""
+def kind(name: str) -> str:
+    """Of the device called `name`, without taking it into use; `auto`: cuda, else mps, else cpu."""
     found = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     if name not in ("auto", *found):
         raise UserError(f"there is no device called {name!r}", hint=nearest(name, ("auto", *found)))
@@ -27,6 +27,12 @@ def choose(name: str, local_rank: int = 0) -> torch.device:
         name = next(kind for kind, there in found.items() if there)
     if not found[name]:
         raise UserError(f"there is no {name} device here", hint="use auto or cpu")
+    return name
+
+
+def choose(name: str, local_rank: int = 0) -> torch.device:
+    """The device called `name`, from now on this process's."""
+    name = kind(name)
     if name == "cuda":
         torch.cuda.set_device(local_rank)
         return torch.device("cuda", local_rank)

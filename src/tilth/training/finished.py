@@ -78,8 +78,8 @@ def save_final(folder: Path, model: Decoder, optimizers: Optimizers, state: dict
     """
     shared = optimizers.partition
     weights: Whole = {name: (p.detach(), p.detach(), p) for name, p in model.named_parameters()}
-    here = model.around is None  # every weight, in the first process
-    save_whole(folder / "model.safetensors", weights, Partition((), shared.world) if here else shared)
+    scattered = model.around is not None  # stage 3: else every process has every weight
+    save_whole(folder / "model.safetensors", weights, shared if scattered else Partition.of_nothing(shared.world))
     save_whole(folder / "optimizer.safetensors", optimizers.whole_state(), shared)
     if shared.world.first:
         files.write_json(folder / "decoder.json", model.config.canonical())

@@ -40,21 +40,21 @@ class Gathering:
 
     def __call__(self, part: int, act: Callable[[], Tensor]) -> Tensor:
         """The part's forward pass; its backward pass is prepared by a hook on what comes out of it."""
-        self._enter(part, part + 1)
+        self._enter(part, part + 1 if part + 1 < len(self.parts) else None)
         out = act()
-        if out.requires_grad and part:  # an embedding's gradient asks for no weights
-            out.register_hook(lambda _: self._enter(part, part - 1))
+        if out.requires_grad and part:  # an embedding's gradient asks for no weights: part 0 is never behind another
+            out.register_hook(lambda _: self._enter(part, part - 1 if part > 1 else None))
         return out
 
-    def _enter(self, part: int, following: int) -> None:
-        """Have `part` here and `following` come; all others are freed."""
+    def _enter(self, part: int, following: int | None) -> None:
+        """Have `part` here and the one that is at work behind it come; all others are freed."""
         for other in self._present.keys() - {part}:
             self._free(other)
         self._fetch(part)
         for work in self._present[part]:
             work.wait()
         self._present[part] = []
-        if part < following < len(self.parts) or 0 < following < part:
+        if following is not None:
             self._fetch(following)
 
     def _fetch(self, part: int) -> None:

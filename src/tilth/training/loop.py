@@ -23,6 +23,7 @@ from tilth.training.computing import Computed
 from tilth.training.control import find_control, take_control
 from tilth.training.interruption import Interrupted, Signals
 from tilth.training.job import Job
+from tilth.training.nodes import Node
 from tilth.training.parallel import World, join
 from tilth.training.schedule import multiplier
 from tilth.training.speed import Speed, note
@@ -119,7 +120,9 @@ class _Loop:
         asked = self.job.compute.trackers if self.job.tracking and self.world.first else []
         self.trackers = Trackers(asked, self.job.tracking or self.folder, self.phase.name, self._warn)
         left = self.phase.steps - self.state.step
-        watchdog = Watchdog(self.job.compute.step_limit, self.world.rank, self._tell_from_anywhere)
+        node = Node.here(self.folder)
+        at_end = None if node is None else node.note_hang
+        watchdog = Watchdog(self.job.compute.step_limit, self.world.rank, self._tell_from_anywhere, at_end)
         try:
             with Signals() as signals, watchdog, Progress(f"train {self.phase.name}", left, "step") as bar:
                 self._train(signals, watchdog, bar)
@@ -237,7 +240,7 @@ class _Loop:
             clip = self.decisions.asked("gradient_clip", state.step, self.phase.gradient_clip)
             if clip is not None and found.norm > clip:
                 state.computing.gradients.scale(clip / found.norm)
-            state.set_weight_decay(self.decisions.asked("weight_decay", state.step, None))
+            state.optimizers.set_weight_decay(self.decisions.asked("weight_decay", state.step, None))
             spike = self.faults.strikes("spike", state.step)
             state.optimizers.step(factor * SPIKE if spike else factor)
         state.recent.note(state.step, *planned.drawn, worst)
@@ -260,9 +263,10 @@ class _Loop:
         state.skips = 0 if math.isfinite(found.norm) else state.skips + 1
         decided = self.decisions.find("skip_update", state.step)
         reason = state.guard.judge(found.loss, found.norm)
+        overflow = state.loss_scale.is_overflow(found.loss, found.norm)
         fallen = state.loss_scale.note(found.norm)
         if fallen:  # a norm that is not finite: the guard has said so
-            reason = f"{reason}; {fallen}"
+            reason = f"the gradient overflows fp16; {fallen}" if overflow else f"{reason}; {fallen}"
         if decided:
             reason = decided["reason"]
         if not self.world.any(reason is not None):  # figures of sums over ranks: all see the same, and one is enough
@@ -270,17 +274,17 @@ class _Loop:
         reason = reason or "another rank found the step unusable"
         self._warn(f"step {state.step}: {reason}; the update is skipped")
         if decided is None:
-            self.decisions.take(
-                {
-                    "step": state.step,
-                    "decision": "skip_update",
-                    "reason": reason,
-                    "gradient_norm": found.norm if math.isfinite(found.norm) else repr(found.norm),
-                    "loss": files.finite(found.loss),
-                    "sequences": [[state.names[group], index] for group, index in picks],
-                    "suspects": suspects.describe(worst, state.reader, state.names, state.model),
-                }
-            )
+            record = {
+                "step": state.step,
+                "decision": "skip_update",
+                "reason": reason,
+                "gradient_norm": found.norm if math.isfinite(found.norm) else repr(found.norm),
+                "loss": files.finite(found.loss),
+            }
+            if not overflow:  # that is no document's fault
+                record["sequences"] = [[state.names[group], index] for group, index in picks]
+                record["suspects"] = suspects.describe(worst, state.reader, state.names, state.model)
+            self.decisions.take(record)
         return False
 
     def _rewind_left(self) -> bool:

@@ -25,6 +25,10 @@ class LossScale:
         """As before the first step."""
         self.value, self._fine = (FIRST if self.active else 1.0), 0
 
+    def is_overflow(self, loss: float, norm: float) -> bool:
+        """Whether a gradient that is not finite is fp16's doing alone: the loss is finite and the scale can fall."""
+        return self.active and self.value > LEAST and math.isfinite(loss) and not math.isfinite(norm)
+
     def note(self, norm: float) -> str | None:
         """Learn from a step's gradient norm (already divided by the scale); says so when it falls."""
         if not self.active:

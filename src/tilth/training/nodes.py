@@ -5,7 +5,8 @@ a node's processes say so, once all are joined, and end their own agent by SIGTE
 rendezvous. The others end as well, are started again by their agents, and go on from the last checkpoint without it.
 
 A process whose neighbour died is not to blame: it waits for its agent, which starts it again when the neighbour's comes
-back (and does not count that), and where it has to end by itself it is excused, in `checkpoints/nodes.jsonl`.
+back (and does not count that), and where it has to end by itself it is excused, in `checkpoints/nodes.jsonl`. Nor is
+one whose watchdog ended it while it waited for another, or in a step in which several hung.
 """
 
 from __future__ import annotations
@@ -28,7 +29,9 @@ MOST_FAILURES = 2
 PATIENCE_SECONDS = 60.0
 """How long a process whose neighbour is gone waits to be started again by its agent."""
 _COUNT = "TORCHELASTIC_RESTART_COUNT"
-_LOST = ("connection closed by peer", "connection reset by peer", "broken pipe", "nccl error", "gloo")
+_LOST = ("connection closed by peer", "connection reset by peer", "broken pipe", "remote process exited")
+"""What gloo and NCCL say where the other end is gone; of this node's own network they say other things: no route, time
+out, a device that fails."""
 
 
 class NodesChanged(RuntimeError):
@@ -53,8 +56,9 @@ class Node:
     @property
     def failures(self) -> int:
         """Times that its processes failed by their own fault."""
-        excused = sum(record["excused"] == self.name for record in read_journal(self.journal))
-        return int(os.environ[_COUNT]) - excused
+        records = list(read_journal(self.journal))
+        excused = sum(record.get("excused") == self.name for record in records)
+        return int(os.environ[_COUNT]) - excused - len(_hung_for_others(records, self.name))
 
     def check(self, gathered: Callable[[Any], list[Any]], tell: Callable[[dict[str, Any]], None]) -> None:
         """Leave out whoever has failed too often; `gathered` gives everyone's value to all, and all must call this.
@@ -86,11 +90,35 @@ class Node:
         time.sleep(PATIENCE_SECONDS)
         self._excuse()
 
+    def note_hang(self, step: int, waiting: bool) -> None:
+        """A process of the node is given up in `step`, in which it stood in a call to the others, or not."""
+        self._write({"hung": self.name, "start": int(os.environ[_COUNT]), "step": step, "waiting": waiting})
+
     def _excuse(self) -> None:
         if os.environ.get("LOCAL_RANK", "0") == "0":
-            journal = Journal(self.journal)
-            journal.append({"excused": self.name}, durable=True)
-            journal.close()
+            self._write({"excused": self.name})
+
+    def _write(self, record: dict[str, Any]) -> None:
+        journal = Journal(self.journal)
+        journal.append(record, durable=True)
+        journal.close()
+
+
+def _hung_for_others(records: list[dict[str, Any]], name: str) -> set[int]:
+    """The starts of this node that ended by a hang of which it was not alone the cause.
+
+    All processes hang when one does. Who waited in a collective call is not the cause; of several who did not (on a GPU
+    nobody can be seen waiting) none is known to be.
+    """
+    hung = [record for record in records if "hung" in record]
+    causes = {(record["step"], record["hung"]) for record in hung if not record["waiting"]}
+    mine = [record for record in hung if record["hung"] == name]
+    alone = {
+        record["start"]
+        for record in mine
+        if not record["waiting"] and not any(step == record["step"] and who != name for step, who in causes)
+    }
+    return {record["start"] for record in mine} - alone
 
 
 def fresh_store() -> Any:

@@ -36,6 +36,11 @@ class Partition:
         for part in (self.parameters, frozen):
             self.owner |= dict(zip(part, owners([p.numel() for p in part], ranks), strict=True))
 
+    @staticmethod
+    def of_nothing(world: World) -> Partition:
+        """Every process has every tensor, whole."""
+        return Partition((), world, "none")
+
     def mine(self, parameter: Tensor) -> bool:
         """Whether this process keeps its optimizer state and updates it."""
         return not self.stage or self.owner[parameter] == self.world.rank

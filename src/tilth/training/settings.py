@@ -54,6 +54,17 @@ class ScheduleSettings(Settings):
         return self
 
 
+class ParameterGroup(Settings):
+    """Parameters with a rate and decay of their own."""
+
+    parameters: str = Field(
+        min_length=1, description="their names, * for any characters: embedding.*, *norm.weight, blocks.0.*"
+    )
+    rate: float = Field(default=1.0, gt=0, description="factor of the optimizer's rate")
+    weight_decay: float | None = Field(default=None, ge=0, description="default: as without this group")
+    l1: float | None = Field(default=None, ge=0, description="default: as without this group")
+
+
 class OptimizerSettings(Settings):
     """AdamW for all parameters, or Muon for the hidden matrices and AdamW for embeddings, head, norms and biases."""
 
@@ -61,6 +72,14 @@ class OptimizerSettings(Settings):
     learning_rate: float = Field(default=4e-3, gt=0, description="AdamW's, at multiplier 1")
     muon_learning_rate: float = Field(default=6e-3, gt=0, description="Muon's, at multiplier 1")
     weight_decay: float = Field(default=0.1, ge=0, description="decoupled; not applied to embeddings, norms and biases")
+    l1: float = Field(
+        default=0.0,
+        ge=0,
+        description="decoupled, where weight_decay is: each step takes rate times l1 off absolute values",
+    )
+    groups: list[ParameterGroup] = Field(
+        default=[], description="parameters with a rate or decay of their own; the first that matches counts"
+    )
     betas: tuple[float, float] = (0.9, 0.95)
     eps: float = Field(default=1e-8, gt=0)
     momentum: float = Field(default=0.95, ge=0, lt=1, description="Muon's")
@@ -79,6 +98,21 @@ class OptimizerSettings(Settings):
         if self.kind == "adamw" and given:
             raise ValueError(f"{' and '.join(given)} would do nothing with kind: adamw; remove it, or set kind: muon")
         return self
+
+
+class DropoutSettings(Settings):
+    """Shares of elements that are zero in training, by place and not by chance (model/dropout.py)."""
+
+    embedding: float = Field(default=0.0, ge=0, lt=1, description="of the embedded tokens")
+    residual: float = Field(default=0.0, ge=0, lt=1, description="of what attention and feed-forward add")
+    attention: float = Field(default=0.0, description="of attention probabilities: refused")
+
+    @field_validator("attention")
+    @classmethod
+    def _never_made(cls, attention: float) -> float:
+        if attention:
+            raise ValueError("the attention kernels hold no probabilities that could be dropped: set residual")
+        return attention
 
 
 class GuardSettings(Settings):
@@ -103,6 +137,11 @@ class RampSettings(Settings):
 
 MUON_AND_ADAPTER = (
     "Muon is for whole weight matrices, not for an adapter's thin ones: train it with optimizer.kind: adamw"
+)
+
+
+MUON_AND_MUP = (
+    "optimizer.muon_scale: adamw makes updates that grow with the width, which model.mup is there to prevent: set shape"
 )
 
 
@@ -131,6 +170,7 @@ class PhaseSettings(Settings):
     schedule: ScheduleSettings = ScheduleSettings()
     optimizer: OptimizerSettings = OptimizerSettings()
     gradient_clip: float | None = Field(default=1.0, gt=0, description="largest global norm of the gradient")
+    dropout: DropoutSettings = DropoutSettings()
     z_loss: float = Field(default=0.0, ge=0, description="coefficient of the squared log-denominator")
     precision: Literal["auto", "bf16", "fp16", "fp32", "fp64"] = Field(
         default="auto",
@@ -148,14 +188,19 @@ class PhaseSettings(Settings):
             raise ValueError("set batch_tokens or batch_sequences, not both")
         if self.batch_tokens and self.batch_tokens < self.sequence_length:
             raise ValueError(f"batch_tokens ({self.batch_tokens}) is less than one sequence ({self.sequence_length})")
-        ends = [0, *(piece.until for piece in self.batch_ramp), self.tokens]
-        sizes = [*(piece.batch_sequences for piece in self.batch_ramp), self.sequences]
-        for name, values in (("until", ends), ("batch_sequences", sizes)):
-            if self.batch_ramp and any(a >= b for a, b in pairwise(values)):
+        return self
+
+    @model_validator(mode="after")
+    def _rising(self) -> PhaseSettings:
+        """A ramp goes up, and stays below what the phase has without it."""
+        for name, values, own, limit in (
+            ("until", [piece.until for piece in self.batch_ramp], "tokens", self.tokens),
+            ("batch_sequences", [piece.batch_sequences for piece in self.batch_ramp], "batch", self.sequences),
+        ):
+            if any(a >= b for a, b in pairwise([*values, limit])):
                 raise ValueError(
-                    f"batch_ramp: {name} must rise from piece to piece and end below the phase's own "
-                    f"{'tokens' if name == 'until' else 'batch'} ({values[-1]:,}); it is "
-                    f"{', '.join(f'{value:,}' for value in values[name == 'until' : -1])}"
+                    f"batch_ramp: {name} must rise from piece to piece and end below the phase's own {own} "
+                    f"({limit:,}); it is {', '.join(f'{value:,}' for value in values)}"
                 )
         return self
 
@@ -179,9 +224,13 @@ class PhaseSettings(Settings):
     def shaping(self) -> dict[str, Any]:
         """The settings that shape the result, as plain JSON values: not `max_epochs`, which only permits, nor the guard
         as it is by default, which leaves an ordinary run as it is."""
+        fields = type(self).model_fields
         silent = {"max_epochs"} | ({"guard"} if self.guard == GuardSettings() else set())
-        silent |= set() if self.batch_ramp else {"batch_ramp"}
-        return {name: value for name, value in self.canonical().items() if name not in silent}
+        silent |= {name for name in ("batch_ramp", "dropout") if getattr(self, name) == fields[name].default}
+        shaping = {name: value for name, value in self.canonical().items() if name not in silent}
+        later = ("l1", "groups")  # of optimizers: by default they do nothing, and were not there once
+        shaping["optimizer"] = {n: v for n, v in shaping["optimizer"].items() if n not in later or v}
+        return shaping
 
     @property
     def sequences(self) -> int:

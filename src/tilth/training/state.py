@@ -16,6 +16,7 @@ from tilth.base.errors import UserError
 from tilth.laws.flops import Recompute
 from tilth.model import Decoder, DecoderConfig
 from tilth.model.adapters import attach
+from tilth.model.dropout import Dropout
 from tilth.training import changes, checkpoint, device, finished
 from tilth.training.batch import Feeder, Reader
 from tilth.training.computing import Computing
@@ -57,6 +58,8 @@ class PhaseState:
         self.conditions = conditions | {"ranks": self.world.size}
         if job.compute.shard != "none":
             self.conditions["shard"] = job.compute.shard
+            if self.world.size == 1:
+                warn(f"compute.shard: {job.compute.shard} does nothing here: there is one process to share with")
         objective, controller = made(job.objective), made(job.controller)
         self.objective: Objective = NextToken(self.phase.z_loss, compiled=compiled) if objective is None else objective
         self.controller: Controller = (
@@ -70,6 +73,8 @@ class PhaseState:
         self.identity = files.fingerprint(list(self.about.values()))
         self._begin()
         self.model.embedding_noise = job.embedding_noise
+        dropout = self.phase.dropout
+        self.model.dropout = Dropout(dropout.embedding, dropout.residual)
         self.model.recompute = self._recompute()
         self.model.train()
         if compiled:
@@ -131,7 +136,6 @@ class PhaseState:
         if self.gathering is None:
             self.model.to(self.device)
         self.optimizers = Optimizers(self.model, self.phase.optimizer, self.products, self.partition)
-        self._decay = [group["weight_decay"] for part in self.optimizers.parts for group in part.param_groups]
         if saved is None:
             self._to_start()
         else:
@@ -237,12 +241,6 @@ class PhaseState:
             self.warn("an adapter's optimizer state is not of these weights: optimizer state begins at zero")
         else:
             finished.load_optimizer(start, self.optimizers)
-
-    def set_weight_decay(self, value: float | None) -> None:
-        """Of what is decayed at all; None: as the settings say."""
-        groups = [group for part in self.optimizers.parts for group in part.param_groups]
-        for group, given in zip(groups, self._decay, strict=True):
-            group["weight_decay"] = given if value is None or not given else value
 
     def shared(self, order: dict[str, Any]) -> dict[str, Any]:
         """What a finished phase says of itself."""

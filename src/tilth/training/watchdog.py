@@ -29,11 +29,18 @@ TICK = 0.25
 class Watchdog:
     """Between `with` and its end, `beat` is called once a step; when it is not for too long, the process ends with 75.
 
-    Time in which the whole process stood still (a laptop's lid, Ctrl-Z) does not count.
+    Time in which the whole process stood still (a laptop's lid, Ctrl-Z) does not count. `at_end` is told the step, and
+    whether the process waited for others then: its hanging may be another's.
     """
 
-    def __init__(self, limit: float | None, rank: int, tell: Callable[[dict[str, Any]], None]) -> None:
-        self.given, self.rank, self.tell = limit, rank, tell
+    def __init__(
+        self,
+        limit: float | None,
+        rank: int,
+        tell: Callable[[dict[str, Any]], None],
+        at_end: Callable[[int, bool], None] | None = None,
+    ) -> None:
+        self.given, self.rank, self.tell, self.at_end = limit, rank, tell, at_end
         self.step = 0
         self._recent: deque[float] = deque(maxlen=32)
         self._waited, self._began, self._beats = 0.0, time.monotonic(), 0
@@ -81,8 +88,21 @@ class Watchdog:
             sys.stderr.flush()
             faulthandler.dump_traceback(sys.__stderr__ or 2, all_threads=True)
         with contextlib.suppress(Exception):
+            if self.at_end is not None:
+                self.at_end(self.step, waits_for_others())
+        with contextlib.suppress(Exception):
             self.tell({"event": "hung", "step": self.step, "rank": self.rank, "message": message, "stacks": _stacks()})
         os._exit(HUNG)
+
+
+def waits_for_others() -> bool:
+    """Whether the main thread stands in a collective call of torch.distributed."""
+    at = sys._current_frames().get(threading.main_thread().ident or 0)
+    while at is not None:
+        if "/torch/distributed/" in at.f_code.co_filename.replace(os.sep, "/"):
+            return True
+        at = at.f_back
+    return False
 
 
 def _stacks() -> list[str]:

@@ -152,6 +152,11 @@ def _refuse_unsupported(architecture: str, theirs: Mapping[str, Any], where: str
 
 def check_exportable(config: DecoderConfig) -> str:
     """The architecture of transformers that computes what `config` does; UserError where there is none."""
+    if config.norm == "none":
+        raise UserError(
+            "model: no architecture of transformers is without norms",
+            hint="set norm: rms, or export.models: none, and keep to what runs from Tilth's own folders",
+        )
     if config.qk_norm and config.qkv_bias:
         raise UserError(
             "model: no architecture of transformers has qk_norm and qkv_bias", hint="set one of the two to false"

@@ -1,0 +1,58 @@
+"""Dropout whose masks are a function of their place: which sequence of which step, which layer, token and channel.
+
+So they are the same for any micro-batch and number of processes, on any device, on resume, and when a layer is computed
+again: no generator has a state that could differ (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3").
+Srivastava et al. 2014 for dropout; embedding and residual as in GPT-2 (Radford et al. 2019).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from tilth.base.keyed import stable_hash
+
+_GOLDEN, _FIRST, _SECOND = (x - 2**32 * (x >> 31) for x in (0x9E3779B9, 0x7FEB352D, 0x846CA68B))
+"""As int32; the last two are those of `lowbias32` (Wellons 2018), a mixer of 32 bits found by search."""
+
+
+class Dropout(NamedTuple):
+    """Shares of the elements that are set to zero in training; the others are divided by what is left."""
+
+    embedding: float = 0.0
+    residual: float = 0.0
+    """Of what attention and feed-forward add to the residual stream."""
+
+
+def sequence_keys(seed: int, step: int, numbers: Iterable[int], device: torch.device) -> Tensor:
+    """int32[rows]: a key for each of a step's sequences, by their numbers in it."""
+    keys = [stable_hash(seed, "dropout", step, number) >> 32 for number in numbers]
+    return torch.tensor(keys, dtype=torch.int64).sub_(2**31).to(torch.int32).to(device)
+
+
+def token_keys(keys_R: Tensor, tokens: int) -> Tensor:
+    """int32[N]: a key for each token of R sequences of equal length, one behind the other."""
+    place_T = torch.arange(tokens // len(keys_R), dtype=torch.int32, device=keys_R.device) * _GOLDEN
+    return _mix(keys_R[:, None] ^ _mix(place_T)).flatten()
+
+
+def layer_keys(keys_N: Tensor, site: int) -> Tensor:
+    """int32[N]: keys for one of the places in the model where something is dropped."""
+    return _mix(keys_N ^ (site * _GOLDEN & 0x7FFFFFFF))
+
+
+def drop(x_NH: Tensor, keys_N: Tensor, rate: float) -> Tensor:
+    """`x_NH` with a share `rate` of its elements set to zero, and the others divided by 1 - rate."""
+    channel_H = _mix(torch.arange(x_NH.shape[1], dtype=torch.int32, device=x_NH.device) * _GOLDEN)
+    kept_NH = _mix(keys_N[:, None] ^ channel_H) >= round(rate * 2**32) - 2**31
+    return torch.where(kept_NH, x_NH * (1 / (1 - rate)), 0.0)
+
+
+def _mix(x: Tensor) -> Tensor:
+    """Every bit of an int32 reaches every bit of the result; products wrap around."""
+    x = (x ^ ((x >> 16) & 0xFFFF)) * _FIRST
+    x = (x ^ ((x >> 15) & 0x1FFFF)) * _SECOND
+    return x ^ ((x >> 16) & 0xFFFF)

@@ -1,0 +1,48 @@
+"""muP: initial sizes and rates that move with the width, so that what is best for a narrow model is for a wide one.
+
+Yang et al. 2022, "Tensor Programs V" (arXiv:2203.03466), table 8. Of a model m times as wide as the base: hidden
+matrices begin with 1 / √m of the standard deviation and learn with 1 / m of Adam's rate, logits are multiplied by
+1 / m, attention is scaled by 1 / D instead of 1 / √D; embedding and head are as in the base.
+
+A multiplier of a weight is the same as another initial value and rate of it (their lemma J.1: Adam does not see the
+size of a gradient). So each multiplier stands in a weight here, that of the logits in the last norm's and that of
+attention in the queries', and neither the forward pass nor an exported folder knows of muP.
+
+Muon's update has the spectral norm √(outputs / inputs) by itself (`scale: shape`), which is muP's condition on hidden
+matrices (Yang, Simon and Bernstein 2023, arXiv:2310.17813): its rate stays. No torch.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+from tilth.model.config import DecoderConfig
+
+
+class Factors(NamedTuple):
+    """Of one parameter, against a model of its shape without muP."""
+
+    initial: float = 1.0
+    """Of its first value, or its standard deviation,"""
+    adam: float = 1.0
+    """of its rate under AdamW"""
+    muon: float = 1.0
+    """and under Muon."""
+
+
+def factors(config: DecoderConfig, name: str) -> Factors:
+    """Of the parameter called `name`; all 1 where the model is not in muP, or is the base itself."""
+    mup = config.mup
+    if mup is None or "lora_" in name:
+        return Factors()
+    width, attention = config.hidden / mup.hidden, math.sqrt((mup.head_dim or config.head_dim) / config.head_dim)
+    if name == "norm.weight":
+        return Factors(*[1 / width] * 3)
+    if name.endswith("query_norm.weight") or name.endswith("query.bias"):
+        whole = config.qk_norm == name.endswith("query_norm.weight")
+        return Factors(*[attention] * 3) if whole else Factors()
+    if not name.startswith("blocks.") or "norm" in name or name.endswith("bias"):
+        return Factors()
+    own = attention if name.endswith("query.weight") and not config.qk_norm else 1.0
+    return Factors(own / math.sqrt(width), own / width, own)
