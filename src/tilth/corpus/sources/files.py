@@ -91,7 +91,7 @@ def find_files(
 
     `called` is what messages call the sources: a field, of which they are the items, or a name for each; `hint` says
     what to look at where nothing matches. Raises `UserError` where a source matches nothing, or names a format that
-    another command reads.
+    is not read here.
     """
     if not sources:
         raise UserError("the corpus has no sources", hint="add `sources: [{path: data/*.jsonl.zst}]`")

@@ -276,7 +276,7 @@ def read_text(path: Path, mapper: Mapper, limit: int) -> Iterator[Record]:
 
 
 def read_foreign(path: Path, mapper: Mapper, limit: int) -> Iterator[Record]:
-    """A file of a source tree whose format another command reads."""
+    """A file of a source tree whose format is not read."""
     yield Unreadable(mapper.file, 0, f"{''.join(path.suffixes)} files are not read here", path.stat().st_size)
 
 
