@@ -23,6 +23,8 @@ CASES: dict[str, dict[str, Any]] = {
     "one group, wide heads": {"kv_heads": 1, "head_dim": 16},
     "qk_norm": {"qk_norm": True, "kv_heads": 2, "norm_eps": 1e-3},
     "qkv_bias": {"qkv_bias": True, "kv_heads": 2, "tie_embeddings": False},
+    "another activation": {"activation": "gelu_tanh"},
+    "no norms": {"norm": "none", "initialisation": "t_fixup", "qk_norm": True},
     "rope scaling": {"rope_theta": 100.0, "rope_scaling": SCALING},
 }
 PROMPTS = [[1, 2, 3], [7], [5, 5, 9, 30, 2, 8, 11], [4, 4], list(range(40, 60))]
