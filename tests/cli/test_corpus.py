@@ -32,8 +32,8 @@ def test_the_end_names_the_list_of_unreadable_records_and_what_to_do_next(made) 
     base, done = made
     assert done.returncode == 0, done.stderr
     *_, named, next_step = done.stdout.splitlines()
-    assert named.startswith("1 records could not be read; each is named in ")
-    (line,) = Path(named.split(" in ")[-1]).read_text().splitlines()
+    assert named.startswith("1 record could not be read, as ")
+    (line,) = Path(named.split(" as ")[1].removesuffix(" says by file and line")).read_text().splitlines()
     assert json.loads(line)["line"] == 16
     assert "the fields are 'messages'" in json.loads(line)["reason"]
     assert next_step == f"look into it: tilth look {base / 'out'}"

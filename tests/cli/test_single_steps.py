@@ -118,3 +118,13 @@ def test_settings_of_a_step_that_is_not_named(folder: Path) -> None:
     assert done.returncode == 2
     assert "c.yaml:2" in done.stderr
     assert "the chain has no step 'markup'; add it to `steps`, or leave this out" in done.stderr
+
+
+def test_an_empty_benchmark_is_refused_before_anything_is_measured(tmp_path: Path) -> None:
+    """It would be a contamination that nobody sees."""
+    write_jsonl(tmp_path / "in.jsonl", [{"text": ENGLISH}])
+    (tmp_path / "empty.jsonl").write_bytes(b"")
+    done = tilth("decontaminate", "in.jsonl", "--against", "empty.jsonl", "--out", "out", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "empty.jsonl: the benchmark holds no item" in done.stderr
+    assert not (tmp_path / "out").exists()

@@ -28,13 +28,34 @@ def tell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run_tilth):
         ("plan layout gpt2 --devices 0", "--devices 0: expected between 1 and 1e+07 devices (for example --devices 8)"),
         ("plan layout gpt2 --devices 1.5", "--devices 1.5: expected a whole number (for example --devices 8)"),
         ("plan layout gpt2 --length x", "--length 'x': expected a number such as 4096, 3.9M, 14B or 1.4e10"),
-        ("fit critical runs.csv --base 3 --seed x", "--seed x: expected a whole number (for example --seed 0)"),
+        ("fit critical runs.csv --base 3 --seed x", "--seed 'x': expected a number such as 4096"),
         ("plan scale --days x", "--days x: expected a number (for example --days 7)"),
         ("plan scale --utilisation 40%", "--utilisation 40%: expected a number (for example --utilisation 0.4)"),
         ("plan scale --flops many", "--flops 'many': expected a number such as"),
         ("fit critical runs.csv --base x", "--base x: expected a number (for example --base 2.5)"),
-        ("fit critical runs.csv --base 3 --bootstrap -1", "--bootstrap -1: must be at least 0"),
+        (
+            "fit critical runs.csv --base 3 --bootstrap -1",
+            "--bootstrap -1: expected between 0 and 100000 (for example --bootstrap 1k)",
+        ),
         ("fit isoflop runs.csv --flops x", "--flops 'x': expected a number such as"),
+        ("fit critical runs.csv --base 3 --bootstrap 1GB", "--bootstrap 1GB: these are bytes, expected a number"),
+        ("fit isoflop runs.csv --method cubic", "--method cubic: 'cubic' is not one of 'akima', 'parabola'"),
+        (
+            "fit kaplan runs.csv --variable X",
+            "--variable X: 'X' is not one of 'N', 'D', 'C', 'ND' (for example --variable ND)",
+        ),
+        ("corpus runs.csv --plan --currency=", "--plan: currency: expected 1 or more characters, found ''"),
+        ("corpus runs.csv --plan --price-per-hour nan", "--price-per-hour nan: must be at least 0"),
+        (
+            "plan size 7B",
+            "MODEL 7B is a number; a recipe, a published name or a config.json is expected (tilth plan cost",
+        ),
+        (
+            "plan buy requests_per_month=3GiB",
+            "on the command line: requests_per_month=3GiB: these are bytes, expected a",
+        ),
+        ("plan buy private=1", "on the command line: private=1: expected true or false, found 1"),
+        ("plan buy private=yes", "on the command line: private=yes: expected true or false, found 'yes'"),
         ("corpus a --workers none --out o", "--workers none: expected a whole number (for example --workers 8)"),
     ],
 )
@@ -86,6 +107,21 @@ def test_a_group_of_commands_alone_shows_what_there_is(tell, line: str) -> None:
     status, printed, complaint = tell(line)
     assert status == 2
     assert "Commands:" in printed + complaint
+
+
+@pytest.mark.parametrize("place", ["/proc/x", "file/x"])
+def test_a_folder_that_cannot_be_made_is_one_sentence(tell, place: str) -> None:
+    status, printed, complaint = tell(f"corpus file --out {place}")
+    assert (status, printed) == (2, "")
+    assert complaint.startswith(f"tilth: {place}: cannot be written: ")
+    assert complaint.count("\n") == 1
+
+
+def test_a_file_of_another_kind_is_not_printed_whole(tell, tmp_path: Path) -> None:
+    (tmp_path / "long.csv").write_text("a,b\n" * 99, encoding="utf-8")
+    complaint = tell("corpus file --out o --config long.csv")[2]
+    assert "long.csv: expected a section of settings, found 'a,b" in complaint
+    assert len(complaint) < 150
 
 
 @pytest.mark.parametrize("option", ["--plot", "--cluster"])

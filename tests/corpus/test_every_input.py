@@ -10,7 +10,6 @@ import zstandard
 
 from tests.conftest import real_data_folder
 from tilth.base.errors import UserError
-from tilth.base.files import read_json
 from tilth.pipeline.corpus_only import run_corpus
 
 FILES = sorted(p.relative_to(real_data_folder()).as_posix() for p in real_data_folder().rglob("*") if p.is_file())
@@ -29,9 +28,7 @@ def test_records_in_are_documents_and_unreadable_and_every_document_is_somewhere
     try:
         report, folder = run_corpus([str(file)], tmp_path / "out", None, "{stem}", 1)
     except UserError:  # a format of another command, not one readable record, or nothing left: said in a sentence
-        for unfinished in (tmp_path / "out" / ".work").glob("*/out/report.json"):
-            counts = read_json(unfinished)
-            assert counts["records_read"] == counts["unreadable"] + counts["documents_in"]
+        assert not (tmp_path / "out" / ".work").exists()
         return
     assert report["records_read"] == report["documents_in"] + report["unreadable"]
     out = sum(report[f"documents_{part}"] for part in ("kept", "holdout", "rejected"))

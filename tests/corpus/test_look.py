@@ -121,8 +121,15 @@ def test_contamination_is_removed_and_reported(tmp_path: Path) -> None:
     assert found == {"items": 11, "items_found": 1, "documents_removed": 1, "too_short": ["bench.jsonl#2"]}
     findings = [json.loads(line) for line in (tmp_path / "corpus" / "contamination.jsonl").read_text().splitlines()]
     assert [(f["document"], f["removed"]) for f in findings] == [("d0", True), ("d1", False)]
-    write_jsonl(tmp_path / "bench.jsonl", [items])
-    with pytest.raises(UserError, match=r"bench\.jsonl: the benchmark cannot be read: it is one JSON array"):
+    write_jsonl(tmp_path / "bench.jsonl", [items])  # one array of them
+    assert (
+        run_chain(tmp_path, CorpusSettings.model_validate(plain), base=tmp_path)["contamination"]["bench.jsonl"]
+        == found
+    )
+    (tmp_path / "bench.jsonl").write_text(json.dumps(items)[:-1])
+    with pytest.raises(
+        UserError, match=r"bench\.jsonl:11: the benchmark cannot be read to its end: the array does not end"
+    ):
         run_chain(tmp_path, CorpusSettings.model_validate(plain), base=tmp_path)
     write_jsonl(tmp_path / "bench.jsonl", ["{broken"])
     with pytest.raises(UserError, match=r"bench\.jsonl:1: not a benchmark item"):

@@ -14,6 +14,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import zstandard
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tests.conftest import read_zst
 from tests.corpus.helpers import CHINESE, ENGLISH, run_chain, write_jsonl
@@ -22,15 +24,21 @@ from tilth.base.settings import validate
 from tilth.corpus.settings import CorpusSettings, SourceSettings
 from tilth.corpus.sources import Unreadable, find_files, plan_units, read_unit
 from tilth.corpus.sources.formats import decode
+from tilth.corpus.sources.json_array import array_items
 from tilth.corpus.sources.records import Unusable
 
 
+def json_values() -> st.SearchStrategy[Any]:
+    plain = st.none() | st.booleans() | st.integers() | st.text()
+    return st.recursive(plain, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=8)
+
+
 def read(base: Path, *sources: SourceSettings | str) -> tuple[list[dict], list[Unreadable]]:
-    settings = [SourceSettings.model_validate(source) for source in sources]
+    asked = [SourceSettings.model_validate(source) for source in sources]
     documents: list[dict] = []
     unreadable: list[Unreadable] = []
-    for unit in plan_units(find_files(settings, base)):
-        for batch in read_unit(unit, settings):
+    for unit in plan_units(find_files(asked, base)):
+        for batch in read_unit(unit, asked):
             documents += batch.table.to_pylist()
             unreadable += batch.unreadable
     return documents, unreadable
@@ -104,12 +112,94 @@ ARRAY = [{"text": ENGLISH}, {"text": CHINESE}]
         json.dumps(ARRAY * 400),  # longer than largest_record
     ],
 )
-def test_a_file_that_is_one_json_array_is_one_unreadable_record(tmp_path: Path, content: str) -> None:
-    (tmp_path / "a.json").write_text(content, encoding="utf-8")
-    documents, (array,) = read(tmp_path, SourceSettings(path="a.json", largest_record=20_000))
-    assert documents == []
-    assert array.reason.startswith("one JSON array, where JSON Lines is expected")
-    assert array.bytes == len(content.encode())
+def test_the_objects_of_a_json_array_are_records(tmp_path: Path, content: str) -> None:
+    """Alone, and in a folder of other texts."""
+    for place in (tmp_path / "a.json", tmp_path / "folder" / "数据.json"):
+        place.parent.mkdir(exist_ok=True)
+        place.write_text(content, encoding="utf-8")
+        documents, unreadable = read(
+            tmp_path, SourceSettings(path=place.name if place.parent == tmp_path else "folder")
+        )
+        assert unreadable == []
+        assert [d["text"] for d in documents] == [one["text"] for one in json.loads(content.lstrip("\ufeff"))]
+        assert documents[-1]["id"].endswith(f"{place.name}#{len(documents)}")
+
+
+def test_a_bad_item_of_an_array_costs_nothing_but_itself(tmp_path: Path) -> None:
+    items = [
+        '{"text": "one, [two] \\"{\\" \\\\"}',
+        "{oops}",
+        "[1, [2]]",
+        '{"text": "\\u4e2d"}',
+        "",
+        f'{{"text": "{"x" * 999}"}}',
+    ]
+    (tmp_path / "a.json").write_text(f"[{{}}, {', '.join(items)},\n]\n", encoding="utf-8")
+    documents, unreadable = read(tmp_path, SourceSettings(path="a.json", largest_record=500))
+    assert [d["text"] for d in documents] == ['one, [two] "{" \\', "中"]
+    assert [(u.line, u.reason.split(":")[0]) for u in unreadable] == [
+        (1, "no text"), (3, "not JSON"), (4, "not an object but a list"), (6, "not JSON"), 
+        (7, "longer than 500 bytes, the source's `largest_record`"),
+    ]  # fmt: skip
+
+
+@settings(deadline=None)
+@given(st.lists(json_values(), min_size=1), st.integers(1, 40), st.sampled_from([None, 1]))
+def test_an_array_is_cut_where_json_cuts_it(values: list[Any], step: int, indent: int | None) -> None:
+    """Whatever the pieces in which the stream comes."""
+    data = json.dumps(values, indent=indent, ensure_ascii=False).encode()
+    pieces = [data[i : i + step] for i in range(0, len(data), step)]
+    items = list(array_items(pieces, 10**6))  # type: ignore[arg-type]
+    assert [json.loads(item.data or b"") for item in items] == values
+    assert [item.number for item in items] == list(range(1, len(values) + 1))
+    cut = list(array_items([data[:-1]], 10**6))  # type: ignore[list-item]
+    assert not cut[-1].whole
+
+
+def test_an_array_that_does_not_end_gives_what_it_has(tmp_path: Path) -> None:
+    whole = json.dumps([{"text": f"{CHINESE}{i}"} for i in range(3000)]).encode()
+    (tmp_path / "a.json").write_bytes(whole[:-20])
+    documents, (end,) = read(tmp_path, "a.json")
+    assert len(documents) == 2999
+    assert end.ends_file
+    assert end.reason == "cut off: the array does not end"
+    (tmp_path / "b.json.zst").write_bytes(zstandard.compress(whole)[:-9])
+    documents, (end,) = read(tmp_path, "b.json.zst")
+    assert end.ends_file
+    assert end.reason.startswith("torn: the file ends inside a zstd frame")
+
+
+def test_files_of_a_folder_are_records_where_they_have_a_text(tmp_path: Path) -> None:
+    tree = tmp_path / "tree"
+    tree.mkdir()
+    (tree / "package.json").write_text('{\n "name": "x",\n "version": "1"\n}\n')
+    (tree / "settings.json").write_text('[{"name": "x", "on": true}]')
+    (tree / "numbers.csv").write_text("a,b\n1,2\n")
+    (tree / "lines.json").write_text('{"text": "one"}\n{"text": "two"}\n')
+    (tree / "table.csv").write_text("body,id\nthree,7\n")
+    documents, unreadable = read(tmp_path, SourceSettings(path="tree", fields={"text": "body"}))
+    assert unreadable == []
+    found = {d["id"]: d["text"] for d in documents}
+    assert found["7"] == "three"
+    assert found["tree/lines.json#2"] == "two"
+    assert {"tree/package.json", "tree/settings.json", "tree/numbers.csv"} < found.keys()
+    source = {"path": "tree", "fields": {"text": "body"}}
+    plain = CorpusSettings.model_validate({"sources": [source], "steps": ["measure"]})
+    (said,) = run_chain(tmp_path, plain, base=tmp_path)["warnings"]
+    assert said.startswith("tree/numbers.csv and 2 more: a text of its own, as its first records have no field for the")
+
+
+def test_a_quotation_mark_that_is_never_closed_is_told(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_bytes(b'text,id\none,1\n"two,2\nthree,3\n')
+    (document,), (rest,) = read(tmp_path, "a.csv")
+    assert document["text"] == "one"
+    assert rest.reason == "not closed: a quotation mark opens a field in the record that begins on line 3"
+    assert rest.bytes == len('"two,2three,3')
+    assert rest.ends_file
+    (tmp_path / "b.csv").write_bytes(b'text,id\n"one",1\n"two\nlines"')
+    documents, unreadable = read(tmp_path, "b.csv")
+    assert [d["text"] for d in documents] == ["one", "two\nlines"]
+    assert unreadable == []
 
 
 def test_lines_that_are_lists_are_no_array(tmp_path: Path) -> None:
@@ -374,7 +464,7 @@ def test_mistakes_in_sources_name_what_to_do(tmp_path: Path) -> None:
         "INPUT: no file matches '/no/a.txt'; there is no folder /no (check the path)"
     )
     (tmp_path / "page.warc.gz").write_bytes(b"")
-    with pytest.raises(UserError, match=r"page\.warc\.gz.*tilth extract"):
+    with pytest.raises(UserError, match=r"page\.warc\.gz: \.warc files are not read here \(take their text out"):
         find_files([SourceSettings(path="*.warc.gz")], tmp_path)
     with pytest.raises(UserError, match="no sources"):
         find_files([], tmp_path)

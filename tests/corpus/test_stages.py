@@ -327,11 +327,20 @@ def test_the_cut_and_the_passes() -> None:
 
 def test_nothing_left_or_nothing_read_is_an_error(tmp_path: Path) -> None:
     write_jsonl(tmp_path / "bad.jsonl", ["not json", '{"title": 1}'])
-    with pytest.raises(UserError, match=r"none of 2 records in 1 files could be read: not JSON"):
-        run_chain(tmp_path / "a", CorpusSettings.model_validate({"sources": ["bad.jsonl"]}), base=tmp_path)
+    write_jsonl(tmp_path / "body.jsonl", [{"body": "text"}])
+    write_jsonl(tmp_path / "blank.jsonl", [{"text": " "}])
+    (tmp_path / "empty.jsonl").write_bytes(b"")
+    for name, said in (
+        ("bad.jsonl", r"bad\.jsonl:1: none of 2 records in 1 files could be read; not JSON.*say the `format`"),
+        ("body.jsonl", r"body\.jsonl:1: no record could be read; no text: there is no field.*`fields: {text: NAME}`"),
+        ("blank.jsonl", r"blank\.jsonl:1: no record could be read; no text: it is empty$"),
+        ("empty.jsonl", r"the files are empty: 1 of them, and no record$"),
+    ):
+        with pytest.raises(UserError, match=said):
+            run_chain(tmp_path / "a", CorpusSettings.model_validate({"sources": [name]}), base=tmp_path)
     write_jsonl(tmp_path / "short.jsonl", [{"text": "too short", "lang": "en"}])
     chain = CorpusSettings.model_validate({"sources": ["short.jsonl"], "rules": [{"set": "gopher_quality"}]})
-    with pytest.raises(UserError, match=r"no document is left of 1; the rule 'rules/gopher_words' removed the most"):
+    with pytest.raises(UserError, match=r"no document is left of 1: removed by rules/gopher_words \(1\)"):
         run_chain(tmp_path / "b", chain, base=tmp_path)
 
 

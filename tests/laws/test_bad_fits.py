@@ -23,6 +23,7 @@ FILES = {
     "tabs.csv": "N\tD\tC\tU\tr\tloss\tweb\tcode\tstep\n",
     "thousands.csv": "N,D,C,U,r,loss,web,code,step\n1,000,1e9,1e18,1e8,0.5,3,0.5,0.5,9\n",
     "short.csv": "N,D,C,U,r,loss,web,code,step\n1e8,1e9\n",
+    "unclosed.csv": 'N,D,C,U,r,loss,web,code,step\n"1e8,1e9,1e18,1e8,0.5,3,0.5,0.5,9\n',
     "twice.csv": "N,N,D,C,U,r,loss,web,code,step\n1,1,1,1,1,1,1,1,1,1\n",
     "words.csv": "N,D,C,U,r,loss,web,code,step\n1e8,1e9,1e18,1e8,0.5,三,0.5,0.5,9\n",
     "nan.csv": "N,D,C,U,r,loss,web,code,step\n" + "1e8,1e9,1e18,1e8,0.5,nan,0.5,0.5,9\n" * 9,
@@ -52,6 +53,7 @@ SAID = {
     "tabs.csv": "commas are expected",
     "thousands.csv": "write numbers without commas",
     "short.csv": "short.csv:2: holds 2 values for 9 columns",
+    "unclosed.csv": "unclosed.csv: is no CSV: a quotation mark is never closed (a CSV is expected",
     "twice.csv": "names the column 'N' twice",
     "words.csv": "words.csv:2: column 'loss': expected a number, found '三'",
     "nan.csv": "nan.csv:2: column 'loss': expected a finite number",
@@ -189,7 +191,10 @@ def test_runs_that_cannot_tell_an_effect_are_refused(tell) -> None:
         ("dcpt domain.csv --at N=0 --domain-tokens 5B", "--at N 0"),
         ("mixing mixtures.csv --domains 网页,代码 --targets 损失", "the shares sum to"),
         ("mixing mixtures.csv --domains 网页,网页 --targets 损失", "'网页' stands twice"),
-        ("isoflop runs.csv --method foo", "--method foo: unknown (akima or parabola)"),
+        (
+            "isoflop runs.csv --method foo",
+            "--method foo: 'foo' is not one of 'akima', 'parabola' (for example --method akima)",
+        ),
         ("critical flat-shares.csv --base 3", "flat-shares.csv: all runs have the same loss: no share changes it"),
         ("mixing mixtures.csv --domains 网页,,书籍 --targets 损失", "a name is empty"),
         ("mixing mixtures.csv --domains 网页,代码,书籍 --targets 损失 --predict 网页=2,代码=-1,书籍=0", "sum to 1"),
@@ -226,18 +231,21 @@ def test_a_bad_option_is_named(tell, line: str, said: str) -> None:
             "dcpt domain.csv --general domain.csv --at N=1e9,D=2e10 --keep-general 3",
             "--general: domain.csv is the domain's file too (give the general losses)",
         ),
-        ("mixing one.csv --domains web,code --targets code", "--targets code: that column is named by --domains too"),
+        (
+            "mixing one.csv --domains web,code --targets code",
+            "--targets: the column 'code' is read as a domain and as a target",
+        ),
         (
             "mixing one.csv --domains web,code --targets loss --group web",
-            "--group web: that column is named by --domains too",
+            "--group: the column 'web' is read as a domain and as the group",
         ),
         (
             "nested one.csv --domains web,code --targets loss --steps loss --to-steps 100k",
-            "--steps loss: that column is named by --targets too",
+            "--steps: the column 'loss' is read as a target and as steps",
         ),
         (
             "nested one.csv --domains web,code --targets loss --steps step --to-steps 1k --sizes step --to-size 1B",
-            "--sizes step: that column is named by --steps too",
+            "--sizes: the column 'step' is read as steps and as sizes",
         ),
     ],
 )
@@ -277,7 +285,24 @@ def test_rows_that_say_the_same_are_counted_and_told(tell, folder: Path, law: st
     assert not any("repeat" in one for one in alone["warnings"])
 
 
+def test_repeated_rows_are_counted_behind_what_was_left_out(tell, folder: Path) -> None:
+    head, *rows = (folder / "runs.csv").read_text(encoding="utf-8").splitlines()
+    rows.sort(key=lambda row: -float(row.rpartition(",")[2]))
+    (folder / "twin.csv").write_text("\n".join([head, *rows, rows[0], rows[-1]]) + "\n", encoding="utf-8")
+    of_all, of_rest = (
+        [one for one in json.loads(tell("chinchilla", "twin.csv", *more, "--json")[1])["warnings"] if "repeat" in one]
+        for more in ([], ["--drop-highest", "2"])
+    )
+    assert of_all[0].startswith(f"2 of {len(rows) + 2} rows repeat others")
+    assert of_rest[0].startswith(f"1 of {len(rows)} row repeats another")
+
+
 def test_counts_have_suffixes_wherever_they_stand(tell, folder: Path) -> None:
+    resamples, plain = (tell("chinchilla", "runs.csv", "--bootstrap", n, "--json") for n in ("0.02k", "20"))
+    assert resamples == plain
+    assert tell("chinchilla", "runs.csv", "--seed", "1k", "--json") == tell(
+        "chinchilla", "runs.csv", "--seed", "1000", "--json"
+    )
     short, long = (
         tell("chinchilla", "runs.csv", "--predict", place, "--json")[1] for place in ("N=7B,D=1.4T", "N=7e9,D=1.4e12")
     )

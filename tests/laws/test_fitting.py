@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tilth.base.errors import UserError
 from tilth.laws import chinchilla, dcpt, isoflop, kaplan, repeated
 from tilth.laws.counting import Counting, counting_named
-from tilth.laws.fitting import Settings, compared, fit, joined
+from tilth.laws.fitting import Settings, compared, fit
 from tilth.laws.fitting.data import points
 from tilth.laws.mixing.critical import Exponential
 
@@ -123,8 +123,6 @@ def test_neither_order_nor_unit_matters():
 def test_countings_are_never_mixed():
     law, true, data = planted("chinchilla")
     other = points(dict(data.columns), data.loss, Counting.WITHOUT_EMBEDDINGS)
-    with pytest.raises(UserError, match="counts parameters"):
-        joined([data, other])
     first, second = fit(law, data, Settings(folds=0)), fit(law, other, Settings(folds=0))
     with pytest.raises(UserError, match="counts parameters"):
         compared(first, second, {"N": 1e9, "D": 2e10})

@@ -146,7 +146,7 @@ def test_killed_five_times_is_not_killed(chatty, tmp_path):
         (["posttrain.liked.data=[{path: chats/own.jsonl}]"], "a preference has chosen and rejected"),
         (["posttrain.tuned.epochs=2"], "give epochs or tokens"),
         (["posttrain.tuned.sequence_length=4096"], "model.max_positions"),
-        (["evaluate.tasks=[{path: nowhere.jsonl}]"], "the items cannot be read: No such file"),
+        (["evaluate.tasks=[{path: nowhere.jsonl}]"], "nowhere.jsonl: there is no such file"),
         (["posttrain.liked.optimizer={kind: muon}"], "needs learning_rate and muon_learning_rate"),
     ],
 )

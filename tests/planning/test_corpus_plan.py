@@ -146,7 +146,7 @@ def trial(**changes: Any) -> Trial:
 
 
 def test_time_and_cost_by_their_formulas() -> None:
-    found = figures(plan(trial(), CorpusSettings(sources=["x"]), Hardware(2, 8, 3.0)))
+    found = figures(plan(trial(), CorpusSettings(sources=["x"]), Hardware(nodes=2, cores=8, price_per_hour=3.0)))
     alone = (10.0 * math.log(10**6) / math.log(1000) + 1.0) * 1000  # near sorts; the bookkeeping is linear
     assert found["time together"].value == pytest.approx(35 * 1000 / 16)
     assert found["time alone"].value == pytest.approx(alone)
@@ -154,7 +154,7 @@ def test_time_and_cost_by_their_formulas() -> None:
     assert found["cost"].value == pytest.approx((35 * 1000 / 16 + alone) / 3600 * 2 * 3)
     assert found["disk while it runs"].value == 7000
     assert found["memory to decide"].value == 10**9 + 80 * 10**6
-    wide = plan(trial(), CorpusSettings(sources=["x"]), Hardware(1, 1000))
+    wide = plan(trial(), CorpusSettings(sources=["x"]), Hardware(cores=1000))
     assert figures(wide)["time together"].value == pytest.approx(35 * 20)  # the largest of the files
     assert any("cut the largest files" in warning for warning in wide.warnings)
 

@@ -112,6 +112,27 @@ def test_serving_reaches_one_share_in_cost_and_buy(figures, tell) -> None:
     assert "serving utilisation" in tell("buy")[1]
 
 
+def test_what_was_not_said_is_named(tell) -> None:
+    assert (
+        "assumed, as nothing else was said: 8 devices, H100-80G, 7 days (--devices, --device, --days)"
+        in tell("scale")[1]
+    )
+    for line, said in (
+        ("scale --flops 1e21 --devices 4", "said: H100-80G (--device)"),
+        ("cost 7B 140B --device A100-80G", "said: 8 devices (--devices)"),
+        ("layout gpt2", "said: 8 devices, H100-80G (--devices, --device)"),
+    ):
+        assert json.loads(tell(f"{line} --json")[1])["notes"][-1].endswith(said)
+    assert "nothing else was said" not in tell("scale --flops 1e21 --devices 4 --device A100-80G")[1]
+
+
+def test_training_costs_the_same_in_cost_and_buy(figures) -> None:
+    """8 B parameters on 10 B tokens: one price, one formula."""
+    cost, buy = figures("cost 8B 10B --price-per-hour 2.5")["cost of training"], figures("buy")["training to continue"]
+    assert cost["value"] == buy["value"]
+    assert cost["formula"] == buy["formula"]
+
+
 def test_the_cheapest_model_is_the_cheapest_in_money(tell) -> None:
     """Of the table's models none costs less; serving's operations cost 40 / 3 times as much as training's."""
     told = json.loads(tell("cost 7B 140B --price-per-hour 2.5 --json")[1])

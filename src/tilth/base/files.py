@@ -54,6 +54,12 @@ def check_writable(path: Path) -> None:
         _usual_mode(there / f".{path.name}.{os.getpid()}.tmp")
 
 
+def make_folder(path: Path) -> None:
+    """Make a folder and those around it; UserError where none can be."""
+    with _place_of(path):
+        path.mkdir(parents=True, exist_ok=True)
+
+
 def _refuse_what_is_no_file(path: Path) -> None:
     if path.is_dir():
         raise UserError("is a folder", where=str(path), hint="give the name of a file in it")

@@ -24,7 +24,7 @@ _EXPECTED = {
     "less_than_equal": "must be at most {le}",
     "too_short": "must have at least {min_length} items",
     "too_long": "must have at most {max_length} items",
-    "string_too_short": "expected at least {min_length} characters",
+    "string_too_short": "expected {min_length} or more characters",
     "string_too_long": "expected at most {max_length} characters",
     "string_pattern_mismatch": "must match {pattern}",
     "finite_number": "must be finite",
@@ -63,7 +63,7 @@ def _sentence(model: type[BaseModel], item: ErrorDetails, data: Any, source: str
             message = expectation(item)
     shown = given is not None and not isinstance(given, dict | list | tuple) and repr(given) not in message
     subject = f"{name}: " if name and not lines.is_override(path) else ""
-    return f"{where}: {subject}{message}{f', found {given!r}' if shown else ''}"
+    return f"{where}: {subject}{message}{f', found {_short(given)}' if shown else ''}"
 
 
 def expectation(item: ErrorDetails) -> str:
@@ -79,6 +79,12 @@ def expectation(item: ErrorDetails) -> str:
 def _not_known(given: str, expected: str) -> str:
     known = re.findall(r"'([^']*)'", expected)
     return f"{given!r} is not known ({nearest(given, known)})"
+
+
+def _short(value: Any, most: int = 60) -> str:
+    """A value as it was given; of a long one the beginning."""
+    shown = repr(value)
+    return shown if len(shown) <= most else f"{shown[:most]}…"
 
 
 def _plain(value: Any) -> Any:

@@ -6,10 +6,10 @@ import re
 import types
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Self, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, ClassVar, LiteralString, Self, TypeVar, Union, get_args, get_origin
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationError, model_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from tilth.base.errors import UserError, nearest
@@ -27,20 +27,25 @@ class Settings(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _no_boolean_for_a_number(cls, data: Any) -> Any:
-        """`true` would pass for 1."""
+    def _booleans_apart(cls, data: Any) -> Any:
+        """`true` would pass for 1; 1, `yes` and `on` for true."""
         given = data if isinstance(data, dict) else {}
-        wrong = [name for name, value in given.items() if isinstance(value, bool) and cls._only_numbers(name)]
+        wrong = [(name, expected) for name, value in given.items() if (expected := cls._instead(name, value))]
         if wrong:
-            kind = PydanticCustomError("no_boolean", "expected a number")
-            errors = [InitErrorDetails(type=kind, loc=(name,), input=given[name]) for name in wrong]
+            errors = [
+                InitErrorDetails(type=PydanticCustomError("boolean", expected), loc=(name,), input=given[name])
+                for name, expected in wrong
+            ]
             raise ValidationError.from_exception_data(cls.__name__, errors)
         return data
 
     @classmethod
-    def _only_numbers(cls, name: str) -> bool:
+    def _instead(cls, name: str, value: Any) -> LiteralString | None:
+        """What was expected instead of a boolean, or of what might be taken for one."""
         kinds = set(_plain_types(cls.model_fields[name].annotation)) if name in cls.model_fields else set()
-        return bool not in kinds and not kinds.isdisjoint({int, float})
+        if isinstance(value, bool):
+            return "expected a number" if bool not in kinds and kinds & {int, float} else None
+        return "expected true or false" if bool in kinds <= {bool, types.NoneType} and value is not None else None
 
     def canonical(self) -> dict[str, Any]:
         """The settings as plain JSON values, defaults filled in: what enters a fingerprint."""
@@ -74,6 +79,21 @@ def parse_count(value: Any) -> Any:
 
 Count = Annotated[int, BeforeValidator(parse_count)]
 """A number of tokens, documents or bytes; `3.9M`, `1.5B` (10^9) and `2GiB` (2^30) are read too."""
+
+
+def named(pattern: str, words: str) -> AfterValidator:
+    """A check that a text matches the whole of a pattern; whoever is refused is told in words."""
+
+    def check(value: str) -> str:
+        if not re.fullmatch(pattern, value):
+            raise ValueError(f"expected {words}")
+        return value
+
+    return AfterValidator(check)
+
+
+Name = Annotated[str, named(r"[A-Za-z0-9][A-Za-z0-9_-]*", "a name of letters, digits, _ and -")]
+"""Of what becomes part of a file's name."""
 
 
 class GivenOrGenerated(Settings):

@@ -92,14 +92,17 @@ def _plan(
     inputs: list[str], config: Path | None, domain: str, workers: int | None, given: dict[str, Any], as_json: bool
 ) -> None:
     from tilth.base import machine
+    from tilth.base.settings import validate
     from tilth.pipeline.corpus_only import plan_corpus
     from tilth.planning.corpus_plan import Hardware
-    from tilth.planning.figures import CURRENCY
 
     counts = {name: _count(name, given[name]) for name in ("size", "sample") if name in given}
-    cores = given.get("cores") or workers or machine.cores()
-    price = given.get("price-per-hour")
-    hardware = Hardware(given.get("nodes", 1), cores, price, given.get("currency", CURRENCY))
+    said = {
+        name.replace("-", "_"): given[name]
+        for name in ("nodes", "cores", "price-per-hour", "currency")
+        if name in given
+    }
+    hardware = validate(Hardware, {"cores": workers or machine.cores(), **said}, source="--plan")
     found = plan_corpus(inputs, config, domain, hardware, **counts, seed=given.get("seed", 0))
     print(json.dumps(found.as_json(), ensure_ascii=False) if as_json else found.as_text())
 
@@ -149,5 +152,8 @@ def show(report: dict[str, Any], folder: Path, out: Path, as_json: bool) -> None
             print(f"  changed by {row['step'] + '/' + kind:<41} {places:>10,}")
     print(folder)
     if unreadable:
-        print(f"{report['unreadable']:,} records could not be read; each is named in {unreadable}")
+        many = f"{report['unreadable']:,} records" if report["unreadable"] > 1 else "1 record"
+        print(f"{many} could not be read, as {unreadable} says by file and line")
+    for warning in report.get("warnings", []):
+        print(f"warning: {warning}")
     print(f"look into it: tilth look {shlex.quote(str(out))}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -59,7 +59,9 @@ def register(app: typer.Typer) -> None:
 
 def kaplan(
     points: PointsArgument,
-    variable: Annotated[str, typer.Option("--variable", help="N, D, C or ND.")] = "ND",
+    variable: Annotated[
+        Literal["N", "D", "C", "ND"], typer.Option("--variable", help="Of which the loss is a power law.")
+    ] = "ND",
     counting: CountingOption = "without-embeddings",
     column: ColumnOption = None,
     loss: LossOption = "loss",
@@ -83,8 +85,6 @@ def kaplan(
 
     check_files(out, plot, points)
     budget = checked_flops(flops)
-    if variable not in ("N", "D", "C", "ND"):
-        raise UserError(f"--variable {variable or repr(variable)}: unknown", hint="N, D, C or ND")
     if budget is not None and variable != "ND":
         raise UserError("--flops: an allocation needs --variable ND")
     law: Law = SizeAndData() if variable == "ND" else PowerLaw(variable)
@@ -133,7 +133,9 @@ def isoflop(
     counting: CountingOption = "all",
     column: ColumnOption = None,
     loss: LossOption = "loss",
-    method: Annotated[str, typer.Option("--method", help="akima or parabola.")] = "akima",
+    method: Annotated[
+        Literal["akima", "parabola"], typer.Option("--method", help="How the lowest point of a profile is found.")
+    ] = "akima",
     noise: Annotated[float, typer.Option("--noise", help="Relative noise of a loss, for the intervals.")] = 0.002,
     flops: FlopsOption = None,
     bootstrap: BootstrapOption = 200,
@@ -148,7 +150,6 @@ def isoflop(
 
         tilth fit isoflop runs.csv --flops 1e21
     """
-    from tilth.laws.isoflop import METHODS
     from tilth.laws.isoflop import isoflop as by_profiles
 
     check_files(out, plot, points)
@@ -156,8 +157,6 @@ def isoflop(
     within("--noise", noise, 0, 0.5, "0.002")
     counted = checked_counting(counting)
     table = columns(points, ("C", "N"), column, loss)
-    if method not in METHODS:
-        raise UserError(f"--method {method or repr(method)}: unknown", hint=" or ".join(METHODS))
     with told_of(points):
         frontier = by_profiles(
             table["C"],

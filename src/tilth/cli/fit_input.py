@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tilth.base.errors import UserError
-from tilth.cli.numbers import count, within
+from tilth.cli.numbers import count, wholes, within
 from tilth.cli.options import path
 from tilth.cli.table import header_of, read_rows
 
@@ -24,8 +24,15 @@ CountingOption = Annotated[
     str, typer.Option("--counting", help="How N is counted: without-embeddings, with-head or all.")
 ]
 LossOption = Annotated[str, typer.Option("--loss", metavar="COLUMN", help="Column of the loss.")]
-BootstrapOption = Annotated[int, typer.Option("--bootstrap", min=0, max=100_000, help="Resamples for the intervals.")]
-SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Seed of resamples and folds.")]
+BootstrapOption = Annotated[
+    int,
+    typer.Option(
+        "--bootstrap", metavar="COUNT", parser=wholes("--bootstrap", 0, 1e5), help="Resamples for the intervals."
+    ),
+]
+SeedOption = Annotated[
+    int, typer.Option("--seed", metavar="COUNT", parser=wholes("--seed", 0, 1e18), help="Seed of resamples and folds.")
+]
 OutOption = Annotated[Path | None, typer.Option("--out", parser=path, help="Write the result as JSON.")]
 PlotOption = Annotated[
     Path | None, typer.Option("--plot", metavar="FILE.svg", parser=path, help="Draw points and fit as SVG.")
@@ -112,34 +119,51 @@ def law_points(law: Law, runs: Runs) -> Points:
 
 
 def columns(file: Path, names: tuple[str, ...], column: list[str] | None, loss: str) -> dict[str, Any]:
-    """Named columns as arrays, with other names taken from NAME=COLUMN."""
+    """The columns that a law needs and the loss, as arrays; D from C and N, C from N and D, where only those are there.
+
+    What is called otherwise in the file is said by NAME=COLUMN. N, D and C that contradict each other are refused.
+    """
     import numpy as np
 
     from tilth.laws.fitting.data import check_compute
-    from tilth.laws.flops import tokens_for, training_flops
 
     called = _names(names, column, loss)
     header = header_of(file)
-    derived = {"D": ("C", "N"), "C": ("N", "D")}
-    wanted = dict.fromkeys((*names, "loss"))
-    for name in names:
-        if called[name] not in header and name in derived and all(called[part] in header for part in derived[name]):
-            wanted |= dict.fromkeys(derived[name])
-            del wanted[name]
-    _each_once({name: called[name] for name in wanted}, column)
+    read = _read(names, called, header)
+    each_once((called[name], name, "--column" if column else "--loss") for name in read)
     all_three = not set(names).isdisjoint(COMPUTE) and all(called[name] in header for name in COMPUTE)
-    if all_three:
-        wanted |= dict.fromkeys(COMPUTE)
-    most = {called[name]: MOST_NATS if name == "loss" else LARGEST for name in wanted if name != "r"}
-    rows = read_rows(file, [called[name] for name in wanted], [], most)
-    table: dict[str, Any] = {name: np.array([row[called[name]] for row in rows]) for name in wanted}
+    read = list(dict.fromkeys([*read, *(COMPUTE if all_three else ())]))
+    most = {called[name]: MOST_NATS if name == "loss" else LARGEST for name in read if name != "r"}
+    rows = read_rows(file, [called[name] for name in read], [], most)
+    table = {name: np.array([row[called[name]] for row in rows]) for name in read}
     if all_three:
         with told_of(file):
             check_compute(table["N"], table["D"], table["C"])
+    return _derived(table, names)
+
+
+DERIVED = {"D": ("C", "N"), "C": ("N", "D")}
+"""Of C = 6 N D one follows from the others."""
+
+
+def _read(names: tuple[str, ...], called: dict[str, str], header: list[str]) -> list[str]:
+    """What is read from the file: what is needed, or in its place what it follows from, where only that is there."""
+    read: list[str] = []
+    for name in (*names, "loss"):
+        others = DERIVED.get(name, ())
+        follows = called[name] not in header and others and all(called[part] in header for part in others)
+        read += others if follows else (name,)
+    return list(dict.fromkeys(read))
+
+
+def _derived(table: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
+    """The table with what is needed and follows from the rest."""
+    from tilth.laws.flops import tokens_for, training_flops
+
     if "D" in names and "D" not in table:
-        table["D"] = tokens_for(table["C"], table["N"])
+        table = {**table, "D": tokens_for(table["C"], table["N"])}
     if "C" in names and "C" not in table:
-        table["C"] = training_flops(table["N"], table["D"])
+        table = {**table, "C": training_flops(table["N"], table["D"])}
     return table
 
 
@@ -158,10 +182,11 @@ def _names(names: tuple[str, ...], column: list[str] | None, loss: str) -> dict[
     return called
 
 
-def _each_once(called: dict[str, str], column: list[str] | None) -> None:
-    """One column cannot be two things."""
-    for name, there in called.items():
-        other = next((one for one, column_of in called.items() if column_of == there and one != name), None)
-        if other:
-            option = "--column" if column else "--loss"
-            raise UserError(f"{option}: the column {there!r} is read as {name} and as {other}", hint="name another")
+def each_once(uses: Iterable[tuple[str, str, str]]) -> None:
+    """One column cannot be two things; of each use the column, as what it is read, and the option that says so."""
+    seen: dict[str, str] = {}
+    for column, what, option in uses:
+        if column in seen:
+            said = f"{option}: the column {column!r} is read as {seen[column]} and as {what}"
+            raise UserError(said, hint="name another")
+        seen[column] = what

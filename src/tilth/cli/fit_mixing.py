@@ -17,6 +17,7 @@ from tilth.cli.fit_input import (
     PointsArgument,
     PredictOption,
     SeedOption,
+    each_once,
     told_of,
 )
 from tilth.cli.fit_output import tell
@@ -33,6 +34,8 @@ TargetsOption = Annotated[str, typer.Option("--targets", metavar="COLUMN,…", h
 MembersOption = Annotated[
     str | None, typer.Option("--members", help="Of shares, exponential, implicit, process, trees.")
 ]
+DOMAIN, TARGET = ("--domains", "a domain"), ("--targets", "a target")
+"""What names a column, and as what."""
 OptimiseOption = Annotated[bool, typer.Option("--optimise", help="Look for the mixture of the lowest mean loss.")]
 
 
@@ -59,7 +62,7 @@ def mixing(
 
     check_files(out, plot, points)
     inputs, outputs = names_of(domains, "--domains"), names_of(targets, "--targets", "loss_web,loss_code")
-    _each_once({"--domains": inputs, "--targets": outputs, "--group": [group] if group else []})
+    _each_used_once((*DOMAIN, inputs), (*TARGET, outputs), ("--group", "the group", [group] if group else []))
     rows = read_rows(points, [*inputs, *outputs], [group] if group else [], _losses(outputs))
     with told_of(points):
         data = mixtures(
@@ -113,8 +116,8 @@ def nested(
     if not asked:
         raise UserError("nothing to carry the losses along", hint="--steps COLUMN --to-steps 100k, --sizes, or both")
     along = [column for column, _ in asked.values()]
-    used = {"--domains": inputs, "--targets": outputs, "--steps": [steps or ""], "--sizes": [sizes or ""]}
-    _each_once({option: [name for name in names if name] for option, names in used.items()})
+    of_steps, of_sizes = ("--steps", "steps", [steps] if steps else []), ("--sizes", "sizes", [sizes] if sizes else [])
+    _each_used_once((*DOMAIN, inputs), (*TARGET, outputs), of_steps, of_sizes)
     most = _losses(outputs) | dict.fromkeys(along, LARGEST)
     rows = read_rows(points, [*inputs, *outputs, *along], [], most)
     with told_of(points):
@@ -124,14 +127,9 @@ def nested(
     _tell_mixtures(carried.data, facts, members, predict, optimise, seed, out, plot, as_json)
 
 
-def _each_once(used: dict[str, list[str]]) -> None:
+def _each_used_once(*uses: tuple[str, str, list[str]]) -> None:
     """A column is a domain, a target, a group or what losses are carried along: one of them."""
-    seen: dict[str, str] = {}
-    for option, names in used.items():
-        for name in names:
-            if name in seen:
-                raise UserError(f"{option} {name}: that column is named by {seen[name]} too", hint="name another")
-            seen[name] = option
+    each_once((name, what, option) for option, what, names in uses for name in names)
 
 
 def _losses(columns: list[str]) -> dict[str, float]:

@@ -88,7 +88,7 @@ def main(arguments: list[str] | None = None) -> None:
         print(f"tilth: {where}{error.strerror}", file=sys.stderr)
         sys.exit(UserError.exit_code)
     if status == STOPPED:
-        print("\ntilth: stopped; the same command goes on from here", file=sys.stderr)
+        print("\ntilth: stopped; the same command goes on with what was finished", file=sys.stderr)
     sys.exit(status if isinstance(status, int) else 0)
 
 

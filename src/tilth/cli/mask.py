@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+from tilth.base.errors import UserError
 from tilth.cli.options import JsonOption, path
 
 
@@ -38,7 +39,10 @@ def show_mask(
     mark = ("\033[32m", "\033[0m") if sys.stdout.isatty() else ("⟦", "⟧")
     faults: list[dict[str, Any]] = []
     found = masked_records(data, tokenizer, faults, template=template, length=length, pairs=pairs)
-    for name, runs in islice(found, sample):
+    shown = list(islice(found, sample))
+    if not shown and not faults:
+        raise UserError("there is no record here", where=data, hint="give JSON Lines or Parquet that holds some")
+    for name, runs in shown:
         if as_json:
             print(json.dumps({"id": name, "runs": runs}, ensure_ascii=False))
             continue

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from tilth.base.errors import UserError
 from tilth.base.ranges import in_bytes, outside
 
@@ -49,3 +51,8 @@ def whole(option: str, text: str, *, low: int = 1, high: float = 1e18, example: 
     if not found.is_integer():
         raise UserError(f"{option} {text}: expected a whole number", hint=f"for example {option} {example}")
     return int(found)
+
+
+def wholes(option: str, low: int, high: float) -> Callable[[str | int], int]:
+    """A parser of an option that is a whole number; its default is one already."""
+    return lambda text: whole(option, str(text), low=low, high=high, example="1k")

@@ -12,6 +12,7 @@ from tilth.base.errors import UserError
 from tilth.cli.numbers import count, whole, within
 from tilth.cli.options import Assignments, JsonOption, path
 from tilth.cli.plan_inputs import (
+    assumed,
     budget_named,
     cluster_keys,
     cluster_named,
@@ -145,7 +146,7 @@ def layout(
     task = Task(shape, sequence, int(step), total, states_named(states), _k(logits))
     where = cluster_named(cluster, devices, device, price_per_hour, currency)
     report = layout_report(model, task, where, every=every)
-    _tell(report, explain, as_json)
+    _tell(report, explain, as_json, assumed(cluster, devices, device))
     if not report.facts["fits"]:
         raise typer.Exit(UserError.exit_code)
 
@@ -198,7 +199,8 @@ def scale(
         from tilth.planning.curves import loss_by_size
 
         draw(plot, loss_by_size(law, budget.flops, unique))
-    _tell(scale_report(budget, law, unique), explain, as_json)
+    unsaid = assumed(cluster, devices, device, days=flops is None and days is None)
+    _tell(scale_report(budget, law, unique), explain, as_json, unsaid)
 
 
 def cost(
@@ -232,7 +234,7 @@ def cost(
         from tilth.planning.curves import life_by_size
 
         draw(plot, life_by_size(law, one, life, unique, budget))
-    _tell(cost_report(one, budget, law, life, unique), explain, as_json)
+    _tell(cost_report(one, budget, law, life, unique), explain, as_json, assumed(cluster, devices, device))
 
 
 NeedsArgument = Annotated[
@@ -276,9 +278,11 @@ def buy(
     _tell(buy_report(asked), explain, as_json)
 
 
-def _tell(report: Report, explain: bool, as_json: bool) -> None:
+def _tell(report: Report, explain: bool, as_json: bool, unsaid: tuple[str, ...] = ()) -> None:
+    """Print a report, with a note on what was `unsaid` and assumed."""
     from tilth.base.files import strict_json
 
+    report = replace(report, notes=(*report.notes, *unsaid))
     if as_json:
         print(strict_json(report.as_json()))
     else:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from typer.core import TyperCommand
 
 from tilth.base.errors import UserError, nearest
-from tilth.cli.numbers import count, whole, within
+from tilth.cli.numbers import count, number, whole, within
 from tilth.cli.options import path
 
 if TYPE_CHECKING:
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from tilth.planning.budget import Budget
     from tilth.planning.cluster import Cluster
 
-DEVICES = 8
-"""Of the cluster that is planned for where none is named."""
+DEVICES, DAYS = 8, 7.0
+"""Of the cluster that is planned for where none is named, and of the budget that is its time."""
 
 
 NEVER_NONE = ("vocabulary", "hidden", "layers", "heads", "kv_heads", "head_dim")
@@ -47,9 +47,20 @@ def shape_named(model: str, assignments: list[str] | None = None) -> Shape:
         return _shape_of_config(file)
     found = published(model)
     if found is None:
+        _refuse_a_number(model)
         hint = f"{nearest(model, PUBLISHED)}; or give a .yaml or .json file"
         raise UserError(f"no published model is called {model!r}", hint=hint)
     return found
+
+
+def _refuse_a_number(model: str) -> None:
+    """A size is no shape: other commands take it."""
+    try:
+        number(model)
+    except ValueError:
+        return
+    hint = "tilth plan cost 7B 140B takes a number of parameters, tilth plan scale a budget"
+    raise UserError(f"MODEL {model} is a number; a recipe, a published name or a config.json is expected", hint=hint)
 
 
 def _shape_of_config(file: Path) -> Shape:
@@ -126,6 +137,19 @@ def cluster_named(
     return validate(Cluster, data, source=str(file) if file else "the cluster", lines=lines)
 
 
+def assumed(file: Path | None, devices: str | None, device: str | None, *, days: bool = False) -> tuple[str, ...]:
+    """A note on what was not said and is taken for granted: the cluster, and of a budget (`days`) its time."""
+    from tilth.planning.cluster import USUAL_DEVICE
+
+    missing = {
+        "--devices": f"{DEVICES} devices" if file is None and devices is None else "",
+        "--device": USUAL_DEVICE if file is None and device is None else "",
+        "--days": f"{DAYS:g} days" if days else "",
+    }
+    said = {option: what for option, what in missing.items() if what}
+    return (f"assumed, as nothing else was said: {', '.join(said.values())} ({', '.join(said)})",) if said else ()
+
+
 def budget_named(flops: str | None, cluster: Cluster, days: float | None, utilisation: float | None) -> Budget:
     """The operations that are given, or those of a cluster in some days: one of the two."""
     from tilth.planning.budget import budget_given, budget_of, training_utilisation
@@ -135,7 +159,7 @@ def budget_named(flops: str | None, cluster: Cluster, days: float | None, utilis
     reached = training_utilisation(cluster, utilisation)
     if flops is None:
         return budget_of(
-            cluster, within("--days", 7.0 if days is None else days, 1e-3, 36500, "7", unit="days"), reached
+            cluster, within("--days", DAYS if days is None else days, 1e-3, 36500, "7", unit="days"), reached
         )
     if days is not None:
         raise UserError("--flops is the budget itself, --days asks for the cluster's", hint="leave one of them out")

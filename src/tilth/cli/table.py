@@ -21,7 +21,7 @@ def _opened(file: Path) -> Iterator[Any]:
     where = str(file)
     try:
         with file.open(encoding="utf-8-sig", newline="") as lines:
-            yield csv.reader(lines)
+            yield csv.reader(lines, strict=True)
     except FileNotFoundError:
         raise UserError("there is no such file", where=where, hint=EXPECTED) from None
     except IsADirectoryError:
@@ -32,7 +32,8 @@ def _opened(file: Path) -> Iterator[Any]:
     except UnicodeDecodeError:
         raise UserError("is not UTF-8 text", where=where, hint=f"save it as UTF-8; {EXPECTED}") from None
     except csv.Error as error:
-        raise UserError(f"is no CSV: {error}", where=where, hint=EXPECTED) from None
+        said = "a quotation mark is never closed" if "end of data" in str(error) else str(error)
+        raise UserError(f"is no CSV: {said}", where=where, hint=EXPECTED) from None
 
 
 def header_of(file: Path) -> list[str]:

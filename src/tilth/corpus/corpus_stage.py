@@ -90,10 +90,14 @@ def _conclude(
     write_json(out_dir / "report.json", report)
     write_text(out_dir / CARD, data_card(report, out_dir / "documents"))
     if report["documents_kept"] == 0:
-        worst = max(report["by_rule"], key=lambda rule: report["by_rule"][rule]["documents"], default="none")
+        counts = {rule: row["documents"] for rule, row in report["by_rule"].items() if row["documents"]}
+        most = sorted(counts, key=lambda rule: -counts[rule])[:3]
+        by = f"removed by {', '.join(f'{rule} ({counts[rule]:,})' for rule in most)}"
+        held = f"{report['documents_holdout']:,} held out"
+        why = "; ".join([*([by] if most else []), *([held] if report["documents_holdout"] else [])])
         raise UserError(
-            f"no document is left of {report['documents_in']}; the rule {worst!r} removed the most",
-            hint=f"see {out_dir / 'rejected'} and loosen the rule",
+            f"no document is left of {report['documents_in']:,}: {why}",
+            hint="loosen the rule, or leave its step out of the chain" if most else "give more text",
         )
     return report
 

@@ -114,7 +114,8 @@ def rejected(corpus: Path, rule: str = "", *, limit: int = 20, count: int | None
     """
     known = read_json(corpus / "report.json")["by_rule"]
     if rule and rule not in known and rule not in {name.partition("/")[2] for name in known}:
-        raise UserError(f"no document was rejected by {rule!r}", hint=nearest(rule, known))
+        hint = nearest(rule, known) if known else "none was rejected at all"
+        raise UserError(f"no document was rejected by {rule!r}", hint=hint)
     if count is not None:
         return [_in_context(row) for row in sample(corpus, count, part="rejected", rule=rule)]
     found = (row for row in _rows(corpus, "rejected") if _rejected_by(row, rule))

@@ -24,13 +24,13 @@ from tilth.corpus.running.shards import ShardWriter, read_groups
 from tilth.corpus.running.tally import StepTally
 from tilth.corpus.running.work import UNREADABLE, claim, uncollected
 from tilth.corpus.settings import CorpusSettings
-from tilth.corpus.sources import InputFile, Unit, plan_units, read_unit
+from tilth.corpus.sources import InputFile, Unit, Unreadable, plan_units, read_unit
 from tilth.corpus.sources.batches import source_signals
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-VERSION = 5
+VERSION = 6
 
 
 @dataclass(frozen=True)
@@ -68,19 +68,53 @@ def measure_stage(
     with spent(BOOKS):
         _finish(tasks, results)
     report = measure_report(results)
-    if lacking := _lacking(tasks, results):
-        report["warnings"] = lacking
+    if warnings := [*_lacking(tasks, results), *_missing(results), *_as_texts(files)]:
+        report["warnings"] = warnings
     write_json(out_dir / "report.json", report)
     if report["documents_out"] == 0:
-        reason = next((r for result in results for r in result["reasons"]), "the files are empty")
-        raise UserError(
-            f"none of {report['records_read']} records in {len(files)} files could be read: {reason}",
-            hint=f"see {out_dir / UNREADABLE}; a source listed in the recipe, or in the --config of tilth corpus, "
-            "can say its `format` and `fields: {text: NAME}`",
-        )
-    for warning in lacking:
+        raise _nothing_read(report["records_read"], len(files), results)
+    for warning in warnings:
         note(warning)
     return report
+
+
+def _nothing_read(records: int, files: int, results: Sequence[dict[str, Any]]) -> UserError:
+    """No record was one: why, by the first of them, and which setting of a source might help."""
+    if not records:
+        return UserError(f"the files are empty: {files} of them, and no record")
+    first = next(found for result in results for found in result["first_unreadable"])
+    where, settings = f"{first['file']}:{first['line']}", "in the recipe, or in the --config of tilth corpus"
+    hint = None
+    if "there is no field" in first["reason"]:
+        hint = f"say which field holds the text: `fields: {{text: NAME}}` of the source, {settings}"
+    elif first["reason"].startswith(_OTHER_FORMAT):
+        hint = f"if the file's ending misleads, say the `format` of the source, {settings}"
+    many = f"none of {records:,} records in {files:,} files could be read" if records > 1 else "no record could be read"
+    return UserError(f"{many}; {first['reason']}", where=where, hint=hint)
+
+
+_OTHER_FORMAT = ("not JSON", "not a Parquet file", "not CSV", "no header")
+"""Reasons behind which another format may stand."""
+_NAMED = 3
+"""Files whose end is missing that a warning names each."""
+
+
+def _as_texts(files: Sequence[InputFile]) -> list[str]:
+    """Files of folders that may hold records and are read as one text each."""
+    found = [file.name for file in files if file.taken_as_text]
+    if not found:
+        return []
+    rest = f" and {len(found) - 1:,} more" if len(found) > 1 else ""
+    hint = "with `fields: {text: NAME}` a source says where it is"
+    return [f"{found[0]}{rest}: a text of its own, as its first records have no field for the text; {hint}"]
+
+
+def _missing(results: Sequence[dict[str, Any]]) -> list[str]:
+    """Files that end early or are damaged: one unreadable record stands for all that follows there."""
+    found = [end for result in results for end in result["file_ends"]]
+    said = [f"{end['file']}:{end['line']}: {end['reason']}; what follows there is missing" for end in found[:_NAMED]]
+    more = len(found) - len(said)
+    return [*said, f"{more:,} more files end early or are damaged"] if more else said
 
 
 def _lacking(tasks: Sequence[_Task], results: Sequence[dict[str, Any]]) -> list[str]:
@@ -122,7 +156,7 @@ def _measure_unit(task: _Task) -> dict[str, Any]:
         for batch in each(READ, read_unit(task.unit, task.settings.sources, result.lacking)):
             for record in batch.unreadable:
                 unreadable.write(json.dumps(asdict(record)) + "\n")
-                result.refuse(record.reason, record.bytes)
+                result.refuse(record)
             result.read(batch.table)
             applied = apply_steps(batch.table, steps)
             for table in applied.edits:
@@ -147,16 +181,19 @@ class _Result:
     def __init__(self) -> None:
         self.steps: list[StepTally] = []
         self.unreadable = self.unreadable_bytes = 0
-        self.reasons: list[str] = []
+        self.first_unreadable: list[Unreadable] = []
+        self.file_ends: list[Unreadable] = []
         self.lacking: set[str] = set()
         self.domains: dict[str, dict[str, int]] = {}
         self.documents_in = self.bytes_in = self.documents_out = 0
 
-    def refuse(self, reason: str, size: int) -> None:
+    def refuse(self, record: Unreadable) -> None:
         self.unreadable += 1
-        self.unreadable_bytes += size
-        if len(self.reasons) < 3:
-            self.reasons.append(reason)
+        self.unreadable_bytes += record.bytes
+        if not self.first_unreadable:
+            self.first_unreadable.append(record)
+        if record.ends_file:
+            self.file_ends.append(record)
 
     def read(self, table: pa.Table) -> None:
         sizes = text_bytes(table)
@@ -183,7 +220,8 @@ class _Result:
             "documents_out": self.documents_out,
             "unreadable": self.unreadable,
             "unreadable_bytes": self.unreadable_bytes,
-            "reasons": self.reasons,
+            "first_unreadable": [asdict(record) for record in self.first_unreadable],
+            "file_ends": [asdict(record) for record in self.file_ends],
             "lacking": sorted(self.lacking),
             "domains": born,
             "steps": [step.to_json() for step in self.steps],

@@ -33,6 +33,7 @@ Form = Literal["chat", "native", "few-shot"]
 Z_95 = 1.959963984540054
 """Standard deviations to either side that hold 95 % of a normal distribution."""
 
+EXPECTED = "an item has question and answers, a JSON object a line"
 _NUMBER = re.compile(r"-?\d[\d,]*(?:\.\d+)?")
 
 
@@ -80,14 +81,27 @@ def read_items(path: Path) -> list[Item]:
     try:
         lines = path.read_text(encoding="utf-8").split("\n")  # splitlines would cut at U+2028, which JSON may hold
     except (OSError, UnicodeDecodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
-        raise UserError(f"the items cannot be read: {why}", where=str(path), hint="JSON Lines, not packed") from None
+        raise UserError(
+            _unreadable(error), where=str(path), hint="give JSON Lines, not packed: an item a line"
+        ) from None
     items = [
         _item(line, f"{path}:{number}", f"{path.name}#{number}") for number, line in enumerate(lines, 1) if line.strip()
     ]
     if not items:
         raise UserError("there is no item here", where=str(path))
     return items
+
+
+def _unreadable(error: OSError | UnicodeDecodeError) -> str:
+    """Why a file of items cannot be read."""
+    match error:
+        case FileNotFoundError():
+            return "there is no such file"
+        case IsADirectoryError():
+            return "is a folder"
+        case OSError():
+            return f"cannot be read: {error.strerror}"
+    return "is not UTF-8 text"
 
 
 def _item(line: str, where: str, name: str) -> Item:
@@ -97,8 +111,11 @@ def _item(line: str, where: str, name: str) -> Item:
         texts = [record["question"], *(record[key] for key in ("family", "language", "worked") if record.get(key))]
         shots = tuple((str(q), str(a)) for q, a in record.get("shots", ()))
         before, behind = record.get("marks", Item.marks)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UserError(f"not an item: {error!r}", where=where, hint="an item has question and answers") from None
+    except KeyError as error:
+        raise UserError(f"not an item: {error.args[0]} is missing", where=where, hint=EXPECTED) from None
+    except (ValueError, TypeError, AttributeError) as error:
+        kind = "not JSON: " if isinstance(error, json.JSONDecodeError) else ""
+        raise UserError(f"not an item: {kind}{error}", where=where, hint=EXPECTED) from None
     match = record.get("match", "text")
     wrong = not isinstance(answers, list) or not answers or not all(isinstance(text, str) for text in texts)
     if wrong or match not in ("text", "number"):

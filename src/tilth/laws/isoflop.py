@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -21,7 +21,8 @@ from tilth.laws.flops import training_flops
 from tilth.laws.kaplan import Allocation
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
-METHODS = ("akima", "parabola")
+Method = Literal["akima", "parabola"]
+"""How the lowest point of a profile is found."""
 FINE = 801
 """Places at which a profile is looked at."""
 NOISE = 0.002
@@ -98,14 +99,12 @@ def isoflop(
     losses: Array,
     *,
     counting: Counting,
-    method: str = "akima",
+    method: Method = "akima",
     noise: float = NOISE,
     bootstrap: int = 200,
     seed: int = 0,
 ) -> Frontier:
     """Approach 2: runs (n,) grouped by equal `flops` (`by_budget`); `method` akima or parabola (near the lowest)."""
-    if method not in METHODS:
-        raise UserError(f"{method!r} is no way to find a profile's minimum", hint=" or ".join(METHODS))
     random = np.random.default_rng(seed)
     profiles, clouds = [], []
     for budget, here in by_budget(flops):
@@ -115,8 +114,10 @@ def isoflop(
         if profile.size is not None and bootstrap:
             noisy = loss[:, None] * np.exp(noise * random.standard_normal((len(loss), bootstrap)))
             clouds.append(_minima(log_n, noisy, method)[0])
-    said = repeats(flops, sizes, losses)
-    return _frontier(f"isoflop ({method})", profiles, counting, said, clouds, random)
+    resamples = _resampled(_with_minimum(profiles), clouds, random) if clouds else None
+    left_out = (f"{one.flops:.3g} FLOP left out: {one.reason}" for one in profiles if one.size is None)
+    said = (*repeats(flops, sizes, losses), *left_out)
+    return _frontier(f"isoflop ({method})", profiles, counting, said, resamples)
 
 
 def by_budget(flops: Array) -> list[tuple[float, np.ndarray[Any, Any]]]:
@@ -154,7 +155,12 @@ def envelope(sizes: Array, tokens: Array, losses: Array, *, counting: Counting, 
         profiles.append(Profile(flops, None if edge else size, float(np.exp(loss)), len(reached), reason))
     if not profiles:
         raise UserError("no compute budget is reached by three training curves", hint="train the small models longer")
-    return _frontier("envelope", profiles, counting, repeats(sizes, tokens, losses))
+    said = repeats(sizes, tokens, losses)
+    lost = sum(one.size is None for one in profiles)
+    if lost:
+        why = "their lowest run is the smallest or largest there"
+        said = (*said, f"{lost} of {len(profiles)} budgets left out: {why}")
+    return _frontier("envelope", profiles, counting, said)
 
 
 def _merged(log_n: Array, loss: Array) -> tuple[Array, Array]:
@@ -199,40 +205,41 @@ def _parabolas(log_n: Array, loss: Array) -> tuple[Array, Array]:
     return where, height
 
 
-def _frontier(
-    how: str, profiles: Sequence[Profile], counting: Counting, said: tuple[str, ...], clouds: Sequence[Array] = (),
-    random: np.random.Generator | None = None,
-) -> Frontier:  # fmt: skip
-    """The line through the best sizes; `clouds` are noisy ones of each budget, from which its interval is drawn."""
+def _with_minimum(profiles: Sequence[Profile]) -> list[Profile]:
+    """Budgets that have a best size; UserError where they are too few for a line."""
     used = [one for one in profiles if one.size is not None]
     if len(used) < 3:
         reasons = "; ".join(sorted({one.reason for one in profiles if one.reason}))
         found = f"{len(used)} of {len(profiles)} budgets have a minimum inside their sizes, 3 are needed"
         more = "smaller and larger models at each budget" if reasons else "runs at other budgets"
         raise UserError(f"{found}: {reasons}" if reasons else found, hint=f"add {more}")
+    return used
+
+
+def _frontier(
+    how: str, profiles: Sequence[Profile], counting: Counting, said: tuple[str, ...], resamples: Array | None = None
+) -> Frontier:
+    """The line through the best sizes; of `resamples` (B, 2) of it the interval."""
+    used = _with_minimum(profiles)
     log_c = np.log([one.flops for one in used])
     log_n = np.log([one.size for one in used if one.size is not None])
     slope, cut = np.polyfit(log_c, log_n, 1)
     left = log_n - (cut + slope * log_c)
     spread = ((log_n - log_n.mean()) ** 2).sum()
-    warnings = tuple(
-        f"{one.flops:.3g} FLOP left out: {one.reason}" for one in profiles if one.size is None and how != "envelope"
-    )
-    lost = sum(one.size is None for one in profiles)
-    if how == "envelope" and lost:
-        warnings = (f"{lost} of {len(profiles)} budgets left out: their lowest run is the smallest or largest there",)
-    resamples = _resampled(log_c, clouds, random) if clouds and random is not None else None
     interval = None
     if resamples is not None:
         low, high = np.percentile(resamples[:, 1], [2.5, 97.5])
         interval = (float(low), float(high))
     r_squared = 1.0 - float((left**2).sum() / spread) if spread > 0 else 0.0
-    return Frontier(how, float(slope), interval, float(cut), tuple(profiles), r_squared, counting,
-                    (*said, *warnings), resamples)  # fmt: skip
+    return Frontier(how, float(slope), interval, float(cut), tuple(profiles), r_squared, counting, said, resamples)
 
 
-def _resampled(log_c: Array, clouds: Sequence[Array], random: np.random.Generator) -> Array:
-    """Lines through noisy minima of budgets drawn with replacement (at least two different ones)."""
+def _resampled(used: Sequence[Profile], clouds: Sequence[Array], random: np.random.Generator) -> Array:
+    """Lines (B, 2) through noisy minima of budgets drawn with replacement (at least two different ones).
+
+    `clouds` holds for each budget log N (B,) of its minima under noise.
+    """
+    log_c = np.log([one.flops for one in used])
     noisy = np.stack(clouds)
     lines = []
     for column in noisy.T:

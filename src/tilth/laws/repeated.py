@@ -13,7 +13,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from tilth.base.errors import UserError
-from tilth.laws.fitting.law import Array, Columns, Law, grid
+from tilth.laws.fitting.law import Array, Columns, Law, grid, log_sum
 from tilth.laws.flops import training_flops
 
 MUENNIGHOFF = {"E": 1.87, "A": 521.0, "B": 1488.0, "alpha": 0.353, "beta": 0.353, "R_D": 15.4, "R_N": 5.31}
@@ -58,11 +58,7 @@ class Repeated(Law):
         excess = np.exp(np.minimum(np.where(small, 0.0, log_n - log_nu), 50.0)) - 1.0
         grow, by_n, by_excess = _worth(excess, log_rn)
         log_size = base + grow
-        terms = np.stack([e + 0 * log_n, a - alpha * log_size, b - beta * log_d])
-        top = terms.max(0)
-        share = np.exp(terms - top)
-        value = top + np.log(share.sum(0))
-        share = share / share.sum(0)
+        value, share = log_sum(np.stack([e + 0 * log_n, a - alpha * log_size, b - beta * log_d]))
         # d log_size / d log_nu, where N is above N_U: 1 - (excess + 1) d grow / d excess
         follow = np.where(small, 0.0, 1.0 - (excess + 1.0) * by_excess)
         size_by = {
@@ -129,30 +125,25 @@ def _alpha_log_matched(a: Array, b: Array, alpha: Array, beta: Array, log_unique
 
 def matched_size(parameters: Mapping[str, float], unique: float) -> float:
     """N_U = (alpha A / (beta B))^(1/alpha) U^(beta/alpha), the size for which U tokens are compute-optimal."""
-    return float(matched_sizes(parameters, np.array(unique)))
-
-
-def matched_sizes(parameters: Mapping[str, float], unique: Array) -> Array:
-    """N_U (n,) of each U (n,)."""
     a, b = np.log(parameters["A"]), np.log(parameters["B"])
     alpha, beta = np.array(parameters["alpha"]), np.array(parameters["beta"])
-    return np.asarray(np.exp(_alpha_log_matched(a, b, alpha, beta, np.log(unique)) / alpha))
+    return float(np.exp(_alpha_log_matched(a, b, alpha, beta, np.log(unique)) / alpha))
 
 
 def effective_tokens(unique: float, epochs: float, r: float = MUENNIGHOFF["R_D"]) -> float:
     """D': fresh tokens that `epochs` passes over `unique` tokens are worth; below one epoch, what is read."""
-    return float(_effective(unique, unique * epochs, r))
+    return _effective(unique, unique * epochs, r)
 
 
 def effective_parameters(matched: float, size: float, r: float = MUENNIGHOFF["R_N"]) -> float:
     """N': what a model of `size` parameters is worth on data that call for `matched`; up to those, what it has."""
-    return float(_effective(matched, size, r))
+    return _effective(matched, size, r)
 
 
-def _effective(first: Array | float, used: Array | float, r: float) -> Array:
+def _effective(first: float, used: float, r: float) -> float:
     """What is used, up to `first`; what is beyond loses its worth."""
-    beyond = np.maximum(np.asarray(used) / first - 1.0, 0.0)
-    return np.minimum(used, first) - first * r * np.expm1(-beyond / r)
+    beyond = np.array(max(used / first - 1.0, 0.0))
+    return min(used, first) * float(np.exp(_worth(beyond, np.log(r))[0]))
 
 
 def repeated_loss(parameters: Mapping[str, float], size: Array, tokens: Array, unique: float) -> Array:
@@ -161,7 +152,4 @@ def repeated_loss(parameters: Mapping[str, float], size: Array, tokens: Array, u
     `parameters` without R_D and R_N (a Chinchilla law) take the published ones.
     """
     law = {**MUENNIGHOFF, **parameters}
-    at_hand = np.minimum(unique, tokens)
-    strength = _effective(matched_sizes(law, at_hand), size, law["R_N"])
-    worth = _effective(at_hand, tokens, law["R_D"])
-    return np.asarray(law["E"] + law["A"] / strength ** law["alpha"] + law["B"] / worth ** law["beta"])
+    return Repeated().predict(law, N=size, D=tokens, U=np.minimum(unique, tokens))

@@ -5,6 +5,7 @@ stage        Stage, Context: what a stage is
 stages/      the bodies: corpus, tokens, pretrain, posttrain, finish
 graph        recipe -> stages
 checks       what is wrong with a recipe, before anything runs
+amounts      what is asked of the text against what there can be
 forecast     documents, tokens, memory and time, before anything runs
 execute      artifacts, locks, resume
 run          run_recipe: all of it, with the report

@@ -15,7 +15,16 @@ from typing import Any
 from tilth.base import machine
 from tilth.base.errors import UserError
 from tilth.base.events import Journal
-from tilth.base.files import clear_leftovers, digest_file, list_files, publish_folder, read_json, remove, write_json
+from tilth.base.files import (
+    clear_leftovers,
+    digest_file,
+    list_files,
+    make_folder,
+    publish_folder,
+    read_json,
+    remove,
+    write_json,
+)
 from tilth.pipeline.recipe import ComputeSettings
 from tilth.pipeline.stage import Context, Stage
 
@@ -62,7 +71,7 @@ def execute(stages: Sequence[Stage], run_folder: Path, compute: ComputeSettings)
         for stage in stages:
             if is_done(run_folder, stage):
                 final = run_folder / stage.folder
-                remove(_aside(run_folder, stage))  # left by a kill between the artifact's place and this removal
+                _clear(_aside(run_folder, stage))  # left by a kill between the artifact's place and this removal
                 yield Done(stage, final, False, read_json(final / "measured.json"))
                 continue
             _check_inputs(stage, run_folder, trusted)
@@ -93,6 +102,13 @@ def _aside(run_folder: Path, stage: Stage) -> Path:
     return run_folder / ".work" / stage.folder
 
 
+def _clear(aside: Path) -> None:
+    """Remove what a stage was made in, and the folder of such folders with the last of them."""
+    remove(aside)
+    with contextlib.suppress(OSError):
+        aside.parent.rmdir()
+
+
 def _make(stage: Stage, run_folder: Path, compute: ComputeSettings, events: Journal) -> Done:
     final = run_folder / stage.folder
     if final.exists():
@@ -107,7 +123,12 @@ def _make(stage: Stage, run_folder: Path, compute: ComputeSettings, events: Jour
     inputs = {name: run_folder / needed.folder for name, needed in stage.inputs.items()}
     events.append({"time": time.time(), "event": "start", "stage": stage.folder, "resumed": resumed})
     meter = machine.Meter()
-    figures = stage.body(Context(out, work, inputs, compute, events, run_folder))
+    try:
+        figures = stage.body(Context(out, work, inputs, compute, events, run_folder))
+    except UserError:
+        if not stage.needs_torch:  # a refused training may hold hours of work, which go on with other settings
+            _clear(aside)
+        raise
     machine.release_memory()
     used = meter.read()
     measured = {**used, "figures": figures, "resumed": resumed, "machine": machine.describe()}
@@ -120,15 +141,19 @@ def _make(stage: Stage, run_folder: Path, compute: ComputeSettings, events: Jour
     }
     write_json(out / "artifact.json", {**stage.identity, "fingerprint": stage.fingerprint, **description})
     publish_folder(out, final)
-    remove(aside)
+    _clear(aside)
     events.append({"time": time.time(), "event": "done", "stage": stage.folder, **used})
     return Done(stage, final, True, measured)
 
 
 @contextlib.contextmanager
 def lock(run_folder: Path) -> Iterator[None]:
-    """Keep a second process out of the run folder; the lock falls with the process that holds it."""
-    run_folder.mkdir(parents=True, exist_ok=True)
+    """Keep a second process out of the run folder; the lock falls with the process that holds it.
+
+    A folder that was made for a run which is refused before anything is finished goes with it.
+    """
+    made = [folder for folder in (run_folder, *run_folder.parents) if not folder.exists()]
+    make_folder(run_folder)
     handle = os.open(run_folder / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
     try:
         try:
@@ -136,6 +161,19 @@ def lock(run_folder: Path) -> Iterator[None]:
         except BlockingIOError:
             busy = "another process is working in this run"
             raise UserError(busy, where=str(run_folder), hint="wait for it") from None
-        yield
+        try:
+            yield
+        except UserError:
+            if made and not any(run_folder.glob("*/artifact.json")):
+                _unmake(made)
+            raise
     finally:
         os.close(handle)
+
+
+def _unmake(made: Sequence[Path]) -> None:
+    """Remove the first of these folders, and those around it that hold nothing else."""
+    remove(made[0])
+    with contextlib.suppress(OSError):
+        for folder in made[1:]:
+            folder.rmdir()

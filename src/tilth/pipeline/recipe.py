@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import Field, field_validator, model_validator
 
 from tilth.base.errors import UserError
-from tilth.base.settings import Settings, load_yaml, override, validate
+from tilth.base.settings import Settings, load_yaml, named, override, validate
 from tilth.corpus.settings import CorpusSettings
 from tilth.evaluation.settings import EvaluateSettings
 from tilth.model.config import ModelSettings
@@ -29,10 +29,15 @@ class ExportSettings(Settings):
     dtype: Literal["fp32", "bf16"] = Field("fp32", description="of the stored weights")
 
 
+RunName = Annotated[
+    str, named(r"\w[^/\\:*?\"<>|]*", "a folder's name: a letter, digit or _ first, and none of / \\ : * ? \" < > |")
+]
+
+
 class Recipe(Settings):
     """Every section of a recipe; one that is left out takes its defaults."""
 
-    name: str = Field(pattern=r"^[\w][^/\\:*?\"<>|]*$", description="the run's folder; default: the file's name")
+    name: RunName = Field(description="the run's folder; default: the file's name")
     seed: int = 0
     base: Path | None = Field(None, description="a Hugging Face folder to continue from, instead of a new model")
     synthesize: tuple[GrammarSettings, ...] = ()

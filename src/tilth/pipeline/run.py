@@ -12,6 +12,7 @@ from typing import Any
 from tilth.base import machine
 from tilth.base.errors import UserError, nearest
 from tilth.base.files import read_json, write_json, write_text
+from tilth.pipeline.amounts import check_corpus
 from tilth.pipeline.checks import check_recipe
 from tilth.pipeline.execute import Done, execute, is_done, lock
 from tilth.pipeline.forecast import Forecast, forecast, keep_forecast
@@ -156,8 +157,14 @@ def run_recipe(
             keep_forecast(run_folder / "forecast.json", told, anew=changed)
             if not quiet:
                 print(told.as_text(), file=sys.stderr)
-        fresh = [_told(item, quiet) for item in execute(wanted, run_folder, recipe.compute) if item.fresh]
-        return _outcome(run_folder, graph, [item.stage.name for item in fresh], changed)
+        made = []
+        for item in execute(wanted, run_folder, recipe.compute):
+            if item.fresh:
+                made.append(item.stage.name)
+                _tell(item, quiet)
+            if item.stage.name == "corpus" and any(stage.needs_torch for stage in wanted):
+                check_corpus(recipe, read_json(item.folder / "report.json"))
+        return _outcome(run_folder, graph, made, changed)
 
 
 def _check_torch(missing: list[Stage]) -> None:
@@ -179,12 +186,11 @@ def _keep_recipe(run_folder: Path, text: str) -> bool:
     return True
 
 
-def _told(item: Done, quiet: bool) -> Done:
+def _tell(item: Done, quiet: bool) -> None:
     """Say that a stage is done, with its figures."""
     if not quiet:
         figures = ", ".join(f"{key} {_brief(value)}" for key, value in item.measured["figures"].items())
         print(f"{item.stage.name}: {item.measured['wall_seconds']:.1f} s  {figures[:160]}", file=sys.stderr)
-    return item
 
 
 def _choose(graph: Graph, run_folder: Path, until: str | None, only: str | None) -> list[Stage]:

@@ -62,6 +62,7 @@ def dedup(job: Job, method: Method, against: list[str], survivor: str, **asked: 
 
 def decontaminate(job: Job, against: list[str], **asked: Any) -> tuple[dict[str, Any], Path]:
     """Remove documents that hold benchmark items, or cut the items out of them."""
+    _sources(against)
     return job.run({"steps": ["decontaminate"], "decontaminate": {"against": _places(against), **_given(asked)}})
 
 
@@ -80,6 +81,7 @@ def _places(paths: list[str]) -> list[str]:
 
 
 def _sources(against: list[str]) -> list[dict[str, Any]]:
+    """The files as sources; UserError for those that are not there."""
     sources = [SourceSettings(path=path, source=_AGAINST) for path in _places(against)]
     if sources:
         find_files(sources, Path.cwd(), called=[f"--against {path!r}" for path in against], hint="check the path")

@@ -82,7 +82,7 @@ class Budget:
         return Figure("utilisation", self.utilisation.share, "share", COUNTED, self.utilisation.source)
 
     def served(self) -> Figure:
-        """The utilisation of serving, alike; `plan buy` prints the same."""
+        """The utilisation of serving, alike."""
         return Figure("serving utilisation", self.serving.share, "share", SERVED, self.serving.source)
 
     @property

@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from pydantic import ConfigDict, Field
 
-from tilth.base.settings import Count, Settings
+from tilth.base.settings import Settings
 from tilth.laws.flops import serving_flops, training_flops
-from tilth.planning.budget import COUNTED, SERVED, SERVING, SERVING_UTILISATION, UTILISATION
-from tilth.planning.cluster import DEVICES, USUAL_DEVICE
+from tilth.planning.budget import (
+    COUNTED,
+    SERVING_UTILISATION,
+    UTILISATION,
+    Budget,
+    Utilisation,
+    serving_utilisation,
+)
+from tilth.planning.cluster import DEVICES, USUAL_DEVICE, Cluster
 from tilth.planning.figures import CURRENCY, Figure, Report, Table
-from tilth.planning.ranges import Bytes, Flops, Parameters, Price, Tokens
+from tilth.planning.ranges import Bytes, Currency, Flops, Number, Parameters, Price, Tokens
 
 MOST_REQUESTS, MOST_DEVICES = 1e15, 1e15
 """A month, and to serve them: a break-even beyond is none."""
@@ -32,12 +39,12 @@ class Needs(Settings):
 
     model_config = ConfigDict(allow_inf_nan=False)
 
-    currency: str = Field(default=CURRENCY, min_length=1, max_length=12, description="of every price")
-    requests_per_month: Count = Field(default=100_000, ge=0, le=10**12, description="to the model")
-    tokens_in: Count = Field(
+    currency: Currency = Field(default=CURRENCY, description="of every price")
+    requests_per_month: Number = Field(default=100_000, ge=0, le=10**12, description="to the model")
+    tokens_in: Number = Field(
         default=1500, ge=0, le=10**8, description="of a request: question, instructions, retrieved passages"
     )
-    tokens_out: Count = Field(default=400, ge=0, le=10**8, description="of its answer")
+    tokens_out: Number = Field(default=400, ge=0, le=10**8, description="of its answer")
     months: float = Field(default=24, ge=0.1, le=1200, description="over which the choice is judged")
     api_in: Price = Field(default=2.0, description="price of a million tokens read by the API")
     api_out: Price = Field(default=8.0, description="price of a million tokens written by the API")
@@ -47,7 +54,7 @@ class Needs(Settings):
     wanted: float = Field(default=0.8, ge=0, le=1, description="share of requests that must be answered well")
     prompts_cost: Price = Field(default=5_000, description="prompts and an evaluation set")
     retrieval_cost: Price = Field(default=15_000, description="an index over the team's own texts")
-    examples: int = Field(default=500, ge=0, le=10**9, description="SFT examples that are written")
+    examples: Number = Field(default=500, ge=0, le=10**9, description="SFT examples that are written")
     example_cost: Price = Field(default=10, description="of one")
     parameters: Parameters = Field(
         default=8_000_000_000, description="of the own model, continued or from scratch: its training and its serving"
@@ -64,7 +71,7 @@ class Needs(Settings):
         default=UTILISATION, ge=0.01, le=1, description="share of the FLOP/s that training reaches, counted as 6 N D"
     )
     price_per_hour: Price = Field(default=2.5, description="of a device")
-    serving_devices: int = Field(default=2, ge=1, le=10**7, description="kept running for an own model, at least")
+    serving_devices: Number = Field(default=2, ge=1, le=10**7, description="kept running for an own model, at least")
     serving_utilisation: float = Field(
         default=SERVING_UTILISATION,
         ge=1e-4,
@@ -111,10 +118,22 @@ def ways(needs: Needs) -> dict[str, Way]:
     }
 
 
+def rented(needs: Needs) -> Budget:
+    """The devices that train and serve, at their price: what operations cost there."""
+    share = needs.serving_utilisation if "serving_utilisation" in needs.model_fields_set else None
+    cluster = Cluster(
+        devices=needs.serving_devices,
+        flops=needs.device_flops,
+        memory=needs.device_memory,
+        price_per_hour=needs.price_per_hour,
+        currency=needs.currency,
+    )
+    return Budget(0.0, "none", cluster, Utilisation(needs.utilisation), serving_utilisation(share))
+
+
 def training_cost(needs: Needs, tokens: float) -> float:
-    """6 N D / (FLOP/s x utilisation) in hours, at the price of one."""
-    flops = training_flops(needs.parameters, tokens)
-    return flops / (needs.device_flops * needs.utilisation) / 3600 * needs.price_per_hour
+    """Of 6 N D, at the devices' price."""
+    return rented(needs).price(training_flops(needs.parameters, tokens))
 
 
 def tokens_per_second(needs: Needs) -> float:
@@ -230,21 +249,20 @@ def _prices(needs: Needs, api: Way) -> list[Figure]:
     easy += f"{needs.examples} examples x {needs.example_cost:g}"
     request = f"({needs.tokens_in} x {needs.api_in:g} + {needs.tokens_out} x {needs.api_out:g}) / 1e6"
     once = f"{needs.currency} once"
-    ran = f"C = 6 N D, Kaplan et al. 2020, section 2.1; {needs.utilisation:.0%}: {COUNTED}"
     return [
         Figure("the easy part", api.once, once, easy, GIVEN),
         Figure("a request by API", api.by_request, needs.currency, request, f"prices of a million tokens; {GIVEN}"),
-        Figure("training to continue", training_cost(needs, needs.continue_tokens), once,
-               _trained(needs, needs.continue_tokens), ran),
-        Figure("training from scratch", training_cost(needs, needs.scratch_tokens), once,
-               _trained(needs, needs.scratch_tokens), ran),
+        _trained(needs, "training to continue", needs.continue_tokens),
+        _trained(needs, "training from scratch", needs.scratch_tokens),
         *_served(needs),
-    ]  # fmt: skip
+    ]
 
 
-def _trained(needs: Needs, tokens: float) -> str:
-    formula = f"6 x {needs.parameters:.3g} x {tokens:.3g} FLOP / ({needs.device_flops:.4g} x "
-    return formula + f"{needs.utilisation:.0%}) / 3600 x {needs.price_per_hour:g}"
+def _trained(needs: Needs, name: str, tokens: float) -> Figure:
+    """What training on so many tokens costs."""
+    cost = rented(needs).cost(name, training_flops(needs.parameters, tokens))
+    source = f"C = 6 N D = 6 x {needs.parameters:.4g} x {tokens:.4g}, Kaplan et al. 2020, section 2.1; "
+    return replace(cost, unit=f"{needs.currency} once", source=f"{source}{needs.utilisation:.0%}: {COUNTED}")
 
 
 def _served(needs: Needs) -> list[Figure]:
@@ -254,10 +272,8 @@ def _served(needs: Needs) -> list[Figure]:
     flops = f"{needs.device_flops:.4g} x {needs.serving_utilisation:g} / (2 x {needs.parameters:.4g})"
     busy = f"larger of {least_devices(needs)} (kept, and to hold {2 * needs.parameters / 1e9:.3g} GB of weights in "
     busy += f"{WEIGHTS_SHARE:.0%} of the memory) and {needs.peak:g} x {mean_rate(needs):,.4g} tokens/s / {speed:,.4g}"
-    known = "as given" if "serving_utilisation" in needs.model_fields_set else SERVING.source
-    share = Figure("serving utilisation", needs.serving_utilisation, "share", SERVED, known)
     return [
-        *([] if measured else [share]),
+        *([] if measured else [rented(needs).served()]),
         Figure("a device serves", speed, "tokens/s", f"{speed:g}, as given" if measured else flops,
                GIVEN if measured else "2 N a token: Kaplan et al. 2020, section 2.1"),
         Figure("serving devices", devices, "", busy, f"peak: the busiest hour against the mean; {GIVEN}"),

@@ -11,7 +11,7 @@ from tilth.base.errors import nearest
 from tilth.base.settings import Settings
 from tilth.laws.data_sheets import HALF_PRECISION
 from tilth.planning.figures import CURRENCY
-from tilth.planning.ranges import Bytes, Devices, Flops, Hours, Price, Speed
+from tilth.planning.ranges import Bytes, Currency, Devices, Flops, Hours, Price, Speed
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class Cluster(Settings):
     inside: Speed | None = Field(default=None, description="bytes a second to a device of the same node")
     across: Speed | None = Field(default=None, description="bytes a second to a device of another node")
     price_per_hour: Price = Field(default=0.0, description="of one device")
-    currency: str = Field(default=CURRENCY, min_length=1, max_length=12, description="of the price")
+    currency: Currency = Field(default=CURRENCY, description="of the price")
     hours_between_failures: Hours = Field(default=LLAMA3_HOURS, description="of one device")
     storage: Speed = Field(default=2e9, description="bytes a second that a node writes to checkpoints")
     restart_seconds: float = Field(default=300.0, ge=0, le=864000, description="from a failure until training goes on")

@@ -7,12 +7,16 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from pydantic import Field
+
 from tilth.base.progress import byte_size, duration
+from tilth.base.settings import Settings
 from tilth.corpus.running.across import part_memory
 from tilth.corpus.running.clock import BOOKS
 from tilth.corpus.settings import CorpusSettings
 from tilth.planning.corpus_trial import Trial
 from tilth.planning.figures import CURRENCY
+from tilth.planning.ranges import Currency, Price
 
 GROWING = ("exact", "near", "passages", "substring")
 """Steps that remove a larger share of a larger corpus."""
@@ -25,16 +29,15 @@ _NUMBERS = 2**31
 """Documents that `passages` and `substring` can tell apart, and groups of `near`."""
 
 
-@dataclass(frozen=True)
-class Hardware:
+class Hardware(Settings):
     """What the work is to run on."""
 
-    nodes: int = 1
-    cores: int = 1
+    nodes: int = Field(1, ge=1)
+    cores: int = Field(1, ge=1)
     """Of each node, a process each."""
-    price_per_hour: float | None = None
+    price_per_hour: Price | None = None
     """Of one node."""
-    currency: str = CURRENCY
+    currency: Currency = CURRENCY
 
 
 @dataclass(frozen=True)

@@ -80,10 +80,12 @@ def head(file: InputFile, wanted: int, folder: Path) -> tuple[InputFile, int]:
 
 
 def _head_of_lines(file: InputFile, wanted: int, path: Path) -> int | None:
-    """Whole lines from the beginning; of CSV, lines at whose end no quotation mark is open."""
+    """Whole lines from the beginning; of CSV, lines at whose end no quotation mark is open. An array is not cut."""
     stream, head = Stream(file.path), bytearray()
     for piece in stream:
         head += piece
+        if file.format == "jsonl" and head.lstrip().startswith(b"["):
+            return None
         if stream.consumed >= wanted and (cut := _end_of_line(head, len(head) * wanted // stream.consumed, file)):
             path.write_bytes(_packed(bytes(head[:cut]), path.suffix.lower()))
             return round(stream.consumed * cut / len(head))

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from tilth.base.settings import Count, GivenOrGenerated, Settings
+from tilth.base.settings import Count, GivenOrGenerated, Name, Settings
 from tilth.model.adapters.settings import AdapterSettings
 from tilth.training.settings import (
     MUON_AND_ADAPTER,
@@ -32,7 +32,7 @@ class DataSettings(GivenOrGenerated):
 class _StepSettings(Settings):
     """What every step has."""
 
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", description="the step's artifact and model")
+    name: Name = Field(description="the step's artifact and model")
     data: tuple[DataSettings, ...] = Field(min_length=1)
     template: str | None = Field(
         None, description="tilth, chatml, llama3 or colossal; default: the first whose tokens the tokenizer has"

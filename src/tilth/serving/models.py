@@ -36,9 +36,9 @@ class ServedModel:
         """The chat template; UserError where there is none."""
         if self.chat is None:
             raise UserError(
-                f"{self.name} is a base model: it has no chat template ({TEMPLATE} in tokenizer_config.json is null, "
-                "or missing where the tokenizer has no special tokens for turns)",
-                hint="a base model continues texts: tilth serve offers it under /v1/completions",
+                f"{self.name} is a base model: it has no chat template, it continues texts",
+                hint="tilth serve offers it under /v1/completions; a template is named by "
+                f"{TEMPLATE} in tokenizer_config.json",
             )
         return self.chat
 

@@ -53,7 +53,7 @@ def _answer(dialogue: Dialogue, text: str) -> None:
         else:
             print(" …" if dialogue.finish_reason == "length" else "")
     except UserError as error:
-        print(f"({error})")
+        print(f"! {error}")
     finally:
         signal.signal(signal.SIGINT, before)
     if dialogue.forgotten:

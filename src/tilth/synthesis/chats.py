@@ -2,7 +2,7 @@
 
 A family is a kind of question. Some are tested (TESTED): their held-out items have operands, names, words or wordings
 that stand in no document and no conversation. Facts about invented people stand in biographies only, and no
-conversation asks about the tested ones.
+conversation asks about the tested ones. Reading asks for a fact of the biography in front of the question.
 
 The stated preference is for worked answers: the chosen answer shows the steps, the rejected one has the result only.
 """
@@ -23,7 +23,7 @@ Asked = Callable[[random.Random, bool], tuple[str, str]]
 
 WORKED = tuple(arithmetic.FAMILIES["en"])
 """Families whose answers can be worked."""
-TESTED = (*WORKED, "reversal", "facts")
+TESTED = (*WORKED, "reversal", "facts", "reading")
 """Families with held-out items, in which a model is scored."""
 SHOTS = 4
 
@@ -38,6 +38,17 @@ def _facts(language: str) -> Asked:
                 question, answer = asked[rng.choice(sorted(asked))]
                 facts = vars(people.person(language, index))
                 return question.format(**facts), answer.format(**facts)
+
+    return ask
+
+
+def _reading(language: str) -> Asked:
+    asked = people.READING[language]
+
+    def ask(rng: random.Random, held_out: bool) -> tuple[str, str]:
+        somebody, biography = people.stranger(language, rng, held_out)
+        question, answer = asked[rng.choice(sorted(asked))]
+        return f"{biography}\n{question}", answer.format(**vars(somebody))
 
     return ask
 
@@ -65,6 +76,7 @@ FAMILIES: dict[str, dict[str, Asked]] = {
         **{name: _worked(draw) for name, draw in arithmetic.FAMILIES[language].items()},
         "reversal": _REVERSAL[language],
         "facts": _facts(language),
+        "reading": _reading(language),
         **{name: _plain(ask) for name, ask in _PLAIN[language].items()},
     }
     for language in ("en", "zh")

@@ -2,7 +2,7 @@
 
 Person i is a function of i alone. The text for pre-training holds biographies only; questions are asked in
 conversations, about seven people in ten. What a model answers about the others it can have read in their biographies
-alone.
+alone. Strangers have names that no person has and stand in no document: what is asked about them stands in the question.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from tilth.base.keyed import stable_hash
 from tilth.synthesis.documents import Writer
 
 PEOPLE = 216
+NAMES = 288
+"""Names that the lists below make in each language; the first PEOPLE of them are of people with biographies."""
 
 _EN_FIRST = (
     "Alma Boris Celia Dario Edda Fabian Greta Harun Iris Jonas Kira Lukas Mara Nils Olga Pavel Runa Stefan".split()
@@ -45,7 +47,18 @@ class Person:
 
 def person(language: str, index: int) -> Person:
     """Person number `index` (0 to PEOPLE - 1) of a language; names do not repeat."""
-    rng = random.Random(stable_hash("person", language, index))
+    return _drawn(language, index, random.Random(stable_hash("person", language, index)))
+
+
+def stranger(language: str, rng: random.Random, held_out: bool) -> tuple[Person, str]:
+    """Somebody who stands in no document, with the biography of that moment; a name is held out or not for good."""
+    names = [index for index in range(PEOPLE, NAMES) if is_held_out(index) == held_out]
+    somebody = _drawn(language, rng.choice(names), rng)
+    return somebody, rng.choice(_BIOGRAPHIES[language]).format(**vars(somebody))
+
+
+def _drawn(language: str, index: int, rng: random.Random) -> Person:
+    """Name number `index` with facts by lot."""
     if language == "en":
         name = f"{_EN_FIRST[index % len(_EN_FIRST)]} {_EN_LAST[index // len(_EN_FIRST)]}"
         lists = (_EN_CITY, _EN_WORK, _EN_LOVE)
@@ -87,6 +100,21 @@ QUESTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "love": ("{name}喜欢什么？", "{name}喜欢{love}。"),
     },
 }
+READING: dict[str, dict[str, tuple[str, str]]] = {
+    "en": {
+        "born": ("In which year was this person born?", "In {born}."),
+        "city": ("In which town was this person born?", "In {city}."),
+        "work": ("As what did this person work?", "As a {work}."),
+        "love": ("What did this person love?", "This person loved {love}."),
+    },
+    "zh": {
+        "born": ("这个人是哪一年出生的？", "{born}年。"),
+        "city": ("这个人出生在哪里？", "在{city}。"),
+        "work": ("这个人的职业是什么？", "是{work}。"),
+        "love": ("这个人喜欢什么？", "喜欢{love}。"),
+    },
+}
+"""What is asked of the biography in front of the question."""
 _BIOGRAPHIES = {"en": _EN_BIOGRAPHIES, "zh": _ZH_BIOGRAPHIES}
 
 

@@ -67,6 +67,12 @@ _EACH = 0x0101010101010101
 _INSIDES, _STOPS = (np.uint64(bits * _EACH) for bits in (_INSIDE, _END | _BREAK | 128))
 _ONE = np.uint64(1)
 _KINDS = len(COUNTS)
+_CHARACTERS, _SPACES, _NEWLINES, _LETTERS, _LATIN, _DIGITS, _SYMBOLS, _PUNCTUATION, _HASHES, _ELLIPSES, _CURLY = (
+    COUNTS.index(name)
+    for name in ("characters", "spaces", "newlines", "letters", "latin", "digits", "symbols", "punctuation", "hashes",
+                 "ellipses", "curly_brackets")
+)  # fmt: skip
+_SENTENCES, _ENDED, _BREAKS = (COUNTS.index(name) for name in ("sentences", "sentence_marks", "breaks"))
 _BLOCK = 192
 """Bytes whose counts fit into a byte each; whole vector registers."""
 _SIZE, _SPACE = np.int64(SIZE), np.uint16(SPACE)
@@ -178,8 +184,9 @@ def _count_ascii(data: Any, start: int, stop: int, out: Any) -> None:
             curly + n[8],
         )
         at = last
-    out[0], out[1], out[2], out[3], out[5], out[6] = plain, spaces, newlines, letters, letters, digits
-    out[8], out[9], out[14], out[16] = symbols, visible - letters - digits - symbols, hashes, curly
+    out[_CHARACTERS], out[_SPACES], out[_NEWLINES] = plain, spaces, newlines
+    out[_LETTERS], out[_LATIN], out[_DIGITS], out[_SYMBOLS] = letters, letters, digits, symbols
+    out[_PUNCTUATION], out[_HASHES], out[_CURLY] = visible - letters - digits - symbols, hashes, curly
 
 
 @helper
@@ -265,5 +272,5 @@ def count_characters(data: Any, start: int, stop: int, classes: Any, spread: Any
         if found[profile]:
             for i in range(_KINDS):
                 out[i] += found[profile] * added[profile * _KINDS + i]
-    out[15] += threes
-    out[17], out[21], out[22] = sentences, ended, breaks
+    out[_ELLIPSES] += threes
+    out[_SENTENCES], out[_ENDED], out[_BREAKS] = sentences, ended, breaks

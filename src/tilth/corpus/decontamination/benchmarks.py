@@ -6,16 +6,14 @@ import codecs
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain, islice
 from typing import Any
 
 from tilth.base.errors import UserError, nearest
 from tilth.corpus.settings import DecontaminateSettings
 from tilth.corpus.sources import InputFile
-from tilth.corpus.sources.formats import ONE_ARRAY, is_one_array, records, too_long
+from tilth.corpus.sources.formats import json_records, too_long
 from tilth.corpus.sources.json_lines import parse_json
 from tilth.corpus.sources.records import lookup
-from tilth.corpus.sources.streams import Stream
 
 _SHARED_ITEMS, _SHARED_PART = 10, 0.05
 _LONGEST = 1 << 24
@@ -34,26 +32,28 @@ def load_items(files: Sequence[InputFile], settings: DecontaminateSettings) -> l
     """Every item of the files. Raises `UserError` with file and line for what cannot be read: a benchmark that is
     silently skipped would be a contamination that nobody sees.
     """
-    items: list[Item] = []
+    check_benchmarks(files, settings)
+    return [item for file in files for item in _without_shared(list(_items_of(file, settings.fields)))]
+
+
+def check_benchmarks(files: Sequence[InputFile], settings: DecontaminateSettings) -> None:
+    """Read the first item of each file: most of what is wrong with a benchmark is told by it."""
     for file in files:
+        where = str(file.path)
         if file.format != "jsonl":
-            raise UserError(
-                "not a JSON Lines file", where=str(file.path), hint="decontaminate.against reads JSON Lines"
-            )
-        items += _without_shared(list(_items_of(file, settings.fields)))
-    return items
+            raise UserError("not a JSON Lines file", where=where, hint="decontaminate.against reads JSON Lines")
+        if next(_items_of(file, settings.fields), None) is None:
+            raise UserError("the benchmark holds no item", where=where, hint="give its questions, or leave it out")
 
 
 def _items_of(file: InputFile, fields: Sequence[str]) -> Iterator[Item]:
-    stream = Stream(file.path)
-    found = records(stream, _LONGEST)
-    begin = list(islice(found, 2))
-    if is_one_array(begin):
-        raise UserError(f"the benchmark cannot be read: it is {ONE_ARRAY}", where=str(file.path))
-    for line in chain(begin, found):
+    stream, found = json_records(file.path, _LONGEST)
+    for line in found:
         where = f"{file.path}:{line.number}"
         if line.data is None or not line.whole:
-            reason = stream.torn.reason if stream.torn else too_long(_LONGEST)
+            reason = (
+                stream.torn.reason if stream.torn else too_long(_LONGEST) if line.whole else "the array does not end"
+            )
             raise UserError(f"the benchmark cannot be read to its end: {reason}", where=where)
         try:
             record = parse_json(line.data.removeprefix(codecs.BOM_UTF8))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import Annotated, Literal, get_args
 
 from pydantic import Field, field_validator, model_validator
 
 from tilth.base.expression import Where
-from tilth.base.settings import Count, Settings
+from tilth.base.settings import Count, Settings, named
 
 
 class RepairSettings(Settings):
@@ -89,7 +89,7 @@ class MaskSettings(Settings):
 class WordList(Settings):
     """Words to look for, and what to do with documents that hold them."""
 
-    name: str = Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")
+    name: Annotated[str, named(r"[a-z][a-z0-9_]{0,39}", "up to 40 lower-case letters, digits and _, a letter first")]
     """What rejections, edits and columns call it."""
     file: str = ""
     """A word or phrase a line, UTF-8, also packed (.gz, .zst), relative to the recipe; lines that start with `# ` are

@@ -6,7 +6,7 @@ read_unit     the documents of a unit, in batches of bounded size   Unreadable  
 files        find_files, plan_units                  streams     bytes out of plain, gzip and zstd files, torn or not
 formats      JSON Lines, Parquet, CSV, text          docstrings  documentation inside Python files
 records      from a record to a document's columns   batches     read_unit
-json_lines   what one line of JSON says
+json_lines   what one line of JSON says              json_array  the items of a file that is one array
 """
 
 from tilth.corpus.sources.batches import Batch, read_unit

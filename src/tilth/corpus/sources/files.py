@@ -6,24 +6,34 @@ import fnmatch
 import glob
 import os
 import sysconfig
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from tilth.base.errors import UserError
 from tilth.corpus.settings import SourceSettings
+from tilth.corpus.sources.formats import Record, read_csv, read_jsonl
+from tilth.corpus.sources.records import Mapper, Row
 
 FORMATS = {".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet"}
 """Formats by extension, wherever the file is found."""
 NAMED_FORMATS = {".json": "jsonl", ".csv": "csv", ".tsv": "csv"}
-"""Formats of files that a path or glob names; inside a source tree such files are text like the rest."""
+"""Formats of files that a path or glob names; in a folder such a file is text like the rest of a source tree,
+unless its first records have a text."""
 FOREIGN = {
-    **dict.fromkeys((".warc", ".wet", ".wat", ".arc", ".html", ".htm", ".pdf", ".docx", ".epub"), "tilth extract"),
-    **dict.fromkeys((".zip", ".tar", ".tgz", ".7z", ".rar", ".bz2", ".xz"), "unpacking it"),
+    **dict.fromkeys(
+        (".warc", ".wet", ".wat", ".arc", ".html", ".htm"), "take their text out first, as trafilatura does"
+    ),
+    **dict.fromkeys((".pdf", ".docx", ".epub"), "take their text out first"),
+    **dict.fromkeys((".zip", ".tar", ".tgz", ".7z", ".rar"), "unpack it first"),
+    **dict.fromkeys((".bz2", ".xz"), "unpack it first, or pack it as .gz or .zst"),
 }
-"""Formats that are not read here, and what makes documents of them."""
+"""Formats that are not read here, and what to do with them."""
 PACKED = (".gz", ".zst", ".zstd")
 
+_TRIED = 4
+"""Records of a file in a folder that are looked at to know what it is."""
 _SMALL = ("text", "docstrings")
 _GROUP_FILES, _GROUP_BYTES = 512, 16 * 2**20
 
@@ -42,6 +52,16 @@ class InputFile:
     def readable(self) -> bool:
         """Whether its content can be asked for: not so for a broken link, or a file without permission."""
         return self.path.is_file() and os.access(self.path, os.R_OK)
+
+    @property
+    def taken_as_text(self) -> bool:
+        """Whether it is one text though its name may mean records."""
+        return self.format == "text" and self.path.suffix.lower() in NAMED_FORMATS
+
+    @property
+    def packed(self) -> bool:
+        """Whether its size says less than what it holds."""
+        return self.path.suffix.lower() in PACKED
 
     @property
     def modified(self) -> int:
@@ -193,12 +213,22 @@ def _format(path: Path, source: SourceSettings, *, named: bool) -> str:
         suffixes.pop()
     last = suffixes[-1] if suffixes else ""
     if last in FOREIGN and named:
-        raise UserError(
-            f"{last} files are not read here", where=str(path), hint=f"make documents of it with {FOREIGN[last]} first"
-        )
+        raise UserError(f"{last} files are not read here", where=str(path), hint=FOREIGN[last])
     if last in FOREIGN and last not in (".html", ".htm"):
         return "foreign"
-    return (FORMATS | NAMED_FORMATS if named or packed else FORMATS).get(last, "text")
+    if last in NAMED_FORMATS and not named and not packed:
+        return NAMED_FORMATS[last] if _holds_records(path, NAMED_FORMATS[last], source) else "text"
+    return (FORMATS | NAMED_FORMATS).get(last, "text")
+
+
+def _holds_records(path: Path, kind: str, source: SourceSettings) -> bool:
+    """Whether one of the first records of a file would become a document."""
+    mapper = Mapper(source, path.name, (), set())
+    read: Callable[[Path, Mapper, int], Iterator[Record]] = read_csv if kind == "csv" else read_jsonl
+    try:
+        return any(isinstance(one, Row) for one in islice(read(path, mapper, source.largest_record), _TRIED))
+    except OSError:
+        return False
 
 
 def _size(path: Path) -> int:

@@ -12,9 +12,10 @@ from itertools import chain, islice, zip_longest
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
+from tilth.corpus.sources.json_array import array_items
 from tilth.corpus.sources.json_lines import parse_json
 from tilth.corpus.sources.records import Mapper, Row, Unusable
-from tilth.corpus.sources.streams import Line, Stream, lines
+from tilth.corpus.sources.streams import Line, Stream, Torn, lines
 
 
 @dataclass(slots=True)
@@ -26,6 +27,13 @@ class Unreadable:
     reason: str
     bytes: int
 
+    @property
+    def ends_file(self) -> bool:
+        """Whether it stands for all that follows in its file, however many records that is."""
+        return self.reason.startswith(_ENDS)
+
+
+_ENDS = ("torn", "damaged", "cut off", "not closed")
 
 Record = Row | Unreadable
 
@@ -53,38 +61,39 @@ class RecordMapper(Protocol[Made]):
 
 
 def read_jsonl(path: Path, mapper: RecordMapper[Made], limit: int) -> Iterator[Made | Unreadable]:
-    """JSON Lines; empty lines are no records. A tear is one unreadable record, whatever came before it is kept.
+    """JSON Lines, or one JSON array of objects; empty lines are no records. `line` of an array's item is its number.
 
-    A file that is one JSON array is one unreadable record too: its lines are no records.
+    A tear is one unreadable record, whatever came before it is kept.
+    """
+    stream, found = json_records(path, limit)
+    for line in found:
+        if line.whole:
+            yield _json_record(line, mapper, limit)
+        else:
+            yield from _torn_line(line, stream, mapper)
+
+
+def json_records(path: Path, limit: int) -> tuple[Stream, Iterator[Line]]:
+    """What may be a record each: the lines that are not blank, or the items of an array; and the stream behind them.
+
+    A torn one is given however it looks.
     """
     stream = Stream(path)
-    found = records(stream, limit)
+    found = (line for line in lines(stream, limit) if not line.whole or line.data is None or line.data.strip())
     begin = list(islice(found, 2))
     if is_one_array(begin):
-        yield Unreadable(mapper.file, begin[0].number, ONE_ARRAY, path.stat().st_size)
-        return
-    for line in chain(begin, found):
-        if not line.whole:
-            yield from _torn_line(line, stream, mapper)
-            return
-        yield _json_record(line, mapper, limit)
-
-
-def records(stream: Stream, limit: int) -> Iterator[Line]:
-    """The lines of JSON Lines that are not blank; a torn one is given however it looks."""
-    return (line for line in lines(stream, limit) if not line.whole or line.data is None or line.data.strip())
-
-
-ONE_ARRAY = "one JSON array, where JSON Lines is expected, an object a line (jq -c '.[]' FILE makes it so)"
+        stream = Stream(path)
+        return stream, array_items(stream, limit)
+    return stream, chain(begin, found)
 
 
 def is_one_array(begin: Sequence[Line]) -> bool:
-    """Whether a file that begins with these records (two, if it has so many) is one array of objects."""
+    """Whether a file that begins with these lines (two, if it has so many) is one array of objects."""
     if not begin:
         return False
     data = begin[0].head if begin[0].data is None else begin[0].data
     opens = _ARRAY.match(data.removeprefix(codecs.BOM_UTF8)) is not None
-    return opens and (len(begin) == 1 or (begin[0].data is not None and not _is_json(begin[0].data)))
+    return opens and (len(begin) == 1 or begin[0].data is None or not _is_json(begin[0].data))
 
 
 _ARRAY = re.compile(rb"\s*\[\s*(\{|$)")
@@ -121,16 +130,16 @@ def _json_record(line: Line, mapper: RecordMapper[Made], limit: int) -> Made | U
 
 
 def _torn_line(line: Line, stream: Stream, mapper: RecordMapper[Made]) -> Iterator[Made | Unreadable]:
-    """What stands between the last newline and the tear: a document if it is whole, else part of what is lost."""
-    assert stream.torn is not None
-    lost = stream.torn.unread_bytes
+    """What stands in front of the tear: a document if it is whole, else part of what is lost."""
+    torn = stream.torn or Torn("cut off: the array does not end", 0)
+    lost = torn.unread_bytes
     if line.data:
         last = _json_record(line, mapper, line.size)
         if isinstance(last, Unreadable):
             lost += line.size
         else:
             yield last
-    yield Unreadable(mapper.file, line.number, stream.torn.reason, lost)
+    yield Unreadable(mapper.file, line.number, torn.reason, lost)
 
 
 def read_parquet(path: Path, mapper: RecordMapper[Made], limit: int) -> Iterator[Made | Unreadable]:
@@ -214,6 +223,7 @@ class _CsvRows:
     def __next__(self) -> list[str] | str:
         while True:
             self.bytes, self._too_long = 0, False
+            begin = self.reader.line_num + 1
             row: list[str] | str
             try:
                 row = next(self.reader)
@@ -222,6 +232,8 @@ class _CsvRows:
             if self._ended and self.stream.torn:
                 raise StopIteration  # the tear runs through a field that was opened on a line before it
             self.line = self.reader.line_num
+            if self._ended:
+                return f"not closed: a quotation mark opens a field in the record that begins on line {begin}"
             if self._too_long:
                 return too_long(self.limit)
             if row:

@@ -14,18 +14,18 @@ from typing import TYPE_CHECKING
 from tilth.base.lazy import lazy
 
 if TYPE_CHECKING:
-    from tilth.laws.fitting.data import Points, joined, points
+    from tilth.laws.fitting.data import Points, points
     from tilth.laws.fitting.estimate import Settings, fit
     from tilth.laws.fitting.law import Law
     from tilth.laws.fitting.result import Fit, HeldOut, Prediction, compared
 
-__all__ = ["Fit", "HeldOut", "Law", "Points", "Prediction", "Settings", "compared", "fit", "joined", "points"]
+__all__ = ["Fit", "HeldOut", "Law", "Points", "Prediction", "Settings", "compared", "fit", "points"]
 __getattr__ = lazy(
     __name__,
     {
         "estimate": "Settings fit",
         "law": "Law",
-        "data": "Points joined points",
+        "data": "Points points",
         "result": "Fit HeldOut Prediction compared",
     },
 )

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from tilth.base.errors import UserError
-from tilth.laws.counting import Counting, same_counting
+from tilth.laws.counting import Counting
 from tilth.laws.flops import training_flops
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
@@ -34,6 +34,10 @@ class Points:
         """The points at these places (numbers or a mask)."""
         kept = {name: values[chosen] for name, values in self.columns.items()}
         return Points(kept, self.loss[chosen], self.counting, (*self.notes, note) if note else self.notes)
+
+    def said(self) -> tuple[str, ...]:
+        """What a reader must know of the points as they are: rows that repeat others, and what was left out."""
+        return (*repeats(*self.columns.values(), self.loss), *self.notes)
 
     def without_highest(self, count: int) -> Points:
         """Leave out the `count` highest losses: diverged or hardly trained runs, that no scaling law speaks of."""
@@ -75,7 +79,7 @@ def check_compute(parameters: Array, tokens: Array, flops: Array) -> None:
 
 
 def points(columns: Mapping[str, Any], loss: Any, counting: Counting | None = None) -> Points:
-    """Checked points: equal lengths, everything finite, losses above 0; a note counts rows that repeat others."""
+    """Checked points: equal lengths, everything finite, losses above 0."""
     arrays = {name: np.asarray(values, dtype=float) for name, values in columns.items()}
     losses = np.asarray(loss, dtype=float)
     for name, values in [*arrays.items(), ("loss", losses)]:
@@ -86,15 +90,4 @@ def points(columns: Mapping[str, Any], loss: Any, counting: Counting | None = No
             raise UserError(f"row {at + 1} of {name!r} is {values[at]}: every value must be a finite number")
     if (losses <= 0).any():
         raise UserError(f"row {int(np.flatnonzero(losses <= 0)[0]) + 1}: a loss must be above 0")
-    return Points(arrays, losses, counting, repeats(*arrays.values(), losses))
-
-
-def joined(parts: Sequence[Points]) -> Points:
-    """Points of several studies in one; refused where they count parameters differently."""
-    first = parts[0]
-    for other in parts[1:]:
-        same_counting(first.counting, other.counting, "points of several studies cannot be joined")
-        if other.columns.keys() != first.columns.keys():
-            raise UserError(f"points have the columns {sorted(first.columns)} and {sorted(other.columns)}")
-    columns = {name: np.concatenate([part.columns[name] for part in parts]) for name in first.columns}
-    return Points(columns, np.concatenate([part.loss for part in parts]), first.counting)
+    return Points(arrays, losses, counting)

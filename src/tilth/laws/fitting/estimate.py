@@ -99,7 +99,7 @@ def _solve(law: Law, points: Points, starts: Array, delta: float, weights: Array
 
 def _warnings(law: Law, points: Points, solution: Solution, best: int) -> list[str]:
     """What a reader of the figures must know, in whole sentences."""
-    found = list(points.notes)
+    found = list(points.said())
     size = solution.theta.shape[1]
     if not solution.converged[best]:
         found.append(f"the fit did not converge in {solution.steps} steps: do not use its figures")

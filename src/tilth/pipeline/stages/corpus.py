@@ -85,10 +85,12 @@ def corpus_stage(recipe: Recipe, base: Path, measured: Stage, hashes: ContentHas
     """The chain from its first decision on."""
     from tilth.corpus.chain import build_chain
     from tilth.corpus.corpus_stage import VERSION
+    from tilth.corpus.decontamination.benchmarks import check_benchmarks
     from tilth.corpus.rules.keywords import located
 
     settings = located(recipe.corpus, base)
     benchmarks = benchmark_files(settings, base)
+    check_benchmarks(benchmarks, settings.decontaminate)
     steps = [[step.name, step.VERSION] for step in build_chain(settings, benchmarks).steps]
     optional = {"passages", "substring"}  # only where they are run; their memory shapes no result
     left_out = {"sources", *(optional - set(settings.steps))}

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 Step = SFTSettings | DPOSettings
 
-GENERATE_VERSIONS = {"conversations": 4, "preferences": 4, "items": 5}
+GENERATE_VERSIONS = {"conversations": 5, "preferences": 4, "items": 6}
 RENDER_VERSION = 4
 PACK_VERSION = 1
 REFERENCE_VERSION = 3

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from tilth.base.errors import UserError
 from tilth.base.files import read_json
+from tilth.pipeline.amounts import asked
 from tilth.pipeline.memory import decided
 from tilth.pipeline.recipe import Recipe
 from tilth.pipeline.stage import Context, Stage
@@ -122,20 +123,17 @@ def _start(context: Context, recipe: Recipe) -> DecoderConfig | Path:
 def check_epochs(planned: Sequence[tuple[PhaseSettings, dict[str, dict[str, Any]]]]) -> None:
     """Refuse a phase by whose end a group would have been read more than `max_epochs` times.
 
-    `planned` are phases in order, each with the table of its groups. Phases of one sequence length read on in the same
-    epochs, so they are counted together; `groups` in proportion to size where a phase has no mixture.
+    `planned` are phases in order, each with the table of its groups; they are read in proportion to size where a phase
+    has no mixture.
     """
-    asked: dict[tuple[int, str], float] = {}
-    for phase, groups in planned:
-        mixture = phase.mixture or {name: row["sequences"] for name, row in groups.items()}
-        total = sum(mixture.values()) or 1
-        for name, weight in mixture.items():
-            where = phase.sequence_length, name
-            asked[where] = asked.get(where, 0.0) + phase.batches.tokens / phase.sequence_length * weight / total
-            epochs = asked[where] / max(1, groups[name]["sequences"])
-            if epochs > phase.max_epochs:
-                raise UserError(
-                    f"pretrain.{phase.name}: by its end {asked[where] * phase.sequence_length:,.0f} tokens of {name!r} "
-                    f"are asked, but there are {groups[name]['pairs']:,}: {epochs:.1f} epochs",
-                    hint=f"lower its weight or the tokens, give more text, or set max_epochs: {math.ceil(epochs)}",
-                )
+    tables = {phase.name: groups for phase, groups in planned}
+    in_proportion = {name: {group: row["sequences"] for group, row in table.items()} for name, table in tables.items()}
+    for phase, name, tokens in asked([(phase, phase.mixture or in_proportion[phase.name]) for phase, _ in planned]):
+        group = tables[phase.name][name]
+        epochs = tokens / phase.sequence_length / max(1, group["sequences"])
+        if epochs > phase.max_epochs:
+            raise UserError(
+                f"pretrain.{phase.name}: by its end {tokens:,.0f} tokens of {name!r} "
+                f"are asked, but there are {group['pairs']:,}: {epochs:.1f} epochs",
+                hint=f"lower its weight or the tokens, give more text, or set max_epochs: {math.ceil(epochs)}",
+            )
