@@ -132,12 +132,13 @@ def _rope(theirs: Mapping[str, Any]) -> dict[str, Any]:
 def _scaling(rope: Mapping[str, Any], where: str) -> Llama3Scaling | None:
     if rope["rope_type"] != "llama3":
         return None
-    return Llama3Scaling(
-        factor=_number(rope, "factor", where),
-        low_frequency_factor=_number(rope, "low_freq_factor", where),
-        high_frequency_factor=_number(rope, "high_freq_factor", where),
-        original_positions=_number(rope, "original_max_position_embeddings", where),
-    )
+    keys = {
+        "factor": "factor",
+        "low_frequency_factor": "low_freq_factor",
+        "high_frequency_factor": "high_freq_factor",
+        "original_positions": "original_max_position_embeddings",
+    }
+    return validate(Llama3Scaling, {ours: _number(rope, key, where) for ours, key in keys.items()}, source=where)
 
 
 def _refuse_unsupported(architecture: str, theirs: Mapping[str, Any], where: str) -> None:
