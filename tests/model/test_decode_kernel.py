@@ -10,7 +10,7 @@ import pytest
 import torch
 from numba import njit
 
-from tests.model.test_engine import CASES, PROMPTS, decoder
+from tests.model.test_engine import CASES, PROMPTS, WITHOUT_KERNEL, decoder
 from tilth.model import Decoder, Engine
 from tilth.model.inference import InferenceDecoder
 from tilth.model.kernels import decode
@@ -45,6 +45,11 @@ def test_logits_are_those_of_pytorch(options: dict[str, Any]) -> None:
     assert InferenceDecoder(model)._step is not None
     for found, expected in zip(logits_of(model, 20), logits_of(model, 20, kernel=False), strict=True):
         assert (found - expected).abs().max() < 2e-5
+
+
+@pytest.mark.parametrize("case", WITHOUT_KERNEL)
+def test_what_the_kernel_does_not_know_goes_without_it(case: str) -> None:
+    assert InferenceDecoder(decoder(WITHOUT_KERNEL[case]))._step is None
 
 
 @pytest.mark.parametrize("case", CASES)

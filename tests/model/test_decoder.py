@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import subprocess
 import sys
 
@@ -11,7 +12,7 @@ import torch
 from tilth.base.errors import UserError
 from tilth.base.settings import validate
 from tilth.model import Boundaries, Decoder, DecoderConfig, ModelSettings, build, linear_cross_entropy
-from tilth.model.decoder import Linear
+from tilth.model.decoder import ACTIVATIONS, Linear
 
 CONFIG = ModelSettings(hidden=32, heads=4, kv_heads=2, layers=2, output_projections="normal", initial_std=0.1).config(
     50
@@ -62,6 +63,23 @@ def test_output_projections(kind: str, std: float) -> None:
     for weight in (model.blocks[0].feed_forward.down.weight, model.blocks[1].attention.output.weight):
         assert float(weight.std()) == pytest.approx(std, rel=0.05)
     assert float(model.embedding.weight.std()) == pytest.approx(0.1, rel=0.05)
+
+
+def test_activations_by_their_definitions() -> None:
+    x = torch.linspace(-4, 4, 101, dtype=torch.float64)
+    cubic = math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)
+    expected = {
+        "silu": x / (1 + torch.exp(-x)),
+        "gelu": x * (1 + torch.erf(x / math.sqrt(2))) / 2,
+        "gelu_tanh": x * (1 + torch.tanh(cubic)) / 2,
+        "relu": x.clamp_min(0),
+        "relu2": x.clamp_min(0) ** 2,
+    }
+    assert ACTIVATIONS.keys() == expected.keys()
+    for name, value in expected.items():
+        assert float((ACTIVATIONS[name](x) - value).abs().max()) <= 1e-12, name
+    model = build(CONFIG.model_copy(update={"activation": "relu2"}), seed=1)
+    assert model.blocks[0].feed_forward.activation is ACTIVATIONS["relu2"]
 
 
 @pytest.mark.parametrize("options", [{"tie_embeddings": False}, {"qk_norm": True, "qkv_bias": True}, {"kv_heads": 1}])
@@ -123,3 +141,15 @@ def test_a_weight_that_is_cast_again_gives_the_gradients_of_the_copy_that_is_kep
     for one, other in zip(*found, strict=True):
         assert one.dtype == other.dtype
         torch.testing.assert_close(other, one, rtol=1e-2, atol=1e-2)
+
+
+def test_a_recipe_may_stretch_its_rotary_positions_and_older_ones_keep_their_fingerprint() -> None:
+    scaling = {"factor": 8.0, "low_frequency_factor": 1.0, "high_frequency_factor": 4.0, "original_positions": 512}
+    settings = ModelSettings.model_validate({"rope_scaling": scaling, "activation": "relu"})
+    assert settings.config(50).rope_scaling == settings.rope_scaling
+    assert settings.canonical()["rope_scaling"] == scaling
+    later = {"rope_scaling", "activation", "norm", "initialisation", "mup"}
+    assert not later & ModelSettings().canonical().keys()
+    assert later & CONFIG.canonical().keys() == {"rope_scaling"}, "decoder.json always had it"
+    with pytest.raises(UserError, match="low_frequency_factor must be below high_frequency_factor"):
+        validate(ModelSettings, {"rope_scaling": scaling | {"low_frequency_factor": 5.0}}, source="recipe.yaml")

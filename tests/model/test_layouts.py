@@ -54,6 +54,7 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
             }
         },
     ),
+    **{f"llama {act}": ("Llama", {"hidden_act": act}) for act in ("gelu", "gelu_pytorch_tanh", "relu", "relu2")},
     "mistral": ("Mistral", {"sliding_window": None, "head_dim": 8}),
     "qwen2": ("Qwen2", {"tie_word_embeddings": True}),
     "qwen2 untied": ("Qwen2", {"tie_word_embeddings": False}),
@@ -171,7 +172,7 @@ def test_the_same_model_gives_the_same_bytes(tmp_path: Path) -> None:
         ({"architectures": ["GPT2LMHeadModel"]}, "LayerNorm, learned positions"),
         ({"architectures": ["BloomForCausalLM"]}, "ALiBi"),
         ({"architectures": ["MistralForCausalLM"], "sliding_window": 4096}, "sliding_window is 4096"),
-        ({"hidden_act": "gelu"}, "gelu"),
+        ({"hidden_act": "gelu_fast"}, "not one of silu, gelu, gelu_pytorch_tanh, relu, relu2"),
         ({"attention_bias": True}, "attention_bias"),
         ({"rope_scaling": {"type": "yarn", "factor": 4.0}, "rope_parameters": None}, "yarn"),
     ],

@@ -170,3 +170,17 @@ def test_a_mistake_is_one_sentence_and_leaves_nothing_half_written(tiny, tmp_pat
     assert "Traceback" not in done.stderr
     finished = hashes(runs / "tiny") if runs.exists() else {}
     assert not any(name.startswith("pretrain-stable") for name in finished)
+
+
+def test_a_model_without_norms_is_refused_where_it_would_be_exported_and_runs_where_not(tiny, tmp_path, run_tilth):
+    asked = ["run", str(tiny), "--runs", str(tmp_path / "runs"), "model.norm=none", "model.initialisation=t_fixup"]
+    status, _, err = run_tilth(*asked)
+    assert status == 2
+    assert "no architecture of transformers is without norms" in err
+    dropout = "pretrain.stable.dropout.residual=0.1"
+    status, _, err = run_tilth(*asked, "export.models=none", dropout, "model.output_projections=zero")
+    assert not status, err
+    (run,) = (tmp_path / "runs").iterdir()
+    assert list(run.glob("pretrain-*"))
+    assert list(run.glob("evaluate-base-*"))
+    assert not list(run.glob("export-*"))

@@ -129,6 +129,14 @@ def test_groups_have_rates_and_decays_of_their_own() -> None:
         assert float((after[name] - expected).abs().max()) <= 1e-9, name
 
 
+def test_what_does_nothing_is_not_told() -> None:
+    """A phase's and a step's fingerprint are what they were before there were groups."""
+    assert not {"l1", "groups"} & OptimizerSettings().canonical().keys()
+    told = OptimizerSettings.model_validate({"l1": 0.5, "groups": [{"parameters": "embedding.*"}]}).canonical()
+    assert OptimizerSettings.model_validate(told).canonical() == told
+    assert told["l1"] == 0.5
+
+
 def test_a_group_of_nothing_is_refused() -> None:
     with pytest.raises(UserError, match=r"no parameter is left that 'blocks\.9\.\*' matches"):
         moved({"groups": [{"parameters": "blocks.9.*"}]})

@@ -12,14 +12,15 @@ from tilth.laws.model_size import Shape, parameters
 Projections = Literal["zero", "scaled", "normal"]
 Initialisation = Literal["gaussian", "t_fixup"]
 Norm = Literal["rms", "none"]
+Activation = Literal["silu", "gelu", "gelu_tanh", "relu", "relu2"]
 
-_LATER = ("norm", "initialisation", "mup")
+_LATER = ("norm", "initialisation", "mup", "activation")
 """Settings that say nothing by default, and are not told then: so models from before they were there stay the same."""
 
 
-def _without_later(settings: Settings, values: dict[str, Any]) -> dict[str, Any]:
+def _without(later: tuple[str, ...], settings: Settings, values: dict[str, Any]) -> dict[str, Any]:
     fields = type(settings).model_fields
-    return {n: v for n, v in values.items() if n not in _LATER or getattr(settings, n) != fields[n].default}
+    return {n: v for n, v in values.items() if n not in later or getattr(settings, n) != fields[n].default}
 
 
 class MuP(Settings):
@@ -29,6 +30,21 @@ class MuP(Settings):
     head_dim: int | None = Field(
         default=None, ge=2, description="width of its heads; default: as here, so that a wider model has more of them"
     )
+
+
+class Llama3Scaling(Settings):
+    """Llama 3.1's stretching of the rotary frequencies (published in its reference code and model cards)."""
+
+    factor: float = Field(ge=1, description="of the wavelengths that are stretched wholly")
+    low_frequency_factor: float = Field(gt=0, description="longer than original_positions over this: stretched wholly")
+    high_frequency_factor: float = Field(gt=0, description="shorter than original_positions over this: as they were")
+    original_positions: int = Field(ge=1, description="longest context that the model was trained for before")
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Llama3Scaling:
+        if self.low_frequency_factor >= self.high_frequency_factor:
+            raise ValueError("low_frequency_factor must be below high_frequency_factor")
+        return self
 
 
 class ModelSettings(Settings):
@@ -44,7 +60,9 @@ class ModelSettings(Settings):
     intermediate: int | None = Field(
         default=None, ge=1, description="width of SwiGLU; default 8/3 hidden, rounded up to a multiple of 64"
     )
+    activation: Activation = Field(default="silu", description="of the gate in the feed-forward")
     rope_theta: float = Field(default=10_000.0, gt=0)
+    rope_scaling: Llama3Scaling | None = Field(default=None, description="Llama 3.1's stretching of rotary positions")
     norm_eps: float = Field(default=1e-6, gt=0)
     tie_embeddings: bool = Field(default=True, description="the output head is the embedding matrix")
     qk_norm: bool = Field(default=True, description="RMSNorm of every query and key head (Qwen3)")
@@ -87,7 +105,7 @@ class ModelSettings(Settings):
 
     def canonical(self) -> dict[str, Any]:
         """As plain JSON values."""
-        return _without_later(self, super().canonical())
+        return _without((*_LATER, "rope_scaling"), self, super().canonical())
 
     @model_validator(mode="after")
     def _nothing_idle(self) -> ModelSettings:
@@ -108,15 +126,6 @@ class ModelSettings(Settings):
             name = "".join(f"{part}: " for part in first["loc"])
             raise ValueError(name + first["msg"].removeprefix("Value error, ")) from None
         return self
-
-
-class Llama3Scaling(Settings):
-    """Llama 3.1's stretching of the rotary frequencies (published in its reference code and model cards)."""
-
-    factor: float
-    low_frequency_factor: float
-    high_frequency_factor: float
-    original_positions: int
 
 
 class DecoderConfig(Settings):
@@ -141,10 +150,11 @@ class DecoderConfig(Settings):
     initialisation: Initialisation = "gaussian"
     norm: Norm = "rms"
     mup: MuP | None = None
+    activation: Activation = "silu"
 
     def canonical(self) -> dict[str, Any]:
         """As plain JSON values."""
-        return _without_later(self, super().canonical())
+        return _without(_LATER, self, super().canonical())
 
     @model_validator(mode="after")
     def _consistent(self) -> DecoderConfig:

@@ -20,7 +20,7 @@ from torch.autograd.function import once_differentiable
 
 from tilth.laws.flops import Recompute
 from tilth.model.attention import Boundaries, attend
-from tilth.model.config import DecoderConfig
+from tilth.model.config import Activation, DecoderConfig
 from tilth.model.dropout import Dropout, drop, layer_keys, token_keys
 from tilth.model.initial import initial_std, initial_value
 from tilth.model.recompute import run_layer
@@ -128,17 +128,32 @@ class Attention(nn.Module):
         return self.output(attend(q, k, v, boundaries).flatten(1))
 
 
+def _squared_relu(x: Tensor) -> Tensor:
+    """So et al. 2021 (Primer)."""
+    return F.relu(x).square()
+
+
+ACTIVATIONS: dict[Activation, Callable[[Tensor], Tensor]] = {
+    "silu": F.silu,
+    "gelu": F.gelu,
+    "gelu_tanh": partial(F.gelu, approximate="tanh"),
+    "relu": F.relu,
+    "relu2": _squared_relu,
+}
+
+
 class FeedForward(nn.Module):
-    """SwiGLU: down(silu(gate x) · up x) (Shazeer, 2020)."""
+    """A gated feed-forward, SwiGLU by default: down(silu(gate x) · up x) (Shazeer, 2020)."""
 
     def __init__(self, config: DecoderConfig) -> None:
         super().__init__()
         self.gate = Linear(config.hidden, config.intermediate, bias=False)
         self.up = Linear(config.hidden, config.intermediate, bias=False)
         self.down = Linear(config.intermediate, config.hidden, bias=False)
+        self.activation = ACTIVATIONS[config.activation]
 
     def forward(self, x_NH: Tensor) -> Tensor:
-        return self.down(F.silu(self.gate(x_NH)) * self.up(x_NH))
+        return self.down(self.activation(self.gate(x_NH)) * self.up(x_NH))
 
 
 def stream_norm(config: DecoderConfig) -> nn.Module:

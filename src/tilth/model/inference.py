@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from tilth.model.adapters.low_rank import LowRankLinear
 from tilth.model.attention import Boundaries, attend
 from tilth.model.config import DecoderConfig
-from tilth.model.decoder import Block, Decoder, Linear, RMSNorm, rotary_frequencies
+from tilth.model.decoder import ACTIVATIONS, Block, Decoder, Linear, RMSNorm, rotary_frequencies
 from tilth.model.products import Product
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ class InferenceDecoder:
             if wanted is not None and index == len(self.layers) - 1:
                 x_NH, mixed = x_NH.index_select(0, wanted), mixed.index_select(0, wanted)
             x_NH = layer.output(mixed).add_(x_NH)
-            x_NH = layer.down(self._swiglu(layer.gate_up(self._norm(x_NH, layer.feed_forward_norm)))).add_(x_NH)
+            x_NH = layer.down(self._gated(layer.gate_up(self._norm(x_NH, layer.feed_forward_norm)))).add_(x_NH)
         return x_NH
 
     def extend(self, tokens_B: Tensor, cache: KeyValueCache) -> Tensor:
@@ -136,7 +136,12 @@ class InferenceDecoder:
         norms = [
             norm for layer in layers for norm in (layer.attention_norm, layer.feed_forward_norm) if norm is not None
         ]
-        if not norms or self.layers[0].qkv.panels is None or any(width % 16 for width in widths):
+        if (
+            not norms
+            or config.activation != "silu"
+            or self.layers[0].qkv.panels is None
+            or any(width % 16 for width in widths)
+        ):
             return None
         from tilth.model.kernels.decode import DecodeStep
 
@@ -179,10 +184,10 @@ class InferenceDecoder:
             return _unit(x_NH, self._floor) * weight_H
         return self._step.rows.normalise_rows(x_NH, weight_H, self.config.hidden * self.config.norm_eps)
 
-    def _swiglu(self, gate_up_N2F: Tensor) -> Tensor:
+    def _gated(self, gate_up_N2F: Tensor) -> Tensor:
         if self._step is None:
             gate, up = gate_up_N2F.chunk(2, -1)
-            return F.silu(gate).mul_(up)
+            return ACTIVATIONS[self.config.activation](gate).mul_(up)
         return self._step.rows.swiglu_rows(gate_up_N2F)
 
     def logits(self, x_NH: Tensor) -> Tensor:

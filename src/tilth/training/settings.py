@@ -6,7 +6,7 @@ import math
 from itertools import pairwise
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, field_validator, model_serializer, model_validator
 
 from tilth.base.pool import Engine, Workers
 from tilth.base.settings import Count, Settings
@@ -91,6 +91,11 @@ class OptimizerSettings(Settings):
     newton_schulz: Literal["bf16", "fp32", "auto"] = Field(
         default="auto", description="precision; auto: as the products"
     )
+
+    @model_serializer(mode="wrap")
+    def _without_later(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Not l1 and groups where they do nothing: phases and steps from before they were there stay the same."""
+        return {name: value for name, value in dump(self).items() if value or name not in ("l1", "groups")}
 
     @model_validator(mode="after")
     def _nothing_idle(self) -> OptimizerSettings:
@@ -227,10 +232,7 @@ class PhaseSettings(Settings):
         fields = type(self).model_fields
         silent = {"max_epochs"} | ({"guard"} if self.guard == GuardSettings() else set())
         silent |= {name for name in ("batch_ramp", "dropout") if getattr(self, name) == fields[name].default}
-        shaping = {name: value for name, value in self.canonical().items() if name not in silent}
-        later = ("l1", "groups")  # of optimizers: by default they do nothing, and were not there once
-        shaping["optimizer"] = {n: v for n, v in shaping["optimizer"].items() if n not in later or v}
-        return shaping
+        return {name: value for name, value in self.canonical().items() if name not in silent}
 
     @property
     def sequences(self) -> int:

@@ -7,7 +7,7 @@ from typing import Any
 
 from tilth.base.errors import UserError
 from tilth.base.settings import validate
-from tilth.model.config import DecoderConfig, Llama3Scaling
+from tilth.model.config import Activation, DecoderConfig, Llama3Scaling
 
 ARCHITECTURES = {
     "LlamaForCausalLM": "llama",
@@ -15,6 +15,15 @@ ARCHITECTURES = {
     "Qwen2ForCausalLM": "qwen2",
     "Qwen3ForCausalLM": "qwen3",
 }
+
+ACTIVATIONS: dict[str, Activation] = {
+    "silu": "silu",
+    "gelu": "gelu",
+    "gelu_pytorch_tanh": "gelu_tanh",
+    "relu": "relu",
+    "relu2": "relu2",
+}
+"""Their names and ours."""
 
 OTHERS = {
     "GPT2LMHeadModel": "it has LayerNorm, learned positions and a GELU feed-forward with biases",
@@ -97,6 +106,7 @@ def our_config(theirs: Mapping[str, Any], where: str) -> DecoderConfig:
         "max_positions": theirs.get("max_position_embeddings", 2048),
         "initial_std": theirs.get("initializer_range", 0.02),
         "output_projections": "normal",
+        "activation": ACTIVATIONS[theirs.get("hidden_act", "silu")],
     }
     return validate(DecoderConfig, ours, source=where)
 
@@ -122,12 +132,13 @@ def _rope(theirs: Mapping[str, Any]) -> dict[str, Any]:
 def _scaling(rope: Mapping[str, Any], where: str) -> Llama3Scaling | None:
     if rope["rope_type"] != "llama3":
         return None
-    return Llama3Scaling(
-        factor=_number(rope, "factor", where),
-        low_frequency_factor=_number(rope, "low_freq_factor", where),
-        high_frequency_factor=_number(rope, "high_freq_factor", where),
-        original_positions=_number(rope, "original_max_position_embeddings", where),
-    )
+    keys = {
+        "factor": "factor",
+        "low_frequency_factor": "low_freq_factor",
+        "high_frequency_factor": "high_freq_factor",
+        "original_positions": "original_max_position_embeddings",
+    }
+    return validate(Llama3Scaling, {ours: _number(rope, key, where) for ours, key in keys.items()}, source=where)
 
 
 def _refuse_unsupported(architecture: str, theirs: Mapping[str, Any], where: str) -> None:
@@ -136,7 +147,10 @@ def _refuse_unsupported(architecture: str, theirs: Mapping[str, Any], where: str
         window = None
     reasons = {
         f"sliding_window is {window}: attention here sees the whole document": window is not None,
-        f"hidden_act is {theirs.get('hidden_act')!r}, not silu": theirs.get("hidden_act", "silu") != "silu",
+        f"hidden_act is {theirs.get('hidden_act')!r}, not one of {', '.join(ACTIVATIONS)}": theirs.get(
+            "hidden_act", "silu"
+        )
+        not in ACTIVATIONS,
         "attention_bias is set: biases here are on query, key and value alone (Qwen2)": bool(
             theirs.get("attention_bias")
         ),
@@ -191,7 +205,7 @@ def their_config(config: DecoderConfig, dtype: str) -> dict[str, Any]:
         "num_key_value_heads": config.kv_heads,
         "head_dim": config.head_dim,
         "intermediate_size": config.intermediate,
-        "hidden_act": "silu",
+        "hidden_act": next(theirs for theirs, ours in ACTIVATIONS.items() if ours == config.activation),
         "rms_norm_eps": config.norm_eps,
         "tie_word_embeddings": config.tie_embeddings,
         "max_position_embeddings": config.max_positions,
