@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, SerializerFunctionWrapHandler, field_validator, model_serializer, model_validator
 
 from tilth.base.pool import Engine, Workers
-from tilth.base.settings import Count, Settings
+from tilth.base.settings import Count, Name, Settings
 from tilth.laws.flops import Recompute
 from tilth.laws.memory import Shard
 from tilth.training.batch_size import BatchSizes, batch_sizes
@@ -153,7 +153,7 @@ MUON_AND_MUP = (
 class PhaseSettings(Settings):
     """One pre-training phase: how much, of what, in which batches, at which rate."""
 
-    name: str = Field(default="main", pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")
+    name: Name = Field(default="main")
     tokens: PositiveCount = Field(description="tokens to train on, rounded to whole steps")
     sequence_length: int = Field(default=256, ge=2, description="tokens of a sequence, T")
     batch_tokens: PositiveCount | None = Field(default=None, description="tokens of a step")
