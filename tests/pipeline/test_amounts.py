@@ -6,13 +6,17 @@ import json
 import sys
 import unicodedata
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.pipeline.conftest import hashes, tilth
-from tilth.base.errors import UserError
+from tilth.base.errors import Unfinished, UserError
 from tilth.pipeline.amounts import GROWS, check_corpus, check_sources
+from tilth.pipeline.execute import execute, lock
 from tilth.pipeline.recipe import Recipe, load_recipe
+from tilth.pipeline.stage import Context, Stage
+from tilth.training.settings import ComputeSettings
 
 PLAIN = """\
 corpus: {sources: [{path: "*.txt", domain: notes}], holdout: {fraction: 0.1}}
@@ -41,13 +45,15 @@ def test_composition_makes_no_more_of_a_byte() -> None:
     ],
 )
 def test_sources_that_are_too_small_are_told_before_anything_runs(tmp_path: Path, assignment: str, said: str) -> None:
-    check_sources(plain(tmp_path), tmp_path)
+    check_sources(plain(tmp_path), tmp_path, {"notes"})
     with pytest.raises(UserError, match=said):
-        check_sources(plain(tmp_path, assignment), tmp_path)
-    check_sources(plain(tmp_path, assignment, "synthesize=[{kind: stories, documents: 9}]"), tmp_path)
+        check_sources(plain(tmp_path, assignment), tmp_path, {"notes"})
+    check_sources(plain(tmp_path, assignment, "synthesize=[{kind: stories, documents: 9}]"), tmp_path, None)
     done = tilth("run", tmp_path / "plain.yaml", assignment, "--runs", tmp_path / "runs")
     assert done.returncode == 2
     assert not (tmp_path / "runs").exists()
+    done = tilth("run", tmp_path / "plain.yaml", assignment, "--runs", tmp_path / "runs", "--until", "measure")
+    assert done.returncode == 0, done.stderr  # of which nothing is asked that it cannot give
 
 
 def test_what_a_corpus_cannot_give_is_told_by_its_report(tmp_path: Path) -> None:
@@ -61,7 +67,7 @@ def test_what_a_corpus_cannot_give_is_told_by_its_report(tmp_path: Path) -> None
     check_corpus(plain(tmp_path, "pretrain.0.mixture={notes: 1}"), report)
     for assignments, said in (
         (["pretrain.0.mixture={notes: 1, gone: 1}"], "main.mixture: the corpus keeps no document of 'gone'"),
-        (["pretrain.0.tokens=90k"], r"tokens of text are asked, but the corpus can hold 5,030 at most.*17\.\d epochs"),
+        (["pretrain.0.tokens=90k"], r"tokens of text are asked, but the corpus can hold 5,030 at most.*8\.\d epochs"),
         (["pretrain.0.tokens=90k", "pretrain.0.mixture={notes: 1}"], "tokens of 'notes' are asked"),
         (["tokenizer.vocabulary=6k"], "but the corpus can give 5,263 at most"),
     ):
@@ -71,8 +77,18 @@ def test_what_a_corpus_cannot_give_is_told_by_its_report(tmp_path: Path) -> None
         plain(tmp_path, "pretrain.0.tokens=90k", "corpus.repeat=[{where: domain == 'notes', times: 3}]"), report
     )
     check_corpus(plain(tmp_path, "pretrain.0.tokens=90k", "pretrain.0.max_epochs=20"), report)
-    with pytest.raises(UserError, match="holds no document out"):
+    with pytest.raises(UserError, match="holds no document out to evaluate on"):
         check_corpus(plain(tmp_path), report | {"documents_holdout": 0})
+
+
+def test_many_small_domains_fill_a_sequence_each(tmp_path: Path) -> None:
+    """A phase without a mixture reads 100 domains of one document each as 100 sequences: 3.9 epochs, not 9.2."""
+    row = {"documents_kept": 1, "bytes_kept": 50}
+    report = {"by_domain": {f"d{i}": row for i in range(100)}, "bytes_kept": 5000, "documents_holdout": 1}
+    given = ["pretrain.0.tokens=100k", "pretrain.0.sequence_length=256"]
+    check_corpus(plain(tmp_path, *given), report)
+    with pytest.raises(UserError, match=r"4\.\d epochs or more.*lower the tokens.*max_epochs above 5"):
+        check_corpus(plain(tmp_path, "pretrain.0.tokens=170k", *given[1:]), report)
 
 
 def test_a_domain_that_lost_all_its_documents_is_told_behind_the_corpus(tiny: Path, tmp_path: Path) -> None:
@@ -96,6 +112,19 @@ def test_a_refused_stage_leaves_what_was_finished_before_it_and_nothing_else(tin
         "measure",
         "corpus",
     }
+
+
+@pytest.mark.parametrize(("error", "kept"), [(Unfinished("a worker was killed"), True), (UserError("no"), False)])
+def test_what_was_done_stays_where_only_the_machine_failed(tmp_path: Path, error: UserError, kept: bool) -> None:
+    def body(context: Context) -> dict[str, Any]:
+        (context.work / "unit-0").write_text("hours of work")
+        raise error
+
+    run = tmp_path / "run"
+    with pytest.raises(type(error)), lock(run):
+        list(execute([Stage("measure", 1, {}, body)], run, ComputeSettings()))
+    assert run.exists() == kept
+    assert bool(list(run.glob(".work/measure-*/work/unit-0"))) == kept
 
 
 def test_a_refused_corpus_leaves_no_folder(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
-from tilth.base.errors import UserError
+from tilth.base.errors import Unfinished, UserError
 
 Unit = TypeVar("Unit")
 Result = TypeVar("Result")
@@ -39,7 +39,7 @@ def map_on_ray(function: Callable[[Unit], Result], units: Sequence[Unit], count:
             except ray.exceptions.RayTaskError as error:
                 raise error.cause from None
             except ray.exceptions.RayError as error:
-                raise UserError(
+                raise Unfinished(
                     f"a Ray worker was lost at {str(unit)[:200]}: {type(error).__name__}",
                     hint="most likely the memory ran out: give each task more CPUs' worth of memory, and start again",
                 ) from error

@@ -22,6 +22,10 @@ class UserError(Exception):
         super().__init__(f"{text} ({hint})" if hint else text)
 
 
+class Unfinished(UserError):
+    """Something outside ended the work, a worker that was killed: what is done is kept, and the same call goes on."""
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """A hint for an unknown name: the known ones that it is close to, else the first dozen of all."""
     names = sorted(set(map(str, known)))

@@ -12,7 +12,7 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from typing import Literal, NamedTuple, TypeVar
 
-from tilth.base.errors import UserError
+from tilth.base.errors import Unfinished
 
 Unit = TypeVar("Unit")
 Result = TypeVar("Result")
@@ -33,7 +33,7 @@ def map_units(
 
     `function` and the units must be picklable. With one worker, or one unit, everything runs in this
     process. A worker dies with its parent, so a killed run leaves nobody writing into its folders. Ctrl-C, or a
-    caller that wants no more results, ends the workers at once. Raises `UserError` where a worker was killed.
+    caller that wants no more results, ends the workers at once. Raises `Unfinished` where a worker was killed.
     """
     workers = Workers(workers) if isinstance(workers, int) else workers
     if workers.engine == "ray":
@@ -61,7 +61,7 @@ def _map_on_processes(
     except BrokenProcessPool as error:
         # The pool does not say which worker died; units start in order, so it was at one of the first unfinished.
         unfinished = [str(unit)[:200] for unit, future in waiting if not future.done() or future.exception()]
-        raise UserError(
+        raise Unfinished(
             f"a worker process was killed at one of: {', '.join(unfinished[: count + 1])}",
             hint="most likely the memory ran out: lower compute.workers and start again",
         ) from error

@@ -14,6 +14,7 @@ from typing import Any
 from tilth.base.errors import UserError, nearest
 from tilth.pipeline.recipe import Recipe
 from tilth.pipeline.stages.corpus import source_files
+from tilth.tokens.tokenizer import BEGIN, END, PADDING
 from tilth.training.settings import PhaseSettings
 
 GROWS = 3
@@ -22,8 +23,8 @@ LENGTHENING = {"symbols", "keywords"}
 """Steps that may put more than that in place of what they find."""
 MARKS = 3
 """Tokens of a document beside its text, at most: begin, end, and the space that some tokenizers put before a text."""
-BYTES = 256
-"""Pieces that a vocabulary holds before any merge."""
+BEFORE_MERGES = 256 + len((BEGIN, END, PADDING))
+"""Pieces that a vocabulary holds before any merge: every byte, and the special ones."""
 ALL = ""
 """In place of a group where a phase reads everything."""
 
@@ -44,12 +45,15 @@ def asked(
             yield phase, name, so_far[where]
 
 
-def check_sources(recipe: Recipe, base: Path) -> None:
-    """Before anything runs: UserError where the sources' files are too small for what is asked of them."""
+def check_sources(recipe: Recipe, base: Path, domains: set[str] | None) -> None:
+    """Before anything runs: UserError where the sources' files are too small for what is asked of them.
+
+    `domains`: those that the sources will give, where that is known.
+    """
     size = _most_text(recipe, base)
     if size is not None:
         _check_vocabulary(recipe, size, "the sources")
-        _check_tokens(recipe, {}, size, "the sources")
+        _check_tokens(recipe, {}, size, "the sources", None if domains is None else len(domains))
 
 
 def check_corpus(recipe: Recipe, report: Mapping[str, Any]) -> None:
@@ -61,10 +65,10 @@ def check_corpus(recipe: Recipe, report: Mapping[str, Any]) -> None:
                 hint = f"{nearest(name, domains)}; tilth look RUN --rejected all tells why documents went"
                 raise UserError(f"{where}: the corpus keeps no document of {name!r}", hint=hint)
     if recipe.pretrain and not report["documents_holdout"]:
-        raise UserError("the corpus holds no document out, so nothing can be evaluated", hint="raise corpus.holdout")
+        raise UserError("the corpus holds no document out to evaluate on", hint="raise corpus.holdout.fraction")
     most = {name: row["bytes_kept"] + MARKS * row["documents_kept"] for name, row in domains.items()}
     _check_vocabulary(recipe, report["bytes_kept"], "the corpus")
-    _check_tokens(recipe, most, sum(most.values()), "the corpus")
+    _check_tokens(recipe, most, sum(most.values()), "the corpus", len(most))
 
 
 def _named(recipe: Recipe) -> Iterator[tuple[str, list[str]]]:
@@ -89,7 +93,7 @@ def _most_text(recipe: Recipe, base: Path) -> int | None:
 def _check_vocabulary(recipe: Recipe, size: int, what: str) -> None:
     """Each merge shortens the text that it is counted on by a token at least."""
     settings = recipe.tokenizer
-    most = BYTES + MARKS + len(settings.special) + size
+    most = BEFORE_MERGES + len(settings.special) + size
     if settings.load is None and settings.vocabulary > most:
         raise UserError(
             f"tokenizer.vocabulary: {settings.vocabulary:,} pieces are asked, but {what} can give {most:,} at most, "
@@ -98,20 +102,23 @@ def _check_vocabulary(recipe: Recipe, size: int, what: str) -> None:
         )
 
 
-def _check_tokens(recipe: Recipe, most: Mapping[str, int], whole: int, what: str) -> None:
+def _check_tokens(recipe: Recipe, most: Mapping[str, int], whole: int, what: str, domains: int | None) -> None:
     """Tokens of every domain (else of all there are), as often as `repeat` and `max_epochs` allow.
 
-    Packed best-fit, a group has at most twice as many sequences as its tokens would fill, and one more.
+    Packed best-fit, a group has at most twice as many sequences as its tokens would fill, and one more; a phase without
+    a mixture reads every one of `domains` as a group of its own.
     """
-    again = max([1.0, *(entry.times for entry in recipe.corpus.repeat)])
+    again = max([1, *(math.ceil(entry.times) for entry in recipe.corpus.repeat)])
     for phase, name, tokens in asked([(phase, phase.mixture or {ALL: 1.0}) for phase in recipe.pretrain]):
+        packed_apart = domains if name == ALL else 1
+        if packed_apart is None:
+            continue
         there = whole if name in (ALL, *recipe.groups) else most.get(name, whole)
-        epochs = tokens / (2 * there * again + phase.sequence_length)
+        epochs = tokens / (2 * there * again + packed_apart * phase.sequence_length)
         if epochs > phase.max_epochs:
-            of = "text" if name == ALL else repr(name)
+            of, lower = ("text", "the tokens") if name == ALL else (repr(name), "its weight or the tokens")
             raise UserError(
                 f"pretrain.{phase.name}: by its end {tokens:,.0f} tokens of {of} are asked, but {what} can hold "
-                f"{there:,} at most, as none is shorter than a byte: {tokens / there:,.1f} epochs or more",
-                hint=f"lower its weight or the tokens, give more text, or raise max_epochs above "
-                f"{math.ceil(tokens / there):,}",
+                f"{there:,} at most, as none is shorter than a byte: {epochs:,.1f} epochs or more",
+                hint=f"lower {lower}, give more text, or raise max_epochs above {math.ceil(epochs):,}",
             )

@@ -9,7 +9,6 @@ from tilth.base.errors import UserError, nearest
 from tilth.base.expression import Condition
 from tilth.evaluation.tasks import read_items
 from tilth.model import check_exportable, read_config
-from tilth.pipeline.amounts import check_sources
 from tilth.pipeline.recipe import Recipe
 from tilth.pipeline.stages.corpus import benchmark_files, source_files
 from tilth.pipeline.stages.posttrain import data_files
@@ -30,7 +29,6 @@ def check_recipe(recipe: Recipe, base: Path, path: Path) -> None:
         _check_start(recipe)
         if recipe.pretrain:
             _check_training(recipe)
-        check_sources(recipe, base)
         _check_steps(recipe, base)
         _check_device(recipe)
     except UserError as error:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tilth.base import machine
-from tilth.base.errors import UserError
+from tilth.base.errors import Unfinished, UserError
 from tilth.base.events import Journal
 from tilth.base.files import (
     clear_leftovers,
@@ -125,8 +125,9 @@ def _make(stage: Stage, run_folder: Path, compute: ComputeSettings, events: Jour
     meter = machine.Meter()
     try:
         figures = stage.body(Context(out, work, inputs, compute, events, run_folder))
-    except UserError:
-        if not stage.needs_torch:  # a refused training may hold hours of work, which go on with other settings
+    except UserError as error:
+        # A refused training may hold hours of work, which go on with other settings.
+        if not stage.needs_torch and not isinstance(error, Unfinished):
             _clear(aside)
         raise
     machine.release_memory()
@@ -163,8 +164,8 @@ def lock(run_folder: Path) -> Iterator[None]:
             raise UserError(busy, where=str(run_folder), hint="wait for it") from None
         try:
             yield
-        except UserError:
-            if made and not any(run_folder.glob("*/artifact.json")):
+        except UserError as error:
+            if made and not isinstance(error, Unfinished) and not any(run_folder.glob("*/artifact.json")):
                 _unmake(made)
             raise
     finally:

@@ -12,8 +12,8 @@ from typing import Any
 from tilth.base import machine
 from tilth.base.errors import UserError, nearest
 from tilth.base.files import read_json, write_json, write_text
-from tilth.pipeline.amounts import check_corpus
-from tilth.pipeline.checks import check_recipe
+from tilth.pipeline.amounts import check_corpus, check_sources
+from tilth.pipeline.checks import check_recipe, known_domains
 from tilth.pipeline.execute import Done, execute, is_done, lock
 from tilth.pipeline.forecast import Forecast, forecast, keep_forecast
 from tilth.pipeline.graph import Graph, build_graph
@@ -131,7 +131,9 @@ def plan_recipe(
 ) -> Plan:
     """What would be made; nothing is written."""
     recipe, run_folder, graph = prepare(path, assignments, runs)
-    stages = [(stage, is_done(run_folder, stage)) for stage in _choose(graph, run_folder, until, only)]
+    wanted = _choose(graph, run_folder, until, only)
+    _check_amounts(recipe, path, wanted)
+    stages = [(stage, is_done(run_folder, stage)) for stage in wanted]
     return Plan(recipe, run_folder, stages, forecast(recipe, path.resolve().parent, run_folder, graph))
 
 
@@ -147,6 +149,7 @@ def run_recipe(
     """Make all stages that are not there (`until` a stage, or `only` one); then write report and outcome."""
     recipe, run_folder, graph = prepare(path, assignments, runs)
     wanted = _choose(graph, run_folder, until, only)
+    _check_amounts(recipe, path, wanted)
     with lock(run_folder):
         graph.hashes.save()
         missing = [stage for stage in wanted if not is_done(run_folder, stage)]
@@ -165,6 +168,16 @@ def run_recipe(
             if item.stage.name == "corpus" and any(stage.needs_torch for stage in wanted):
                 check_corpus(recipe, read_json(item.folder / "report.json"))
         return _outcome(run_folder, graph, made, changed)
+
+
+def _check_amounts(recipe: Recipe, path: Path, wanted: list[Stage]) -> None:
+    """Whether the sources can be enough for a training that is wanted; a corpus alone asks nothing of them."""
+    if any(stage.needs_torch for stage in wanted):
+        base = path.resolve().parent
+        try:
+            check_sources(recipe, base, known_domains(recipe, base))
+        except UserError as error:
+            raise UserError(error.message, where=str(path), hint=error.hint) from None
 
 
 def _check_torch(missing: list[Stage]) -> None:
