@@ -14,8 +14,6 @@ from tilth.base.keyed import stable_hash
 from tilth.synthesis.documents import Writer
 
 PEOPLE = 216
-NAMES = 288
-"""Names that the lists below make in each language; the first PEOPLE of them are of people with biographies."""
 
 _EN_FIRST = (
     "Alma Boris Celia Dario Edda Fabian Greta Harun Iris Jonas Kira Lukas Mara Nils Olga Pavel Runa Stefan".split()
@@ -29,6 +27,8 @@ _EN_LOVE = ["chess", "old maps", "mountain walks", "bees", "sea glass", "choir s
 
 _ZH_FAMILY = "林 沈 顾 秦 陆 韩 方 叶 苏 程 江 贺 温 邵 罗 白".split()
 _ZH_GIVEN = "若川 明溪 子衡 念安 远舟 书言 知秋 望舒 景行 云深 思齐 清和 长风 初雪 见山 向晚 听雨 怀瑾".split()
+NAMES = min(len(_EN_FIRST) * len(_EN_LAST), len(_ZH_FAMILY) * len(_ZH_GIVEN))
+"""Names that the lists make in each language; the first PEOPLE of them are of people with biographies."""
 _ZH_CITY = "青岚 白渡 云栖 长汀镇 望海 石桥 金溪 南屏 柳州渡 竹里".split()
 _ZH_WORK = ["钟表匠", "外科医生", "造桥工程师", "植物学家", "小提琴手", "制图师", "面包师", "飞行员", "法官"]
 _ZH_LOVE = ["下棋", "旧地图", "爬山", "养蜂", "收集贝壳", "合唱", "放风筝", "喝茶", "集邮"]
