@@ -26,7 +26,7 @@ DROPOUT = {"embedding": 0.1, "residual": 0.2}
 
 
 def keys(step: int = 0, rows: int = 4, tokens: int = 256, site: int = 1) -> torch.Tensor:
-    return layer_keys(token_keys(sequence_keys(1, step, range(rows), CPU), tokens), site)
+    return layer_keys(token_keys(sequence_keys(1, "stable", step, range(rows), CPU), tokens), site)
 
 
 @pytest.mark.parametrize("rate", [0.1, 0.5, 0.9])
@@ -49,6 +49,17 @@ def test_masks_of_different_places_are_independent() -> None:
     assert float(found.abs().max()) <= 5 / math.sqrt(flat.shape[1])
     rows = torch.corrcoef(masks[0]) - torch.eye(1024)
     assert float(rows.abs().max()) <= 6 / math.sqrt(256), "tokens of one layer"
+
+
+def test_every_phase_has_masks_of_its_own(tmp_path: Path) -> None:
+    one, two = (sequence_keys(1, name, 0, range(64), CPU) for name in ("stable", "annealing"))
+    assert not torch.isin(one, two).any()
+    weights = []
+    for name in ("stable", "annealing"):
+        settings = phase(2, precision="fp32", dropout=DROPOUT).model_copy(update={"name": name})
+        train(tmp_path / name, settings)
+        weights.append(load_file(tmp_path / name / "model.safetensors")["embedding.weight"])
+    assert not torch.equal(*weights)
 
 
 def test_compiled_is_eager_and_gradients_pass_where_values_do() -> None:
@@ -74,7 +85,7 @@ def test_recomputed_layers_drop_the_same_and_evaluation_nothing() -> None:
     model.train()
     with pytest.raises(ValueError, match="sequence_keys"):
         model(*inputs)
-    model.sequence_keys = sequence_keys(1, 2, (0, 1), CPU)
+    model.sequence_keys = sequence_keys(1, "stable", 2, (0, 1), CPU)
     for recompute in ("none", "selective", "full"):
         model.recompute = recompute  # type: ignore[assignment]
         model.zero_grad()

@@ -25,6 +25,9 @@ from tilth.model.dropout import Dropout, drop, layer_keys, token_keys
 from tilth.model.initial import initial_std, initial_value
 from tilth.model.recompute import run_layer
 
+_EMBEDDING, _ATTENTION, _FEED_FORWARD = range(3)
+"""Where something is dropped: in the model, and in each layer."""
+
 
 class Linear(nn.Linear):
     """A projection whose weight is cast to the dtype of what it is applied to."""
@@ -181,9 +184,9 @@ class Block(nn.Module):
     ) -> Tensor:
         """`dropout` of what is added, by these tokens' keys of this layer."""
         added_NH = self.attention(self.attention_norm(x_NH), rotary, boundaries)
-        x_NH = x_NH + (added_NH if keys_N is None else drop(added_NH, layer_keys(keys_N, 1), dropout))
+        x_NH = x_NH + (added_NH if keys_N is None else drop(added_NH, layer_keys(keys_N, _ATTENTION), dropout))
         added_NH = self.feed_forward(self.feed_forward_norm(x_NH))
-        return x_NH + (added_NH if keys_N is None else drop(added_NH, layer_keys(keys_N, 2), dropout))
+        return x_NH + (added_NH if keys_N is None else drop(added_NH, layer_keys(keys_N, _FEED_FORWARD), dropout))
 
 
 class Decoder(nn.Module):
@@ -226,7 +229,7 @@ class Decoder(nn.Module):
         x_NH = x_NH if self.compute_dtype is None else x_NH.to(self.compute_dtype)
         keys_N = self._token_keys(len(x_NH))
         if keys_N is not None and self.dropout.embedding:
-            x_NH = drop(x_NH, layer_keys(keys_N, 0), self.dropout.embedding)
+            x_NH = drop(x_NH, layer_keys(keys_N, _EMBEDDING), self.dropout.embedding)
         rotary = self.rotary(positions_N, x_NH.dtype)
         for number, block in enumerate(self.blocks, 1):
             inputs: tuple[Any, ...] = (x_NH, rotary, boundaries)

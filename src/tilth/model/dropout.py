@@ -1,4 +1,4 @@
-"""Dropout whose masks are a function of their place: which sequence of which step, which layer, token and channel.
+"""Dropout whose masks are a function of their place: which sequence of a phase's step, which layer, token and channel.
 
 So they are the same for any micro-batch and number of processes, on any device, on resume, and when a layer is computed
 again: no generator has a state that could differ (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3").
@@ -27,9 +27,9 @@ class Dropout(NamedTuple):
     """Of what attention and feed-forward add to the residual stream."""
 
 
-def sequence_keys(seed: int, step: int, numbers: Iterable[int], device: torch.device) -> Tensor:
-    """int32[rows]: a key for each of a step's sequences, by their numbers in it."""
-    keys = [stable_hash(seed, "dropout", step, number) >> 32 for number in numbers]
+def sequence_keys(seed: int, phase: str, step: int, numbers: Iterable[int], device: torch.device) -> Tensor:
+    """int32[rows]: a key for each sequence of the phase's step (from 0 in every phase), by their numbers in it."""
+    keys = [stable_hash(seed, "dropout", phase, step, number) >> 32 for number in numbers]
     return torch.tensor(keys, dtype=torch.int64).sub_(2**31).to(torch.int32).to(device)
 
 

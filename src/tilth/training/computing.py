@@ -45,10 +45,11 @@ _Sums = tuple[Tensor, list[dict[str, tuple[Tensor, str]]], list[Tensor]]
 
 
 class Computing:
-    """Computes steps of sequences of `groups` groups."""
+    """Computes steps of the phase of that name, of sequences of `groups` groups."""
 
     def __init__(
         self,
+        phase: str,
         model: Decoder,
         objective: Objective,
         world: World,
@@ -58,7 +59,7 @@ class Computing:
         partition: Partition,
         gathering: Gathering | None = None,
     ) -> None:
-        self.model, self.objective, self.world, self.device = model, objective, world, device
+        self.phase, self.model, self.objective, self.world, self.device = phase, model, objective, world, device
         self.groups, self.warn = groups, warn
         self.exact = torch.float32 if device.type == "mps" else torch.float64
         self.partition, self.gradients = partition, gradient_buffer(partition)
@@ -117,7 +118,7 @@ class Computing:
         """Tell the model which of the step's sequences come next: row i of rank r is sequence r + i · size."""
         if any(self.model.dropout):
             numbers = (self.world.rank + row * self.world.size for row in rows)
-            self.model.sequence_keys = sequence_keys(seed, step, numbers, self.device)
+            self.model.sequence_keys = sequence_keys(seed, self.phase, step, numbers, self.device)
 
     def _sequences(self, rows: list[Tensor], sequences: int) -> list[float]:
         """The mean loss of every sequence: sequence i is row i // size of rank i mod size."""

@@ -81,6 +81,7 @@ class PhaseState:
             for part in (*self.model.blocks, self.model.norm):  # one graph serves all layers
                 part.compile(dynamic=False)
         self.computing = Computing(
+            self.phase.name,
             self.model,
             self.objective,
             self.world,
