@@ -184,3 +184,29 @@ def test_a_model_without_norms_is_refused_where_it_would_be_exported_and_runs_wh
     assert list(run.glob("pretrain-*"))
     assert list(run.glob("evaluate-base-*"))
     assert not list(run.glob("export-*"))
+
+
+@pytest.mark.parametrize(
+    ("assignments", "message"),
+    [
+        (
+            ('pretrain.stable.optimizer.groups=[{"parameters": "embeding.*", "rate": 0.5}]',),
+            "pretrain.stable.optimizer.groups: no parameter is left that 'embeding.*' matches",
+        ),
+        (
+            (
+                "model.mup.hidden=32",
+                "pretrain.stable.optimizer.kind=muon",
+                "pretrain.stable.optimizer.muon_scale=adamw",
+            ),
+            "pretrain.stable.optimizer.muon_scale: adamw makes updates that grow with the width",
+        ),
+    ],
+)
+def test_an_optimizer_that_cannot_be_built_is_refused_before_the_corpus(
+    tiny, tmp_path, run_tilth, assignments, message
+):
+    status, _, err = run_tilth("run", str(tiny), "--runs", str(tmp_path / "runs"), *assignments)
+    assert status == 2
+    assert message in err
+    assert not list((tmp_path / "runs").glob("*/corpus-*"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from pydantic import ValidationError
 from torch import nn
 
 from tests.reference import optimizers as twin
@@ -132,14 +133,23 @@ def test_groups_have_rates_and_decays_of_their_own() -> None:
 def test_what_does_nothing_is_not_told() -> None:
     """A phase's and a step's fingerprint are what they were before there were groups."""
     assert not {"l1", "groups"} & OptimizerSettings().canonical().keys()
-    told = OptimizerSettings.model_validate({"l1": 0.5, "groups": [{"parameters": "embedding.*"}]}).canonical()
+    told = OptimizerSettings.model_validate(
+        {"l1": 0.5, "groups": [{"parameters": "embedding.*", "rate": 0.5}]}
+    ).canonical()
     assert OptimizerSettings.model_validate(told).canonical() == told
     assert told["l1"] == 0.5
 
 
 def test_a_group_of_nothing_is_refused() -> None:
     with pytest.raises(UserError, match=r"no parameter is left that 'blocks\.9\.\*' matches"):
-        moved({"groups": [{"parameters": "blocks.9.*"}]})
+        moved({"groups": [{"parameters": "blocks.9.*", "rate": 0.5}]})
+
+
+def test_a_group_that_changes_nothing_is_refused_and_one_that_shields_is_not() -> None:
+    with pytest.raises(ValidationError, match="changes nothing: give it rate"):
+        OptimizerSettings.model_validate({"groups": [{"parameters": "embedding.*"}]})
+    shielded = [{"parameters": "blocks.0.*", "rate": 1.0}, {"parameters": "blocks.*", "rate": 0.5}]
+    assert len(OptimizerSettings.model_validate({"groups": shielded}).groups) == 2
 
 
 def test_another_decay_while_training_keeps_proportions() -> None:

@@ -13,6 +13,7 @@ from tilth.pipeline.recipe import Recipe
 from tilth.pipeline.stages.corpus import benchmark_files, source_files
 from tilth.pipeline.stages.posttrain import data_files
 from tilth.tokens.templates import chat_template
+from tilth.training.settings import MUON_AND_MUP
 
 DOCUMENT_TABLE = ("id", "domain", "source", "language", "repeat", "tokens", "bytes")
 """Columns that a group's condition may name, beside `signal.NAME`."""
@@ -29,6 +30,7 @@ def check_recipe(recipe: Recipe, base: Path, path: Path) -> None:
         _check_start(recipe)
         if recipe.pretrain:
             _check_training(recipe)
+        _check_optimizers(recipe)
         _check_steps(recipe, base)
         _check_device(recipe)
     except UserError as error:
@@ -85,6 +87,31 @@ def _check_training(recipe: Recipe) -> None:
     lengths["evaluate.samples.tokens"] = recipe.evaluate.samples.tokens
     for name, length in lengths.items():
         _check_length(recipe, name, length)
+
+
+def _check_optimizers(recipe: Recipe) -> None:
+    """Groups match parameters of the model, and Muon's scale goes with muP. An adapter's parameters are not known."""
+    asked = {f"pretrain.{phase.name}": phase.optimizer for phase in recipe.pretrain}
+    asked |= {f"posttrain.{step.name}": step.optimizer for step in recipe.posttrain if step.adapter is None}
+    for name, optimizer in asked.items():
+        if optimizer.kind == "muon" and optimizer.muon_scale == "adamw" and not recipe.base and recipe.model.mup:
+            raise UserError(f"{name}.{MUON_AND_MUP}")
+    with_groups = {name: optimizer for name, optimizer in asked.items() if optimizer.groups}
+    if not with_groups or importlib.util.find_spec("torch") is None:
+        return
+    import torch
+
+    from tilth.model import Decoder
+    from tilth.training.optimizers import grouped
+
+    with torch.device("meta"):
+        model = Decoder(read_config(recipe.base) if recipe.base else recipe.model.config(recipe.tokenizer.vocabulary))
+    names: dict[torch.Tensor, str] = {parameter: called for called, parameter in model.named_parameters()}
+    for name, optimizer in with_groups.items():
+        try:
+            grouped(names, optimizer, model.config)
+        except UserError as error:
+            raise UserError(f"{name}.{error.message}", hint=error.hint) from None
 
 
 def _check_steps(recipe: Recipe, base: Path) -> None:

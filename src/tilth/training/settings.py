@@ -64,6 +64,13 @@ class ParameterGroup(Settings):
     weight_decay: float | None = Field(default=None, ge=0, description="default: as without this group")
     l1: float | None = Field(default=None, ge=0, description="default: as without this group")
 
+    @model_validator(mode="after")
+    def _nothing_idle(self) -> ParameterGroup:
+        """One may give what is so anyway, rate: 1: a group behind it that matches more does not count then."""
+        if self.model_fields_set <= {"parameters"}:
+            raise ValueError("a group that only names parameters changes nothing: give it rate, weight_decay or l1")
+        return self
+
 
 class OptimizerSettings(Settings):
     """AdamW for all parameters, or Muon for the hidden matrices and AdamW for embeddings, head, norms and biases."""
