@@ -112,3 +112,12 @@ def test_what_may_change_is_asked_of_the_settings() -> None:
     assert table["compute.checkpoint_steps"].while_training == "yes"
     assert "gradient_clip" in Control.model_fields
     assert "another optimizer has another state" in as_text()
+
+
+def test_a_decay_that_nothing_stands_in_proportion_to_is_refused_with_its_reason(tmp_path: Path) -> None:
+    events: list[dict[str, Any]] = []
+    settings = SETTINGS.model_copy(update={"optimizer": SETTINGS.optimizer.model_copy(update={"weight_decay": 0.0})})
+    train(tmp_path, settings, reader=writing(tmp_path, "weight_decay: 0.1\n"), on_event=events.append)
+    (message,) = [event["message"] for event in events if "control" in event.get("message", "")]
+    assert "weight_decay cannot change where optimizer.weight_decay is 0" in message
+    assert not [record for record in read_journal(tmp_path / "decisions.jsonl") if record["decision"] == "control"]

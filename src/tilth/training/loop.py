@@ -36,6 +36,10 @@ MOST_SKIPS = 20
 """Steps in a row whose gradient is not finite: after that many the phase ends."""
 SPIKE = 100.0
 """Factor of the rate in a step that is made a spike, for trials."""
+UNDECAYED = (
+    "weight_decay cannot change where optimizer.weight_decay is 0 or no parameter has it: another stands in proportion "
+    "to what is there; begin a phase with one"
+)
 
 
 @dataclass(frozen=True)
@@ -192,6 +196,8 @@ class _Loop:
         asked, refused = shared
         if asked is not None and asked.get("stop_at", step) < step:
             refused, asked = f"stop_at is {asked['stop_at']}, and step {step} has been taken", None
+        if asked is not None and asked.get("weight_decay") is not None and not self.state.optimizers.decays:
+            refused, asked = UNDECAYED, None
         if asked is None:
             self._warn(f"step {step}: the control file is refused: {refused}")
             return False

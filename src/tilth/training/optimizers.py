@@ -97,6 +97,8 @@ class Optimizers:
         if settings.kind == "muon" and settings.muon_scale == "adamw" and model.config.mup is not None:
             raise UserError(MUON_AND_MUP)
         groups = grouped(self._names, settings, model.config)
+        self.decays = settings.weight_decay > 0 and any(group.weight_decay for group in groups)
+        """Whether there is a decay that another one could stand in proportion to, in any process."""
         self._keys: dict[str, Tensor] = {
             f"{self._names[p]}:{key}": p
             for group, parameters in groups.items()
@@ -149,7 +151,7 @@ class Optimizers:
         self.partition.spread()
 
     def set_weight_decay(self, value: float | None) -> None:
-        """Of what is decayed at all, in proportion; None: as the settings say."""
+        """Of what is decayed at all, in proportion (`decays` says whether it can be); None: as the settings say."""
         usual = self.settings.weight_decay
         for group, values in self._together():
             given = group.weight_decay
