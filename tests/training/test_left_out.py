@@ -18,7 +18,7 @@ from tests.training.test_ranks import ROOT, assert_equal_runs, free_port
 from tilth.base.events import read_journal
 from tilth.training import launch_job, parallel
 from tilth.training.nodes import Node, NodesChanged
-from tilth.training.watchdog import waits_for_others
+from tilth.training.watchdog import waited, waits_for_others
 
 SETTINGS = phase(12, compile="off", optimizer={"kind": "adamw", "learning_rate": 1e-3})
 FAULTS = {"checkpoint_steps": 3, "checkpoint_async": "off", "faults": "kill@5:rank1, kill@8:rank1"}
@@ -113,7 +113,7 @@ def test_who_hung_for_another_is_excused(tmp_path: Path, monkeypatch: pytest.Mon
     assert not waits_for_others()
 
 
-def stand_still(rank: int, port: str, folder: str) -> None:
+def stand_still(rank: int, port: str, folder: str, asynchronous: bool) -> None:
     """Rank 0 waits for rank 1 in a collective call, while rank 1 does something else for too long."""
     where = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
     os.environ.update(where, RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE="2")
@@ -123,11 +123,15 @@ def stand_still(rank: int, port: str, folder: str) -> None:
     threading.Timer(1.0, lambda: found.append(waits_for_others())).start()
     if rank == 1:
         time.sleep(2.0)
-    world.any(True)
+    if asynchronous:
+        waited(torch.distributed.all_reduce(torch.zeros(1), async_op=True))
+    else:
+        world.any(True)
     (Path(folder) / str(rank)).write_text(str(found))
     parallel.leave()
 
 
-def test_a_process_that_waits_for_others_is_told_from_one_that_does_not(tmp_path: Path) -> None:
-    torch.multiprocessing.spawn(stand_still, (free_port(), str(tmp_path)), nprocs=2)
+@pytest.mark.parametrize("asynchronous", [False, True])
+def test_a_process_that_waits_for_others_is_told_from_one_that_does_not(tmp_path: Path, asynchronous: bool) -> None:
+    torch.multiprocessing.spawn(stand_still, (free_port(), str(tmp_path), asynchronous), nprocs=2)
     assert [(tmp_path / name).read_text() for name in ("0", "1")] == ["[True]", "[False]"]

@@ -17,6 +17,7 @@ from torch import Tensor
 from tilth.model import Decoder
 from tilth.model.decoder import Linear
 from tilth.training.partition import Partition
+from tilth.training.watchdog import waited
 
 
 class Gathering:
@@ -52,7 +53,7 @@ class Gathering:
             self._free(other)
         self._fetch(part)
         for work in self._present[part]:
-            work.wait()
+            waited(work)
         self._present[part] = []
         if following is not None:
             self._fetch(following)
@@ -71,7 +72,7 @@ class Gathering:
 
     def _free(self, part: int) -> None:
         for work in self._present.pop(part):
-            work.wait()
+            waited(work)
         for parameter in self.parts[part]:
             if not self.partition.mine(parameter):
                 parameter.data.untyped_storage().resize_(0)

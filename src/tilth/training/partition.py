@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from tilth.laws.memory import Shard, zero_stage
 from tilth.laws.partition import UNDER_WAY, owners
 from tilth.training.parallel import BUCKET_ELEMENTS, GradientBuffer, World, collective_device
+from tilth.training.watchdog import waited
 
 Whole = dict[str, tuple[Tensor | None, Tensor, Tensor]]
 """Named tensors of all processes: each as far as this one has it, one of its shape and dtype, its parameter."""
@@ -54,7 +55,7 @@ class Partition:
         if self.stage in (1, 2):
             sent = [dist.broadcast(p.detach(), self.owner[p], async_op=True) for p in self.parameters]
             for work in sent:
-                work.wait()
+                waited(work)
 
     def gathered(self, tensor: Tensor | None, like: Tensor, parameter: Tensor) -> Tensor | None:
         """On the first process the owner's tensor, on the others None. All must ask, in the same order."""
@@ -129,12 +130,12 @@ class ReducedGradients(OwnedGradients):
         work = dist.reduce(gradient, self.partition.owner[parameter], async_op=True)
         self._under_way.append((work, gradient))
         while len(self._under_way) > 1 and sum(sent.numel() for _, sent in self._under_way) > UNDER_WAY:
-            self._under_way.popleft()[0].wait()
+            waited(self._under_way.popleft()[0])
 
     def settle(self) -> None:
         """Behind each backward pass: what is under way has arrived."""
         while self._under_way:
-            self._under_way.popleft()[0].wait()
+            waited(self._under_way.popleft()[0])
 
     def sum(self, world: World) -> None:
         """Nothing is left to be summed."""

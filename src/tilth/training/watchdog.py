@@ -95,11 +95,16 @@ class Watchdog:
         os._exit(HUNG)
 
 
+def waited(work: Any) -> None:
+    """Wait for asynchronous work of torch.distributed: that is no frame of its own, so this one is looked for."""
+    work.wait()
+
+
 def waits_for_others() -> bool:
-    """Whether the main thread stands in a collective call of torch.distributed."""
+    """Whether the main thread stands in a collective call of torch.distributed, or waits for one under way."""
     at = sys._current_frames().get(threading.main_thread().ident or 0)
     while at is not None:
-        if "/torch/distributed/" in at.f_code.co_filename.replace(os.sep, "/"):
+        if at.f_code is waited.__code__ or "/torch/distributed/" in at.f_code.co_filename.replace(os.sep, "/"):
             return True
         at = at.f_back
     return False
