@@ -117,14 +117,15 @@ class DropoutSettings(Settings):
 
     embedding: float = Field(default=0.0, ge=0, lt=1, description="of the embedded tokens")
     residual: float = Field(default=0.0, ge=0, lt=1, description="of what attention and feed-forward add")
-    attention: float = Field(default=0.0, description="of attention probabilities: refused")
 
-    @field_validator("attention")
+    @model_validator(mode="before")
     @classmethod
-    def _never_made(cls, attention: float) -> float:
-        if attention:
-            raise ValueError("the attention kernels hold no probabilities that could be dropped: set residual")
-        return attention
+    def _never_made(cls, given: Any) -> Any:
+        if isinstance(given, dict) and "attention" in given:
+            raise ValueError(
+                "attention: the attention kernels hold no probabilities that could be dropped: set residual"
+            )
+        return given
 
 
 class GuardSettings(Settings):
