@@ -62,8 +62,10 @@ def check_corpus(recipe: Recipe, report: Mapping[str, Any]) -> None:
     for where, names in _named(recipe):
         for name in names:
             if name not in domains and name not in recipe.groups:
-                hint = f"{nearest(name, domains)}; tilth look RUN --rejected all tells why documents went"
-                raise UserError(f"{where}: the corpus keeps no document of {name!r}", hint=hint)
+                why = "tilth look RUN tells what could not be read, with --rejected all why documents went"
+                raise UserError(
+                    f"{where}: the corpus keeps no document of {name!r}", hint=f"{nearest(name, domains)}; {why}"
+                )
     if recipe.pretrain and not report["documents_holdout"]:
         raise UserError("the corpus holds no document out to evaluate on", hint="raise corpus.holdout.fraction")
     most = {name: row["bytes_kept"] + MARKS * row["documents_kept"] for name, row in domains.items()}
