@@ -6,7 +6,9 @@ section 3.2: a model without norms whose first updates are bounded, so that it n
 with standard deviation H^(-1/2), every other matrix with Xavier's √(2 / (inputs + outputs)); then the embedding, and in
 each block value, output and the feed-forward's two matrices, are multiplied by a power of the depth L. A block of a
 decoder alone, without attention to an encoder, is the paper's encoder block under a causal mask: 0.67 · L^(-1/4) (its
-decoder's (9 L)^(-1/4) counts a third sub-layer). Of a gated feed-forward the two are `up` and `down`; the gate stays.
+decoder's (9 L)^(-1/4) counts a third sub-layer). The embedding is scaled as the blocks are, where the paper takes its
+decoder's (9 L)^(-1/4), 0.58 · L^(-1/4), for every embedding. Of a gated feed-forward the
+two are `up` and `down`; the gate stays.
 """
 
 from __future__ import annotations

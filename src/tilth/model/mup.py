@@ -8,8 +8,12 @@ A multiplier of a weight is the same as another initial value and rate of it (th
 size of a gradient). So each multiplier stands in a weight here, that of the logits in the last norm's and that of
 attention in the queries', and neither the forward pass nor an exported folder knows of muP.
 
-Muon's update has the spectral norm √(outputs / inputs) by itself (`scale: shape`), which is muP's condition on hidden
-matrices (Yang, Simon and Bernstein 2023, arXiv:2310.17813): its rate stays. No torch.
+The base is known by `hidden` and `head_dim` alone: m is the ratio of `hidden`, for every hidden matrix. So heads · D
+and `intermediate` must grow in proportion to `hidden`; where not, output and down have other inputs than m says.
+
+muP's condition on the update of hidden matrices is a spectral norm in proportion to √(outputs / inputs) (Yang, Simon
+and Bernstein 2023, arXiv:2310.17813). Muon's (`scale: shape`) is √max(1, outputs / inputs), whatever the width: of
+shapes that keep their proportions that is the same but for a constant, and its rate stays. No torch.
 """
 
 from __future__ import annotations
