@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from typing import NamedTuple
 
 from tilth.base import machine
 from tilth.base.files import read_json
@@ -12,71 +14,58 @@ from tilth.model.config import DecoderConfig
 from tilth.planning.recompute import Choice, least_recompute
 from tilth.planning.trainer_memory import Training
 from tilth.training.job import Job
-from tilth.training.settings import COMPILE_FROM_STEPS, ComputeSettings, PhaseSettings
+from tilth.training.settings import ComputeSettings, PhaseSettings
 
 
 def training_of(phase: PhaseSettings, compute: ComputeSettings, adapter: AdapterSettings | None) -> Training:
     """Whole sequences are one document here: an upper bound. Where recomputation is left to be decided: none."""
-    length = phase.sequence_length
+    length, device = phase.sequence_length, _device(compute)
     return Training(
         tokens=min(phase.micro_batch_sequences, -(-phase.sequences // compute.processes)) * length,
         length=length,
-        half=in_half(phase, compute),
+        half=phase.in_half(device.fast_bf16),
         optimizer=phase.optimizer.kind,
-        compiled=_compiled(phase, compute),
+        compiled=phase.compiled(device.compiler_found),
         rank=adapter.rank if adapter else 0,
         targets=adapter.targets if adapter else (),
-        cuda=_kind(compute) == "cuda",
+        cuda=device.kind == "cuda",
         recompute="none" if compute.recompute == "auto" else compute.recompute,
         processes=compute.processes,
         shard=compute.shard,
     )
 
 
-def _kind(compute: ComputeSettings) -> str:
-    """Of the device that a phase will be trained on; without torch, at a look at a plan, this processor."""
+class _Device(NamedTuple):
+    """What is asked of the device that a phase will be trained on."""
+
+    kind: str
+    fast_bf16: Callable[[], bool]
+    compiler_found: Callable[[], bool]
+
+
+def _device(compute: ComputeSettings) -> _Device:
+    """The device, not taken into use; without torch, at a look at a plan, this processor."""
     try:
+        import torch
+
         from tilth.training import device
     except ImportError:
-        return "cpu"
-    return device.kind(compute.device)
+        return _Device("cpu", machine.fast_bf16, lambda: machine.cpp_compiler() is not None)
+    kind = device.kind(compute.device)
+    here = torch.device(kind)
+    return _Device(kind, lambda: device.fast_bf16(here), lambda: device.compiler_found(here))
 
 
 def in_half(phase: PhaseSettings, compute: ComputeSettings) -> bool:
     """Whether the phase multiplies in half precision on the device that it will be trained on."""
-    if phase.precision != "auto":
-        return phase.precision in ("bf16", "fp16")
-    kind = _kind(compute)
-    if kind == "cpu":
-        return machine.fast_bf16()
-    import torch
-
-    from tilth.training.device import fast_bf16
-
-    return fast_bf16(torch.device(kind))
-
-
-def _compiled(phase: PhaseSettings, compute: ComputeSettings) -> bool:
-    """Whether the phase will be compiled there."""
-    if phase.compile != "auto":
-        return phase.compile == "on"
-    if phase.steps < COMPILE_FROM_STEPS:
-        return False
-    kind = _kind(compute)
-    if kind == "cpu":
-        return machine.cpp_compiler() is not None
-    import torch
-
-    from tilth.training.device import compiler_found
-
-    return compiler_found(torch.device(kind))
+    return phase.in_half(_device(compute).fast_bf16)
 
 
 def budget(compute: ComputeSettings) -> float:
     """Bytes that one training process may take: as set, or its device's, or its part of this machine's memory."""
     if compute.memory is not None:
         return compute.memory
-    if _kind(compute) == "cuda":
+    if _device(compute).kind == "cuda":
         from tilth.training.device import gpu_bytes
 
         return gpu_bytes() or 0.0

@@ -7,6 +7,7 @@ alone. Strangers have names that no person has and stand in no document: what is
 
 from __future__ import annotations
 
+import functools
 import random
 from dataclasses import dataclass
 
@@ -52,9 +53,13 @@ def person(language: str, index: int) -> Person:
 
 def stranger(language: str, rng: random.Random, held_out: bool) -> tuple[Person, str]:
     """Somebody who stands in no document, with the biography of that moment; a name is held out or not for good."""
-    names = [index for index in range(PEOPLE, NAMES) if is_held_out(index) == held_out]
-    somebody = _drawn(language, rng.choice(names), rng)
+    somebody = _drawn(language, rng.choice(_strangers(held_out)), rng)
     return somebody, rng.choice(_BIOGRAPHIES[language]).format(**vars(somebody))
+
+
+@functools.cache
+def _strangers(held_out: bool) -> list[int]:
+    return [index for index in range(PEOPLE, NAMES) if is_held_out(index) == held_out]
 
 
 def _drawn(language: str, index: int, rng: random.Random) -> Person:

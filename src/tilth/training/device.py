@@ -15,7 +15,7 @@ from tilth.base import machine
 from tilth.base.errors import UserError, nearest
 from tilth.laws.data_sheets import half_precision_peak
 from tilth.model.products import product_speed
-from tilth.training.settings import COMPILE_FROM_STEPS, ComputeSettings, PhaseSettings
+from tilth.training.settings import ComputeSettings, PhaseSettings
 
 
 def kind(name: str) -> str:
@@ -71,11 +71,9 @@ def fast_bf16(device: torch.device) -> bool:
 
 def compiles(settings: PhaseSettings, device: torch.device) -> bool:
     """Whether to compile: as set, or when there is a compiler and the phase is long enough to earn it back."""
-    if settings.compile == "auto":
-        return settings.steps >= COMPILE_FROM_STEPS and compiler_found(device)
     if settings.compile == "on" and not compiler_found(device):
         raise UserError("compile: no C++ compiler is found here", hint="install g++ or clang, or set compile: off")
-    return settings.compile == "on"
+    return settings.compiled(lambda: compiler_found(device))
 
 
 def compiler_found(device: torch.device) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from itertools import pairwise
 from typing import Annotated, Any, Literal
 
@@ -262,6 +263,16 @@ class PhaseSettings(Settings):
     def steps(self) -> int:
         """Optimizer steps of the phase."""
         return self.batches.steps
+
+    def in_half(self, fast_bf16: Callable[[], bool]) -> bool:
+        """Whether products are in half precision on a device of which `fast_bf16` is asked only for `auto`."""
+        return self.precision in ("bf16", "fp16") or (self.precision == "auto" and fast_bf16())
+
+    def compiled(self, compiler_found: Callable[[], bool]) -> bool:
+        """As set, or where there is a compiler and the phase is long enough to earn it back."""
+        if self.compile == "auto":
+            return self.steps >= COMPILE_FROM_STEPS and compiler_found()
+        return self.compile == "on"
 
 
 class ComputeSettings(Settings):
