@@ -7,6 +7,7 @@ import gzip
 import json
 import os
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +23,10 @@ from tests.corpus.helpers import CHINESE, ENGLISH, run_chain, write_jsonl
 from tilth.base.errors import UserError
 from tilth.base.settings import validate
 from tilth.corpus.settings import CorpusSettings, SourceSettings
-from tilth.corpus.sources import Unreadable, find_files, plan_units, read_unit
+from tilth.corpus.sources import Stream, Unreadable, files, find_files, plan_units, read_jsonl, read_unit
 from tilth.corpus.sources.formats import decode
-from tilth.corpus.sources.json_array import array_items
-from tilth.corpus.sources.records import Unusable
+from tilth.corpus.sources.json_items import array_items, spread_objects
+from tilth.corpus.sources.records import Kind, Unusable
 
 
 def json_values() -> st.SearchStrategy[Any]:
@@ -162,11 +163,123 @@ def test_an_array_that_does_not_end_gives_what_it_has(tmp_path: Path) -> None:
     documents, (end,) = read(tmp_path, "a.json")
     assert len(documents) == 2999
     assert end.ends_file
-    assert end.reason == "cut off: the array does not end"
+    assert end.reason == "cut off: the array or object does not end"
     (tmp_path / "b.json.zst").write_bytes(zstandard.compress(whole)[:-9])
     documents, (end,) = read(tmp_path, "b.json.zst")
     assert end.ends_file
     assert end.reason.startswith("torn: the file ends inside a zstd frame")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        json.dumps(ARRAY[1], indent=2),
+        "\ufeff" + json.dumps(ARRAY[1] | {"a": {}, "b": [[{}]]}, ensure_ascii=False, indent=0),
+        "\n\n".join(json.dumps(one, indent=1) for one in ARRAY * 50),  # as jq prints them
+        '{ "id": 3,\n\n  "text": "one" }{ "text": "two" }\n',
+        '{"meta":\n"none", "text": "a"}',
+    ],
+)
+def test_an_object_that_spans_lines_is_a_record(tmp_path: Path, content: str) -> None:
+    """Alone, and in a folder of other texts."""
+    (tmp_path / "folder").mkdir()
+    for place, asked in (("a.json", "a.json"), ("folder/数据.json", "folder")):
+        (tmp_path / place).write_text(content, encoding="utf-8")
+        documents, unreadable = read(tmp_path, asked)
+        assert unreadable == []
+        decoder, rest, texts = json.JSONDecoder(), content.lstrip("\ufeff"), []
+        while rest := rest.lstrip():
+            value, end = decoder.raw_decode(rest)
+            texts.append(value["text"])
+            rest = rest[end:]
+        assert [d["text"] for d in documents] == texts
+    (tmp_path / "b.json").write_text(json.dumps({"data": ARRAY}, indent=1))
+    (found,) = read(tmp_path, "b.json")[1]
+    assert found.reason.endswith("the fields are 'data'")
+
+
+@settings(deadline=None)
+@given(
+    st.lists(st.dictionaries(st.text(min_size=1), json_values(), min_size=1), min_size=1),
+    st.integers(1, 40),
+    st.sampled_from([None, 1]),
+)
+def test_objects_are_cut_where_json_cuts_them(values: list[dict[str, Any]], step: int, indent: int | None) -> None:
+    data = "\n".join(json.dumps(value, indent=indent, ensure_ascii=False) for value in values).encode()
+
+    class Pieces(Stream):
+        def __iter__(self) -> Iterator[bytes]:
+            yield from (found[i : i + step] for i in range(0, len(found), step))
+
+    def cut(given: bytes, limit: int = 10**6) -> list[Any]:
+        nonlocal found
+        found = given
+        return list(spread_objects(Pieces(Path()), limit))
+
+    found = b""
+
+    items = cut(data)
+    assert [json.loads(item.data) for item in items] == values
+    assert [item.number for item in items] == list(range(1, len(values) + 1))
+    assert not cut(data[:-1])[-1].whole
+    assert [item.data for item in cut(data, 1)] == [None] * len(values)
+
+
+def test_broken_lines_are_no_object(tmp_path: Path) -> None:
+    """What is cut off in JSON Lines costs its own line, and no line behind it."""
+    (tmp_path / "a.jsonl").write_text('{"text": "one",\n{"text": "two"}\n{\n{"text": "three"}\n')
+    documents, unreadable = read(tmp_path, "a.jsonl")
+    assert [d["text"] for d in documents] == ["two", "three"]
+    assert [(u.line, u.kind) for u in unreadable] == [(1, "format"), (3, "format")]
+    (tmp_path / "b.json").write_text('{\n "text": "a"\n}\n{\n "text": "b')
+    (document,), (end,) = read(tmp_path, "b.json")
+    assert document["text"] == "a"
+    assert (end.line, end.reason, end.ends_file) == (2, "cut off: the array or object does not end", True)
+
+
+def test_what_is_wrong_is_told_by_its_kind(tmp_path: Path) -> None:
+    """No word of a reason decides: each kind says what is lost."""
+    files: dict[str, tuple[bytes, Kind, bool]] = {
+        "null.jsonl": (b'{"text": null}', "record", False),
+        "other.jsonl": (b'{"body": "a"}', "no_field", False),
+        "long.jsonl": (b'{"text": "' + b"x" * 5000 + b'"}', "too_long", False),
+        "lines.jsonl": (b"oops", "format", False),
+        "unpacked.jsonl.zst": (b"this was never packed", "end", True),
+        "unpacked.txt.gz": (b"this was never packed", "end", True),
+        "a.parquet": (b"PAR1 but not really", "file", True),
+        "empty.csv": (b'"never closed', "file", True),
+        "long.csv": (b"text\n" + b"x" * 5000, "too_long", False),
+        "rest.csv": (b'text\n"never closed', "end", True),
+        "binary.txt": (b"\0", "record", False),
+        "long.txt": (b"x" * 5000, "too_long", False),
+    }
+    for name, (data, kind, ends) in files.items():
+        (tmp_path / name).write_bytes(data)
+        _, (found,) = read(tmp_path, SourceSettings(path=name, largest_record=4000))
+        assert (found.kind, found.ends_file) == (kind, ends), name
+        assert ("`largest_record`" in found.reason) == (kind == "too_long"), name
+    settings = CorpusSettings.model_validate({"sources": ["*.zst", "a.parquet", "good.jsonl"], "steps": ["measure"]})
+    write_jsonl(tmp_path / "good.jsonl", ARRAY)
+    packed, parquet = run_chain(tmp_path, settings, base=tmp_path)["warnings"]
+    assert packed.startswith("unpacked.jsonl.zst:1: not zstd data: ")
+    assert packed.endswith("; what follows there is missing")
+    assert parquet.startswith("a.parquet: not a Parquet file: ")
+    assert parquet.endswith("; all of it is missing")
+
+
+def test_a_file_of_a_folder_is_opened_once_to_know_what_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_jsonl(tmp_path / "tree" / "a.json", ARRAY)
+    opened: list[Path] = []
+    monkeypatch.setattr(files, "read_jsonl", lambda path, *rest: opened.append(path) or read_jsonl(path, *rest))
+
+    def formats() -> list[str]:
+        return [file.format for file in find_files([SourceSettings(path="tree")], tmp_path)]
+
+    assert [formats() for _ in range(3)] == [["jsonl"]] * 3
+    assert len(opened) == 1
+    (tmp_path / "tree" / "a.json").write_text('{"name": "x"}')
+    assert formats() == ["text"]
+    assert len(opened) == 2
 
 
 def test_files_of_a_folder_are_records_where_they_have_a_text(tmp_path: Path) -> None:

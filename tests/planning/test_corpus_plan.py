@@ -118,6 +118,17 @@ def test_pieces_hold_whole_records_in_proportion(tmp_path: Path) -> None:
         assert len(read) / len(TEXTS) == pytest.approx(taken / file.size, rel=0.12), file.name
 
 
+def test_only_what_can_be_cut_behind_a_line_is_cut(tmp_path: Path) -> None:
+    records = [{"text": text} for text in TEXTS]
+    (tmp_path / "array.json").write_text(json.dumps(records, indent=1))
+    (tmp_path / "line.json").write_text(json.dumps(records))
+    (tmp_path / "objects.json").write_text("\n".join(json.dumps(record, indent=1) for record in records))
+    write_jsonl(tmp_path / "lists.json", [[record] for record in records])
+    files = find_files([SourceSettings(path="*.json")], tmp_path)
+    whole = {file.name for file in files if corpus_sample.head(file, 300_000, tmp_path / "pieces")[0] == file}
+    assert whole == {"array.json", "line.json", "objects.json"}
+
+
 def test_every_byte_has_the_same_chance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(corpus_sample, "PIECE", 3000)
     for i in range(40):

@@ -13,7 +13,7 @@ import numpy as np
 from tilth.base.errors import UserError
 from tilth.base.files import atomic_file, read_json, write_json
 from tilth.base.pool import Workers, map_units
-from tilth.base.progress import Progress, note
+from tilth.base.progress import Progress
 from tilth.corpus.chain import build_chain
 from tilth.corpus.document import SIGNAL, distinct_id, edit_schema, schema, text_bytes
 from tilth.corpus.report import measure_report
@@ -30,7 +30,7 @@ from tilth.corpus.sources.batches import source_signals
 if TYPE_CHECKING:
     import pyarrow as pa
 
-VERSION = 6
+VERSION = 7
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,8 @@ def measure_stage(
 
     Writes `documents/`, `edits/`, `unreadable.jsonl` and `report.json` below `out_dir`. Finished units are remembered
     in `work_dir`, so that a killed run goes on where it was; the result is the same to the byte for any number of
-    workers, killed or not. Raises `UserError` where no record could be read.
+    workers, killed or not. What a person should know of the input is the report's `warnings`, for the caller to tell.
+    Raises `UserError` where no record could be read.
     """
     units = plan_units(files)
     claim(work_dir, out_dir, _key(settings, files))
@@ -73,8 +74,6 @@ def measure_stage(
     write_json(out_dir / "report.json", report)
     if report["documents_out"] == 0:
         raise _nothing_read(report["records_read"], len(files), results)
-    for warning in warnings:
-        note(warning)
     return report
 
 
@@ -83,19 +82,17 @@ def _nothing_read(records: int, files: int, results: Sequence[dict[str, Any]]) -
     if not records:
         return UserError(f"the files are empty: {files} of them, and no record")
     first = next(found for result in results for found in result["first_unreadable"])
-    where = f"{first['file']}:{first['line']}" if first["line"] else first["file"]
+    where = _place(first)
     settings = "in the recipe, or in the --config of tilth corpus"
     hint = None
-    if "there is no field" in first["reason"]:
+    if first["kind"] == "no_field":
         hint = f"say which field holds the text: `fields: {{text: NAME}}` of the source, {settings}"
-    elif first["reason"].startswith(_OTHER_FORMAT):
+    elif first["kind"] in ("format", "file"):
         hint = f"if it is of another format, the source's `format` says so, {settings}"
     many = f"none of {records:,} records in {files:,} files could be read" if records > 1 else "no record could be read"
     return UserError(f"{many}; {first['reason']}", where=where, hint=hint)
 
 
-_OTHER_FORMAT = ("not JSON", "not a Parquet file", "not CSV", "no header")
-"""Reasons behind which another format may stand."""
 _NAMED = 3
 """Files whose end is missing that a warning names each."""
 
@@ -113,9 +110,18 @@ def _as_texts(files: Sequence[InputFile]) -> list[str]:
 def _missing(results: Sequence[dict[str, Any]]) -> list[str]:
     """Files that end early or are damaged: one unreadable record stands for all that follows there."""
     found = [end for result in results for end in result["file_ends"]]
-    said = [f"{end['file']}:{end['line']}: {end['reason']}; what follows there is missing" for end in found[:_NAMED]]
+    said = [f"{_place(end)}: {end['reason']}; {_lost(end)} is missing" for end in found[:_NAMED]]
     more = len(found) - len(said)
     return [*said, f"{more:,} more files end early or are damaged"] if more else said
+
+
+def _place(record: dict[str, Any]) -> str:
+    """`file:line` of an unreadable record; the file where there is no line."""
+    return f"{record['file']}:{record['line']}" if record["line"] else str(record["file"])
+
+
+def _lost(end: dict[str, Any]) -> str:
+    return "what follows there" if end["line"] else "all of it"
 
 
 def _lacking(tasks: Sequence[_Task], results: Sequence[dict[str, Any]]) -> list[str]:

@@ -20,7 +20,11 @@ DOCUMENT_TABLE = ("id", "domain", "source", "language", "repeat", "tokens", "byt
 
 
 def check_recipe(recipe: Recipe, base: Path, path: Path) -> None:
-    """Raise UserError for the first thing that cannot work; touches no source's content."""
+    """Raise UserError for the first thing in the recipe at `path`, whose paths are seen from `base`, that cannot work.
+
+    Of the sources only the names are asked (in a folder also the first records of `.json` and of tables); benchmarks,
+    the files of steps and tasks, the base's config and its tokenizer are opened.
+    """
     from tilth.corpus.chain import build_chain
 
     source_files(recipe.corpus, base)

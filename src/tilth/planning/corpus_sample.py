@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tilth.base.keyed import uniform
-from tilth.corpus.sources import InputFile, Stream
+from tilth.corpus.sources import InputFile, Stream, is_json_lines
 
 PIECE = 2**20
 """Bytes, packed as they lie, that a larger file gives at least."""
@@ -80,12 +80,12 @@ def head(file: InputFile, wanted: int, folder: Path) -> tuple[InputFile, int]:
 
 
 def _head_of_lines(file: InputFile, wanted: int, path: Path) -> int | None:
-    """Whole lines from the beginning; of CSV, lines at whose end no quotation mark is open. An array is not cut."""
+    """Whole lines from the beginning; of CSV, lines at whose end no quotation mark is open. Other JSON is not cut."""
+    if file.format == "jsonl" and not is_json_lines(file.path, PIECE):
+        return None
     stream, head = Stream(file.path), bytearray()
     for piece in stream:
         head += piece
-        if file.format == "jsonl" and head.lstrip().startswith(b"["):
-            return None
         if stream.consumed >= wanted and (cut := _end_of_line(head, len(head) * wanted // stream.consumed, file)):
             path.write_bytes(_packed(bytes(head[:cut]), path.suffix.lower()))
             return round(stream.consumed * cut / len(head))

@@ -86,14 +86,13 @@ def _read_file(
     file: InputFile, source: SourceSettings, signals: tuple[str, ...], lacking: set[str]
 ) -> Iterator[Record]:
     mapper = Mapper(source, file.name, signals, lacking)
-    too_long = formats.too_long(source.largest_record)
     try:
         for record in _READERS[file.format](file.path, mapper, source.largest_record):
-            if isinstance(record, Unreadable) and record.reason.endswith(too_long):
+            if isinstance(record, Unreadable) and record.kind == "too_long":
                 record.reason += ", the source's `largest_record`"
             yield record
     except OSError as error:
-        yield Unreadable(file.name, 0, f"cannot be read: {error.strerror or error}", file.size)
+        yield Unreadable(file.name, 0, f"cannot be read: {error.strerror or error}", file.size, "end")
 
 
 def _table(rows: list[Row], signals: tuple[str, ...]) -> pa.Table:

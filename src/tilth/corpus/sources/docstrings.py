@@ -21,7 +21,7 @@ def read_docstrings(path: Path, mapper: Mapper, limit: int) -> Iterator[Record]:
     """
     size = path.stat().st_size
     if size > limit:
-        yield Unreadable(mapper.file, 0, too_long(limit), size)
+        yield Unreadable(mapper.file, 0, too_long(limit), size, "too_long")
         return
     try:
         source, _ = decode(path.read_bytes())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import functools
 import glob
 import os
 import sysconfig
@@ -227,12 +228,22 @@ def _format(path: Path, source: SourceSettings, *, named: bool) -> str:
 
 def _holds_records(path: Path, kind: str, source: SourceSettings) -> bool:
     """Whether one of the first records of a file would become a document."""
-    mapper = Mapper(source, path.name, (), set())
-    read: Callable[[Path, Mapper, int], Iterator[Record]] = read_csv if kind == "csv" else read_jsonl
     try:
-        return any(isinstance(one, Row) for one in islice(read(path, mapper, source.largest_record), _TRIED))
+        status = path.stat()
+        known = status.st_size, status.st_mtime_ns
+        return _first_records_are_texts(path, known, kind, source.fields.get("text"), source.largest_record)
     except OSError:
         return False
+
+
+@functools.cache
+def _first_records_are_texts(path: Path, known: tuple[int, int], kind: str, text: str | None, limit: int) -> bool:
+    """A recipe's files are looked for many times in a run: each is opened once while it stays as it is `known`, by size
+    and time of its last change.
+    """
+    mapper = Mapper(SourceSettings(path=str(path), fields={"text": text} if text else {}), path.name, (), set())
+    read: Callable[[Path, Mapper, int], Iterator[Record]] = read_csv if kind == "csv" else read_jsonl
+    return any(isinstance(one, Row) for one in islice(read(path, mapper, limit), _TRIED))
 
 
 def _size(path: Path) -> int:

@@ -4,36 +4,34 @@ from __future__ import annotations
 
 import codecs
 import csv
-import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain, islice, zip_longest
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-from tilth.corpus.sources.json_array import array_items
+from tilth.corpus.sources.json_items import array_items, json_layout, spread_objects
 from tilth.corpus.sources.json_lines import parse_json
-from tilth.corpus.sources.records import Mapper, Row, Unusable
+from tilth.corpus.sources.records import Kind, Mapper, Row, Unusable
 from tilth.corpus.sources.streams import Line, Stream, Torn, lines
 
 
 @dataclass(slots=True)
 class Unreadable:
-    """A record that could not be read: `file:line`, why, and how many bytes are lost with it."""
+    """A record that could not be read: `file:line`, why, how many bytes are lost with it, and of which kind that is."""
 
     file: str
     line: int
     reason: str
     bytes: int
+    kind: Kind = "record"
 
     @property
     def ends_file(self) -> bool:
         """Whether it stands for all that follows in its file, however many records that is."""
-        return self.reason.startswith(_ENDS)
+        return self.kind in ("end", "file")
 
-
-_ENDS = ("torn", "damaged", "cut off", "not closed")
 
 Record = Row | Unreadable
 
@@ -61,7 +59,8 @@ class RecordMapper(Protocol[Made]):
 
 
 def read_jsonl(path: Path, mapper: RecordMapper[Made], limit: int) -> Iterator[Made | Unreadable]:
-    """JSON Lines, or one JSON array of objects; empty lines are no records. `line` of an array's item is its number.
+    """JSON Lines, one JSON array of objects, or objects that span lines; empty lines are no records. Where lines are no
+    records, `line` is the item's number.
 
     A tear is one unreadable record, whatever came before it is kept.
     """
@@ -74,37 +73,29 @@ def read_jsonl(path: Path, mapper: RecordMapper[Made], limit: int) -> Iterator[M
 
 
 def json_records(path: Path, limit: int) -> tuple[Stream, Iterator[Line]]:
-    """What may be a record each: the lines that are not blank, or the items of an array; and the stream behind them.
+    """What may be a record each: lines that are not blank, the items of an array, or objects that span lines; and the
+    stream behind them.
 
     A torn one is given however it looks.
     """
     stream = Stream(path)
-    found = (line for line in lines(stream, limit) if not line.whole or line.data is None or line.data.strip())
+    found = _filled(stream, limit)
     begin = list(islice(found, 2))
-    if is_one_array(begin):
-        stream = Stream(path)
-        return stream, array_items(stream, limit)
-    return stream, chain(begin, found)
+    layout = json_layout(begin)
+    if layout == "lines":
+        return stream, chain(begin, found)
+    stream = Stream(path)
+    return stream, (array_items if layout == "array" else spread_objects)(stream, limit)
 
 
-def is_one_array(begin: Sequence[Line]) -> bool:
-    """Whether a file that begins with these lines (two, if it has so many) is one array of objects."""
-    if not begin:
-        return False
-    data = begin[0].head if begin[0].data is None else begin[0].data
-    opens = _ARRAY.match(data.removeprefix(codecs.BOM_UTF8)) is not None
-    return opens and (len(begin) == 1 or begin[0].data is None or not _is_json(begin[0].data))
+def is_json_lines(path: Path, limit: int) -> bool:
+    """Whether a file of JSON can be cut behind any of its lines, by a look at the first two of them."""
+    return json_layout(list(islice(_filled(Stream(path), limit), 2))) == "lines"
 
 
-_ARRAY = re.compile(rb"\s*\[\s*(\{|$)")
-
-
-def _is_json(data: bytes) -> bool:
-    try:
-        json.loads(data)
-    except (ValueError, RecursionError):
-        return False
-    return True
+def _filled(stream: Stream, limit: int) -> Iterator[Line]:
+    """The lines that are not blank; a torn one however it looks."""
+    return (line for line in lines(stream, limit) if not line.whole or line.data is None or line.data.strip())
 
 
 def too_long(limit: int) -> str:
@@ -114,24 +105,24 @@ def too_long(limit: int) -> str:
 
 def _json_record(line: Line, mapper: RecordMapper[Made], limit: int) -> Made | Unreadable:
     if line.data is None:
-        return Unreadable(mapper.file, line.number, too_long(limit), line.size)
+        return Unreadable(mapper.file, line.number, too_long(limit), line.size, "too_long")
     try:
         data = line.data
         if line.number == 1 and data.startswith(codecs.BOM_UTF8):
             data = data[3:]
         return mapper.row(parse_json(data), line.number)
     except Unusable as error:
-        reason = str(error)
+        found = error
     except UnicodeDecodeError as error:
-        reason = f"not UTF-8: byte 0x{line.data[error.start]:02x} at {error.start}"
+        found = Unusable(f"not UTF-8: byte 0x{line.data[error.start]:02x} at {error.start}")
     except (ValueError, RecursionError) as error:
-        reason = f"not JSON: {error}"
-    return Unreadable(mapper.file, line.number, reason, line.size)
+        found = Unusable(f"not JSON: {error}", "format")
+    return Unreadable(mapper.file, line.number, str(found), line.size, found.kind)
 
 
 def _torn_line(line: Line, stream: Stream, mapper: RecordMapper[Made]) -> Iterator[Made | Unreadable]:
     """What stands in front of the tear: a document if it is whole, else part of what is lost."""
-    torn = stream.torn or Torn("cut off: the array does not end", 0)
+    torn = stream.torn or Torn("cut off: the array or object does not end", 0)
     lost = torn.unread_bytes
     if line.data:
         last = _json_record(line, mapper, line.size)
@@ -139,7 +130,7 @@ def _torn_line(line: Line, stream: Stream, mapper: RecordMapper[Made]) -> Iterat
             lost += line.size
         else:
             yield last
-    yield Unreadable(mapper.file, line.number, torn.reason, lost)
+    yield Unreadable(mapper.file, line.number, torn.reason, lost, "end")
 
 
 def read_parquet(path: Path, mapper: RecordMapper[Made], limit: int) -> Iterator[Made | Unreadable]:
@@ -151,7 +142,7 @@ def read_parquet(path: Path, mapper: RecordMapper[Made], limit: int) -> Iterator
     try:
         file = pq.ParquetFile(path)
     except (pa.ArrowInvalid, OSError) as error:
-        yield Unreadable(mapper.file, 0, f"not a Parquet file: {_first_line(error)}", size)
+        yield Unreadable(mapper.file, 0, f"not a Parquet file: {_first_line(error)}", size, "file")
         return
     with file:
         columns = [name for name in file.schema_arrow.names if not name.startswith("signal.")]
@@ -163,7 +154,8 @@ def read_parquet(path: Path, mapper: RecordMapper[Made], limit: int) -> Iterator
                         yield _mapped(_without_nan(record), row, mapper, limit)
             except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
                 bytes_lost = file.metadata.row_group(group).total_byte_size
-                yield Unreadable(mapper.file, row + 1, f"damaged row group {group}: {_first_line(error)}", bytes_lost)
+                reason = f"damaged row group {group}: {_first_line(error)}"
+                yield Unreadable(mapper.file, row + 1, reason, bytes_lost, "end")
 
 
 def _without_nan(record: dict[str, Any]) -> dict[str, Any]:
@@ -175,9 +167,9 @@ def _mapped(record: object, number: int, mapper: RecordMapper[Made], limit: int)
     try:
         row = mapper.row(record, number)
     except Unusable as error:
-        return Unreadable(mapper.file, number, str(error), len(str(record)))
+        return Unreadable(mapper.file, number, str(error), len(str(record)), error.kind)
     if row.bytes > limit:
-        return Unreadable(mapper.file, number, too_long(limit), row.bytes)
+        return Unreadable(mapper.file, number, too_long(limit), row.bytes, "too_long")
     return row
 
 
@@ -185,13 +177,14 @@ def read_csv(path: Path, mapper: Mapper, limit: int) -> Iterator[Record]:
     """CSV or TSV with a header. `line` of an unreadable record is the line on which it ends."""
     rows = _CsvRows(path, limit)
     header = next(rows, None)
-    if isinstance(header, str):
-        yield Unreadable(mapper.file, rows.line, f"no header: {header}", path.stat().st_size)
+    if isinstance(header, Unusable):
+        kind: Kind = "too_long" if header.kind == "too_long" else "file"
+        yield Unreadable(mapper.file, rows.line, f"no header: {header}", path.stat().st_size, kind)
         return
     for number, row in enumerate(rows if header else (), start=1):
         assert header is not None
         if not isinstance(row, list):
-            yield Unreadable(mapper.file, rows.line, row, rows.bytes)
+            yield Unreadable(mapper.file, rows.line, str(row), rows.bytes, row.kind)
             continue
         record: dict[str, object] = dict(zip_longest(header, row[: len(header)]))
         if len(row) > len(header):
@@ -201,7 +194,7 @@ def read_csv(path: Path, mapper: Mapper, limit: int) -> Iterator[Record]:
             mapped.line = rows.line
         yield mapped
     if torn := rows.stream.torn:
-        yield Unreadable(mapper.file, rows.line + 1, torn.reason, torn.unread_bytes + rows.bytes)
+        yield Unreadable(mapper.file, rows.line + 1, torn.reason, torn.unread_bytes + rows.bytes, "end")
 
 
 class _CsvRows:
@@ -217,25 +210,26 @@ class _CsvRows:
         """Bytes of the lines of the row; after the last row, of what a tear cut off."""
         self._too_long = self._ended = False
 
-    def __iter__(self) -> Iterator[list[str] | str]:
+    def __iter__(self) -> Iterator[list[str] | Unusable]:
         return self
 
-    def __next__(self) -> list[str] | str:
+    def __next__(self) -> list[str] | Unusable:
         while True:
             self.bytes, self._too_long = 0, False
             begin = self.reader.line_num + 1
-            row: list[str] | str
+            row: list[str] | Unusable
             try:
                 row = next(self.reader)
             except csv.Error as error:
-                row = f"not CSV: {error}"
+                row = Unusable(f"not CSV: {error}", "format")
             if self._ended and self.stream.torn:
                 raise StopIteration  # the tear runs through a field that was opened on a line before it
             self.line = self.reader.line_num
             if self._ended:
-                return f"not closed: a quotation mark opens a field in the record that begins on line {begin}"
+                where = f"in the record that begins on line {begin}"
+                return Unusable(f"not closed: a quotation mark opens a field {where}", "end")
             if self._too_long:
-                return too_long(self.limit)
+                return Unusable(too_long(self.limit), "too_long")
             if row:
                 return row
 
@@ -258,7 +252,7 @@ def read_text(path: Path, mapper: Mapper, limit: int) -> Iterator[Record]:
     for piece in stream:
         size += len(piece)
         if size > limit:
-            yield Unreadable(mapper.file, 0, too_long(limit), max(size, path.stat().st_size))
+            yield Unreadable(mapper.file, 0, too_long(limit), max(size, path.stat().st_size), "too_long")
             return
         pieces.append(piece)
     data = b"".join(pieces)
@@ -271,8 +265,8 @@ def read_text(path: Path, mapper: Mapper, limit: int) -> Iterator[Record]:
             yield row
         except Unusable as error:
             yield Unreadable(mapper.file, 0, str(error), len(data))
-    if stream.torn:
-        yield Unreadable(mapper.file, data.count(b"\n") + 1, stream.torn.reason, stream.torn.unread_bytes)
+    if torn := stream.torn:
+        yield Unreadable(mapper.file, data.count(b"\n") + 1, torn.reason, torn.unread_bytes, "end")
 
 
 def read_foreign(path: Path, mapper: Mapper, limit: int) -> Iterator[Record]:

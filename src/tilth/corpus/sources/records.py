@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from tilth.corpus.document import LABELS, record_id
 from tilth.corpus.settings import SourceSettings, template_field
@@ -31,8 +31,18 @@ _KNOWN = 4096
 """Sets of field names that a mapper remembers."""
 
 
+Kind = Literal["record", "no_field", "too_long", "format", "file", "end"]
+"""What is wrong where something cannot be read: with one record, as such; that it has no field for the text; that it is
+longer than the limit; that it is not in the file's format; that the whole file is not; or that all that follows in the
+file is lost."""
+
+
 class Unusable(ValueError):
     """A record cannot become a document; the message is the reason."""
+
+    def __init__(self, reason: str, kind: Kind = "record") -> None:
+        super().__init__(reason)
+        self.kind = kind
 
 
 @dataclass(slots=True)
@@ -98,7 +108,7 @@ class Mapper:
         taken = self._taken(record)
         text = None if taken.text is None else lookup(record, taken.text)
         if text is None:
-            raise Unusable(self._without_text(record))
+            raise self._without_text(record)
         if not isinstance(text, str):
             raise Unusable(f"the text is not a string but {_kind(text)}")
         if not text or text.isspace():
@@ -144,15 +154,15 @@ class Mapper:
         ]
         return _Taken(text, own, labels, rest)
 
-    def _without_text(self, record: dict[str, Any]) -> str:
+    def _without_text(self, record: dict[str, Any]) -> Unusable:
         wanted = self.names["text"]
         null = next((name for name in wanted if name in record), None)
         if null:
-            return f"no text: the field {null!r} is null"
+            return Unusable(f"no text: the field {null!r} is null")
         there = [repr(name) for name in record]
         more = f" and {len(there) - _LISTED} more" if len(there) > _LISTED else ""
         fields = f"the fields are {', '.join(there[:_LISTED])}{more}" if there else "the record is empty"
-        return f"no text: there is no field {' or '.join(map(repr, wanted))}; {fields}"
+        return Unusable(f"no text: there is no field {' or '.join(map(repr, wanted))}; {fields}", "no_field")
 
 
 @dataclass(frozen=True)
