@@ -149,10 +149,17 @@ def test_a_torn_file_is_told_to_be_missing_its_end(tmp_path: Path) -> None:
     packed = zstandard.compress(lines.encode())
     (tmp_path / "a.jsonl.zst").write_bytes(packed[: len(packed) // 2])
     (tmp_path / "c.yaml").write_text("steps: [measure]\n")
-    for _ in range(2):  # made, and kept
+    missing = "what follows there is missing"
+    for _ in range(2):  # made, and kept: told once in either
         done = tilth("corpus", tmp_path / "a.jsonl.zst", "--out", tmp_path / "out", "--config", tmp_path / "c.yaml")
         assert done.returncode == 0, done.stderr
-        assert "torn: the file ends inside a zstd frame; what follows there is missing" in done.stdout
+        assert f"torn: the file ends inside a zstd frame; {missing}" in done.stdout
+        assert (done.stdout + done.stderr).count(missing) == 1
+    (tmp_path / "r.yaml").write_text("corpus: {sources: [a.jsonl.zst], steps: [measure, exact]}\n")
+    done = tilth("run", tmp_path / "r.yaml", "--runs", tmp_path / "runs", "--until", "corpus", "--json")
+    assert (done.returncode, done.stderr.count(missing)) == (0, 1), done.stderr
+    planned = tilth("corpus", tmp_path / "a.jsonl.zst", "--plan", "--config", tmp_path / "c.yaml")
+    assert (planned.stdout + planned.stderr).count(missing) == 1
     assert "what follows there is missing" in tilth("look", tmp_path / "out").stdout
 
 

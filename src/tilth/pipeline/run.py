@@ -12,6 +12,7 @@ from typing import Any
 from tilth.base import machine
 from tilth.base.errors import UserError, nearest
 from tilth.base.files import read_json, write_json, write_text
+from tilth.base.progress import note
 from tilth.pipeline.amounts import check_corpus, check_sources
 from tilth.pipeline.checks import check_recipe, known_domains
 from tilth.pipeline.execute import Done, execute, is_done, lock
@@ -165,6 +166,9 @@ def run_recipe(
             if item.fresh:
                 made.append(item.stage.name)
                 _tell(item, quiet)
+                if item.stage.name == "measure":
+                    for warning in read_json(item.folder / "report.json").get("warnings", []):
+                        note(warning)
             if item.stage.name == "corpus" and any(stage.needs_torch for stage in wanted):
                 check_corpus(recipe, read_json(item.folder / "report.json"))
         return _outcome(run_folder, graph, made, changed)

@@ -248,7 +248,8 @@ class _Work:
         yield Figure("disk for another try", trial.measured * scale, "B", "measured documents: in proportion")
 
     def warnings(self) -> Iterator[str]:
-        """What stands in the way."""
+        """What is wrong with the sample, and what stands in the way."""
+        yield from self.trial.report.get("warnings", [])
         if self.trial.across and self.documents >= _NUMBERS:
             names = ", ".join(self.trial.across)
             yield f"{names} can tell {_NUMBERS:,} documents apart: run it on parts of the corpus"
