@@ -168,3 +168,23 @@ def test_show_mask(chatty, tmp_path):
         chats.write('\n{"foo": 1}')
     done = tilth("show-mask", tmp_path / "chats" / "own.jsonl", "--tokenizer", tokenizer, "--sample", "99")
     assert "not trained on: own.jsonl:10 unreadable: no conversation here" in done.stderr
+
+
+def test_the_forecast_of_a_step_is_whole_batches_and_says_where_the_data_are_less(chatty, tmp_path, run_tilth):
+    """As the training: never less than a batch, however few the records."""
+    step = [
+        "posttrain.tuned.data=[{path: 'chats/*.jsonl'}]",
+        "posttrain.tuned.tokens=null",
+        "posttrain.tuned.replay={}",
+    ]
+    arguments = ["run", str(chatty), *step, "--runs", str(tmp_path / "runs"), "--dry-run", "--json"]
+    status, out, err = run_tilth(*arguments)
+    assert not status, err
+    told = json.loads(out)["forecast"]
+    assert {phase["name"]: phase["tokens"] for phase in told["phases"]}["sft-tuned"] == 8 * 128
+    (said,) = told["warnings"]
+    assert said.startswith("tuned: the data fill about 2 of the 8 sequences of one batch")
+    status, out, err = run_tilth(*arguments, "posttrain.tuned.batch_sequences=2")
+    told = json.loads(out)["forecast"]
+    assert told["warnings"] == []
+    assert {phase["name"]: phase["tokens"] for phase in told["phases"]}["sft-tuned"] == 2 * 128

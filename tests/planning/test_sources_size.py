@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import gzip
 import json
 from pathlib import Path
@@ -36,6 +37,30 @@ def test_estimates_come_near(tmp_path: Path) -> None:
         documents, size = guess(tmp_path, name)
         assert documents == pytest.approx(3000, rel=0.05), name
         assert size == pytest.approx(BYTES, rel=0.15), name
+
+
+def test_a_record_is_counted_however_many_lines_it_has(tmp_path: Path) -> None:
+    """350 records are 350, in cells of many lines, on one line or on many; those of a larger file, nearly as many."""
+    pages = ["\n".join(text.split("河")) for text in TEXTS]
+    for many, near in ((350, 0.0), (3000, 0.05)):
+        records = [{"text": page, "id": i, "tags": ["a", {"b": []}]} for i, page in enumerate(pages[:many])]
+        with (tmp_path / "cells.csv").open("w", newline="") as table:
+            writer = csv.writer(table)
+            writer.writerows([["text", "id"], *([page, i] for i, page in enumerate(pages[:many]))])
+        (tmp_path / "line.json").write_text(json.dumps(records, ensure_ascii=False))
+        (tmp_path / "array.json").write_text(json.dumps(records, ensure_ascii=False, indent=2))
+        printed = "\n".join(json.dumps(record, ensure_ascii=False, indent=2) for record in records)
+        (tmp_path / "objects.json").write_text(printed)
+        (tmp_path / "packed.json.gz").write_bytes(gzip.compress(printed.encode()))
+        (tmp_path / "no_end.jsonl").write_text(printed.replace("\n", " ").replace("} {", "}\n\n{"))
+        size = sum(len(page.encode()) for page in pages[:many])
+        for name in ("cells.csv", "line.json", "array.json", "objects.json", "packed.json.gz", "no_end.jsonl"):
+            documents, found = guess(tmp_path, name)
+            assert documents == pytest.approx(many, rel=near), name
+            assert found == pytest.approx(size, rel=0.15), name
+    (tmp_path / "tree").mkdir()
+    (tmp_path / "tree" / "book.pdf").write_bytes(b"%PDF")
+    assert guess(tmp_path, "tree") == (0, 0)
 
 
 def test_what_cannot_be_read_stops_nothing(tmp_path: Path) -> None:

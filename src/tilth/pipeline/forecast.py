@@ -117,7 +117,7 @@ def forecast(recipe: Recipe, base: Path, run_folder: Path, graph: Graph) -> Fore
     ]
     workers = recipe.compute.data_workers.processes
     count = parameters(shape) if planned else None
-    warnings = tuple(_warnings(recipe, tokens, phases))
+    warnings = (*_warnings(recipe, tokens, phases), *_small_steps(recipe, sequences))
     return Forecast(documents, size, tokens, counted, corpus_seconds(size, workers), count, phases, done, warnings)
 
 
@@ -153,6 +153,18 @@ def _warnings(recipe: Recipe, tokens: int, phases: list[PhaseForecast]) -> Itera
             f"pretrain asks for {asked / tokens:.1f} epochs of the text, more than max_epochs ({allowed:g}) allows: "
             "it will be refused"
         )
+
+
+def _small_steps(recipe: Recipe, sequences: dict[str, dict[str, int]]) -> Iterator[str]:
+    """Steps whose data are less than a batch: no training is shorter than one whole batch."""
+    for step in recipe.posttrain:
+        there = sum(sequences[step.name].values())
+        asked = step.batch_sequences * (1 - sum(step.replay.values()))
+        if 2 * there < asked:
+            yield (
+                f"{step.name}: the data fill about {there:,} of the {step.batch_sequences:,} sequences of one batch, "
+                "so they stand in it several times; lower batch_sequences, or give more records"
+            )
 
 
 def _text(recipe: Recipe, base: Path, run_folder: Path, graph: Graph) -> tuple[int, int, int, bool]:

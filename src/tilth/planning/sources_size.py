@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 
 from tilth.corpus.sources import TEXT_NAMES, Stream
+from tilth.corpus.sources.formats import CsvRows, json_records
 
 _HEAD = 1 << 20
 _LOOKED_AT = 64
+_LONGEST = 16 * 2**20
+"""Bytes of a record that is held as a whole; a longer one is counted too."""
 JSON_SHARE = 0.9
 """Share of a JSON Lines file's bytes that is text (the rest: keys, labels, escapes)."""
 
@@ -22,7 +26,15 @@ def estimate(files: Sequence[tuple[Path, str, int]]) -> tuple[int, int]:
     looked, documents, size = 0, 0.0, 0.0
     for path, kind, length in chosen:
         try:
-            found = _in_parquet(path) if kind == "parquet" else _in_lines(path, kind, length)
+            match kind:
+                case "parquet":
+                    found = _in_parquet(path)
+                case "jsonl" | "csv":
+                    found = _in_records(path, kind, length)
+                case "foreign":
+                    found = 0.0, 0.0
+                case _:
+                    found = _in_text(path, length)
         except OSError:
             found = 0.0, 0.0
         looked += length
@@ -31,20 +43,40 @@ def estimate(files: Sequence[tuple[Path, str, int]]) -> tuple[int, int]:
     return round(documents * whole), round(size * whole)
 
 
-def _in_lines(path: Path, kind: str, length: int) -> tuple[float, float]:
-    """Documents and bytes of text of a file, from its head: a line each where the format has lines, else one."""
-    stream, head = Stream(path), b""
+def _in_text(path: Path, length: int) -> tuple[float, float]:
+    """One document, and its bytes, from the file's head."""
+    stream, size = Stream(path), 0
     for piece in stream:
-        head += piece
-        if len(head) >= _HEAD:
+        size += len(piece)
+        if size >= _HEAD:
             break
     else:
         length = stream.consumed  # that was all that can be read
-    if not head:
-        return 0.0, 0.0
-    scale = length / stream.consumed
-    share = JSON_SHARE if kind == "jsonl" else 1.0
-    return (head.count(b"\n") or 1) * scale if kind in ("jsonl", "csv") else 1.0, len(head) * scale * share
+    return (1.0, size * length / stream.consumed) if size else (0.0, 0.0)
+
+
+def _in_records(path: Path, kind: str, length: int) -> tuple[float, float]:
+    """Records and bytes of text of a file, from its head as it will be read: a cell has many lines, an array few."""
+    stream, sizes = _in_csv(path) if kind == "csv" else _in_json(path)
+    documents = size = read = 0
+    for one in sizes:
+        if size >= _HEAD and stream.consumed > read:
+            break  # `read` bytes of the file hold the records so far
+        documents, size, read = documents + 1, size + one, stream.consumed
+    else:
+        length = stream.consumed
+    scale = length / max(read, 1)
+    return documents * scale, size * scale * (JSON_SHARE if kind == "jsonl" else 1.0)
+
+
+def _in_json(path: Path) -> tuple[Stream, Iterator[int]]:
+    stream, found = json_records(path, _LONGEST)
+    return stream, (line.size for line in found if line.whole)
+
+
+def _in_csv(path: Path) -> tuple[Stream, Iterator[int]]:
+    rows = CsvRows(path, _LONGEST)
+    return rows.stream, (rows.bytes for _ in islice(rows, 1, None))
 
 
 def _in_parquet(path: Path) -> tuple[float, float]:

@@ -175,7 +175,7 @@ def _mapped(record: object, number: int, mapper: RecordMapper[Made], limit: int)
 
 def read_csv(path: Path, mapper: Mapper, limit: int) -> Iterator[Record]:
     """CSV or TSV with a header. `line` of an unreadable record is the line on which it ends."""
-    rows = _CsvRows(path, limit)
+    rows = CsvRows(path, limit)
     header = next(rows, None)
     if isinstance(header, Unusable):
         kind: Kind = "too_long" if header.kind == "too_long" else "file"
@@ -197,7 +197,7 @@ def read_csv(path: Path, mapper: Mapper, limit: int) -> Iterator[Record]:
         yield Unreadable(mapper.file, rows.line + 1, torn.reason, torn.unread_bytes + rows.bytes, "end")
 
 
-class _CsvRows:
+class CsvRows:
     """The rows of a CSV file that are not blank: their fields, or the reason why there are none."""
 
     def __init__(self, path: Path, limit: int) -> None:
