@@ -7,6 +7,7 @@ from pydantic import Field
 
 from tilth.base.errors import UserError, nearest
 from tilth.base.settings import Count, Settings, load_yaml, override, parse_count, validate
+from tilth.model.adapters.settings import AdapterSettings
 
 
 class Inner(Settings):
@@ -192,3 +193,16 @@ def test_booleans_are_no_numbers():
         with pytest.raises(UserError) as error:
             validate(Whole, wrong, source="x")
         assert str(error.value) == said
+
+
+def test_a_list_of_unknown_items_is_not_called_too_short() -> None:
+    def said(targets: list[str]) -> str:
+        with pytest.raises(UserError) as error:
+            validate(AdapterSettings, {"targets": targets}, source="r.yaml")
+        return str(error.value)
+
+    unknown = "'{}' is not known (known: down, gate, key, output, query, up, value)"
+    assert said(["q_proj"]) == f"r.yaml: targets.0: {unknown.format('q_proj')}"
+    both = [f"r.yaml: targets.{i}: {unknown.format(name)}" for i, name in enumerate(("q_proj", "v_proj"))]
+    assert said(["q_proj", "v_proj"]) == "; ".join(both)
+    assert said([]) == "r.yaml: targets: must have at least 1 items"

@@ -39,9 +39,11 @@ _EXPECTED = {
 
 
 def sentences(model: type[BaseModel], error: ValidationError, data: Any, source: str, lines: Lines) -> list[str]:
-    """One sentence for each mistake."""
-    found = (_sentence(model, item, data, source, lines) for item in error.errors(include_url=False))
-    return list(dict.fromkeys(found))
+    """One sentence for each mistake. A list is not called too short for items that were refused themselves."""
+    items = error.errors(include_url=False)
+    around = {item["loc"][:-1] for item in items}
+    real = (item for item in items if item["type"] != "too_short" or item["loc"] not in around)
+    return list(dict.fromkeys(_sentence(model, item, data, source, lines) for item in real))
 
 
 def _sentence(model: type[BaseModel], item: ErrorDetails, data: Any, source: str, lines: Lines) -> str:
