@@ -72,7 +72,7 @@ def test_the_three_forms():
     ("line", "message"),
     [
         ("{", r"t\.jsonl:2: not an item"),
-        ('{"question": "q"}', r"t\.jsonl:2: not an item: answer is missing"),
+        ('{"question": "q"}', r"t\.jsonl:2: not an item: answers is missing"),
         ('{"answer": "a"}', r"t\.jsonl:2: not an item: question is missing"),
         ('{"question": "q", "answer": "a", "match": "maybe"}', "match is text or number"),
         ("[]", r"t\.jsonl:2: not an item"),

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.pipeline.conftest import hashes, tilth
+from tests.pipeline.conftest import TINY, hashes, tilth
 from tilth.base.errors import Unfinished, UserError
 from tilth.pipeline.amounts import GROWS, check_corpus, check_sources
 from tilth.pipeline.execute import execute, lock
@@ -18,6 +18,7 @@ from tilth.pipeline.recipe import Recipe, load_recipe
 from tilth.pipeline.stage import Context, Stage
 from tilth.training.settings import ComputeSettings
 
+ANNEALED = "    mixture: {stories: 1, arithmetic: 2}"
 PLAIN = """\
 corpus: {sources: [{path: "*.txt", domain: notes}], holdout: {fraction: 0.1}}
 tokenizer: {vocabulary: 300}
@@ -96,7 +97,8 @@ def test_a_domain_that_lost_all_its_documents_is_told_behind_the_corpus(tiny: Pa
     done = tilth("run", tiny, rules, "--runs", tmp_path / "runs")
     assert done.returncode == 2
     said = done.stderr.strip().splitlines()[-1]
-    assert said.startswith("tilth: pretrain.annealing.mixture: the corpus keeps no document of 'arithmetic'")
+    where = f"{tiny}:{TINY.splitlines().index(ANNEALED) + 1}"
+    assert said.startswith(f"tilth: {where}: pretrain.annealing.mixture: the corpus keeps no document of 'arithmetic'")
     stages = {name.rsplit("-", 1)[0] for name in hashes(tmp_path / "runs" / "tiny")}
     assert stages == {"synthesize", "measure", "corpus"}
     assert tilth("run", tiny, rules, "--runs", tmp_path / "runs", "--until", "tokens").returncode == 0

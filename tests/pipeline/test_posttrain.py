@@ -188,3 +188,47 @@ def test_the_forecast_of_a_step_is_whole_batches_and_says_where_the_data_are_les
     told = json.loads(out)["forecast"]
     assert told["warnings"] == []
     assert {phase["name"]: phase["tokens"] for phase in told["phases"]}["sft-tuned"] == 2 * 128
+
+
+@pytest.mark.parametrize(
+    ("records", "template", "said"),
+    [
+        (['{"messages": [{"role": "narrator", "content": "x"}]}'], "", "own.jsonl:1: messages: message 1: the role"),
+        (['{"question": "q", "answers": ["a"]}'] * 40, "", "none of the first records can be trained on; there is "
+         "no answer in completion, response, answer, output or in messages; the fields are 'question', 'answers'"),
+        (["oops"], "", "own.jsonl:1: none of the first records can be trained on; not JSON"),
+        ([], "", "own.jsonl: none of the first records can be trained on; there is no record"),
+        (['{"messages": [{"role": "tool", "content": "1"}, {"role": "assistant", "content": "x"}]}'], "llama3", ""),
+        (['{"messages": [{"role": "tool", "content": "1"}, {"role": "assistant", "content": "x"}]}'], "colossal",
+         "own.jsonl:1: the chat template colossal has no role 'tool' (it knows"),
+        (["oops", '{"prompt": "q", "response": "a"}'], "", ""),
+    ],
+)  # fmt: skip
+def test_what_no_step_can_be_trained_on_is_told_before_the_corpus(chatty, tmp_path, run_tilth, records, template, said):
+    """With the recipe's line and the file's; one bad record among others is counted by the rendering."""
+    (tmp_path / "chats" / "own.jsonl").write_text("\n".join(records))
+    line = (
+        chatty.read_text()
+        .splitlines()
+        .index('    data: [{generate: conversations, count: 200}, {path: "chats/*.jsonl"}]')
+    )
+    template = [f"posttrain.tuned.template={template}"] if template else []
+    status, _, err = run_tilth("run", str(chatty), *template, "--runs", str(tmp_path / "runs"), "--dry-run")
+    assert status == (2 if said else 0)
+    if said:
+        assert err.startswith(f"tilth: {chatty}:{line + 1}: posttrain.tuned.data.1: {tmp_path}/")
+        assert said in err
+
+
+def test_files_that_no_step_reads_are_told_before_the_corpus(chatty, tmp_path, run_tilth):
+    def told(*assignments: str) -> str:
+        status, _, err = run_tilth("run", str(chatty), *assignments, "--runs", str(tmp_path / "runs"), "--dry-run")
+        assert status == 2
+        return err
+
+    (tmp_path / "chats" / "more.csv").write_text("question,answer\nq,a\n")
+    assert f"posttrain.tuned.data.0: {tmp_path}/chats/more.csv: conversations are read from JSON" in told(
+        "posttrain.tuned.data=[{path: chats/*.csv}]"
+    )
+    assert "posttrain.liked.data.0: " in (err := told("posttrain.liked.data=[{path: chats/own.jsonl}]"))
+    assert "own.jsonl:1: a preference has chosen and rejected, this record does not" in err

@@ -156,7 +156,7 @@ def test_two_workers_give_the_serial_result(tiny, tmp_path):
         (["base=nowhere"], "there is nothing at"),
         (["groups.big=tokns > 5", "pretrain.stable.mixture={big: 1}"], "no column 'tokns' (did you mean 'tokens'?)"),
         (["corpus.holdout.fraction=0"], "none is kept"),
-        (["model.max_positions=32"], "pretrain.stable.sequence_length is 64, but model.max_positions is 32"),
+        (["model.max_positions=32"], "pretrain.stable.sequence_length: it is 64, but model.max_positions is 32"),
         (["synthesize.1.kind=stories"], "a kind stands twice"),
     ],
 )
@@ -210,3 +210,30 @@ def test_an_optimizer_that_cannot_be_built_is_refused_before_the_corpus(
     assert status == 2
     assert message in err
     assert not list((tmp_path / "runs").glob("*/corpus-*"))
+
+
+@pytest.mark.parametrize(
+    ("change", "line", "said"),
+    [
+        (("notes/*.md", "nowhere/*.md"), '    - {path: "nowhere/*.md", domain: notes}', "corpus.sources.0: no file"),
+        (("stories: 1", "storis: 1"), "    mixture: {storis: 1, arithmetic: 2}", "pretrain.annealing.mixture: "),
+        (("seed: 3", "seed: 3\nbase: no/where"), "base: no/where", "base: there is nothing at"),
+        (("vocabulary: 500", "load: no/where"), "tokenizer: {load: no/where}", "tokenizer.load: there is nothing at"),
+        (("fraction: 0.1", "fraction: 0"), "  holdout: {fraction: 0}", "corpus.holdout: training is evaluated on"),
+        (("tokens: 12k", "tokens: 12k"), "seed: 3", ""),
+    ],
+)  # fmt: skip
+def test_what_cannot_work_is_told_with_the_recipes_line(tiny, tmp_path, run_tilth, change, line, said):
+    tiny.write_text(tiny.read_text().replace(*change))
+    where = tiny.read_text().splitlines().index(line) + 1
+    status, _, err = run_tilth("run", str(tiny), "--runs", str(tmp_path / "runs"), "--dry-run")
+    assert status == (2 if said else 0), err
+    assert err.startswith(f"tilth: {tiny}:{where}: {said}") or not said
+
+
+def test_what_cannot_work_is_told_with_the_assignment_that_set_it(tiny, tmp_path, run_tilth):
+    given = "corpus.sources.1.path=nowhere/*.jsonl"
+    status, _, err = run_tilth("run", str(tiny), given, "--runs", str(tmp_path / "runs"), "--dry-run")
+    line = tiny.read_text().splitlines().index('    - {path: "records/*.jsonl", domain: "{stem}"}') + 1
+    assert status == 2
+    assert err.startswith(f"tilth: {tiny}:{line} with {given} on the command line: corpus.sources.1: no file matches")

@@ -107,7 +107,7 @@ def _unreadable(error: OSError | UnicodeDecodeError) -> str:
 def _item(line: str, where: str, name: str) -> Item:
     try:
         record = json.loads(line)
-        answers = record["answers"] if "answers" in record else [record["answer"]]
+        answers = [record["answer"]] if "answer" in record and "answers" not in record else record["answers"]
         texts = [record["question"], *(record[key] for key in ("family", "language", "worked") if record.get(key))]
         shots = tuple((str(q), str(a)) for q, a in record.get("shots", ()))
         before, behind = record.get("marks", Item.marks)

@@ -63,11 +63,11 @@ def check_corpus(recipe: Recipe, report: Mapping[str, Any]) -> None:
         for name in names:
             if name not in domains and name not in recipe.groups:
                 why = "tilth look RUN tells what could not be read, with --rejected all why documents went"
-                raise UserError(
-                    f"{where}: the corpus keeps no document of {name!r}", hint=f"{nearest(name, domains)}; {why}"
-                )
+                hint = f"{nearest(name, domains)}; {why}"
+                raise UserError(f"the corpus keeps no document of {name!r}", where=where, hint=hint)
     if recipe.pretrain and not report["documents_holdout"]:
-        raise UserError("the corpus holds no document out to evaluate on", hint="raise corpus.holdout.fraction")
+        where, hint = "corpus.holdout", "raise corpus.holdout.fraction"
+        raise UserError("the corpus holds no document out to evaluate on", where=where, hint=hint)
     most = {name: row["bytes_kept"] + MARKS * row["documents_kept"] for name, row in domains.items()}
     _check_vocabulary(recipe, report["bytes_kept"], "the corpus")
     _check_tokens(recipe, most, sum(most.values()), "the corpus", len(most))
@@ -98,8 +98,9 @@ def _check_vocabulary(recipe: Recipe, size: int, what: str) -> None:
     most = BEFORE_MERGES + len(settings.special) + size
     if settings.load is None and settings.vocabulary > most:
         raise UserError(
-            f"tokenizer.vocabulary: {settings.vocabulary:,} pieces are asked, but {what} can give {most:,} at most, "
-            "one for each byte of text",
+            f"{settings.vocabulary:,} pieces are asked, but {what} can give {most:,} at most, one for each byte of "
+            "text",
+            where="tokenizer.vocabulary",
             hint="lower tokenizer.vocabulary, or give more text",
         )
 
@@ -120,7 +121,8 @@ def _check_tokens(recipe: Recipe, most: Mapping[str, int], whole: int, what: str
         if epochs > phase.max_epochs:
             of, lower = ("text", "the tokens") if name == ALL else (repr(name), "its weight or the tokens")
             raise UserError(
-                f"pretrain.{phase.name}: by its end {tokens:,.0f} tokens of {of} are asked, but {what} can hold "
-                f"{there:,} at most, as none is shorter than a byte: {epochs:,.1f} epochs or more",
+                f"by its end {tokens:,.0f} tokens of {of} are asked, but {what} can hold {there:,} at most, as none is "
+                f"shorter than a byte: {epochs:,.1f} epochs or more",
+                where=f"pretrain.{phase.name}",
                 hint=f"lower {lower}, give more text, or raise max_epochs above {math.ceil(epochs):,}",
             )

@@ -11,7 +11,7 @@ from tilth.evaluation.tasks import read_items
 from tilth.model import check_exportable, read_config
 from tilth.pipeline.recipe import Recipe
 from tilth.pipeline.stages.corpus import benchmark_files, source_files
-from tilth.pipeline.stages.posttrain import data_files
+from tilth.pipeline.stages.posttrain import Step, data_files
 from tilth.tokens.templates import chat_template
 from tilth.training.settings import MUON_AND_MUP
 
@@ -19,26 +19,24 @@ DOCUMENT_TABLE = ("id", "domain", "source", "language", "repeat", "tokens", "byt
 """Columns that a group's condition may name, beside `signal.NAME`."""
 
 
-def check_recipe(recipe: Recipe, base: Path, path: Path) -> None:
-    """Raise UserError for the first thing in the recipe at `path`, whose paths are seen from `base`, that cannot work.
+def check_recipe(recipe: Recipe, base: Path) -> None:
+    """Raise UserError for the first thing in the recipe, whose paths are seen from `base`, that cannot work.
 
-    Of the sources only the names are asked (in a folder also the first records of `.json` and of tables); benchmarks,
-    the files of steps and tasks, the base's config and its tokenizer are opened.
+    Its place is a setting where one is to blame (`pretrain.main.mixture`), or a file. Of the sources only the names are
+    asked (in a folder also the first records of `.json` and of tables); benchmarks, the files of steps and tasks, the
+    base's config and its tokenizer are opened.
     """
     from tilth.corpus.chain import build_chain
 
     source_files(recipe.corpus, base)
     build_chain(recipe.corpus, benchmark_files(recipe.corpus, base))
-    try:
-        _check_groups(recipe, base)
-        _check_start(recipe)
-        if recipe.pretrain:
-            _check_training(recipe)
-        _check_optimizers(recipe)
-        _check_steps(recipe, base)
-        _check_device(recipe)
-    except UserError as error:
-        raise UserError(error.message, where=error.where or str(path), hint=error.hint) from None
+    _check_groups(recipe, base)
+    _check_start(recipe)
+    if recipe.pretrain:
+        _check_training(recipe)
+    _check_optimizers(recipe)
+    _check_steps(recipe, base)
+    _check_device(recipe)
 
 
 def _check_groups(recipe: Recipe, base: Path) -> None:
@@ -47,13 +45,15 @@ def _check_groups(recipe: Recipe, base: Path) -> None:
         for column in Condition(condition).names:
             if column not in DOCUMENT_TABLE and not column.startswith("signal."):
                 known = [*DOCUMENT_TABLE, "signal.NAME"]
-                raise UserError(f"groups.{name}: there is no column {column!r}", hint=nearest(column, known))
+                where = f"groups.{name}"
+                raise UserError(f"there is no column {column!r}", where=where, hint=nearest(column, known))
     domains = known_domains(recipe, base)
     for phase in recipe.pretrain:
         for name in phase.mixture or {}:
             if domains is not None and name not in domains and name not in recipe.groups:
                 raise UserError(
-                    f"pretrain.{phase.name}.mixture: {name!r} is neither a group nor a domain",
+                    f"{name!r} is neither a group nor a domain",
+                    where=f"pretrain.{phase.name}.mixture",
                     hint=nearest(name, {*domains, *recipe.groups}),
                 )
 
@@ -63,27 +63,28 @@ def _check_start(recipe: Recipe) -> None:
     if recipe.tokenizer.load is not None:
         for name in ("vocabulary", "train_bytes", "minimum_frequency", "special"):
             if name in recipe.tokenizer.model_fields_set:
-                raise UserError(f"tokenizer.{name} says nothing about a tokenizer that is loaded", hint="remove it")
+                where = f"tokenizer.{name}"
+                raise UserError("this says nothing about a tokenizer that is loaded", where=where, hint="remove it")
     if recipe.base is None:
         return
     if recipe.tokenizer.load is None:
-        raise UserError(
-            "a base model is continued with its own tokenizer", hint="set tokenizer.load to the base's folder"
-        )
+        hint = "set tokenizer.load to the base's folder"
+        raise UserError("a base model is continued with its own tokenizer", where="base", hint=hint)
     if "model" in recipe.model_fields_set:
-        raise UserError("the base says what shape the model has", hint="remove the section model")
+        raise UserError("the base says what shape the model has", where="model", hint="remove the section model")
     from tilth.tokens.tokenizer import Tokenizer
 
     rows, pieces = read_config(recipe.base).vocabulary_size, Tokenizer.load(recipe.tokenizer.load).vocabulary_size
     if pieces > rows:
-        raise UserError(f"the tokenizer has {pieces:,} pieces, the base's embedding {rows:,} rows")
+        raise UserError(f"it has {pieces:,} pieces, the base's embedding {rows:,} rows", where="tokenizer.load")
 
 
 def _check_training(recipe: Recipe) -> None:
     """There is a hold-out to evaluate on, and no sequence is longer than the model is meant for."""
     holdout = recipe.corpus.holdout
     if "holdout" not in recipe.corpus.steps or not (holdout.fraction or holdout.minimum or holdout.where):
-        raise UserError("training is evaluated on held-out text, but none is kept", hint="set corpus.holdout.fraction")
+        where, hint = "corpus.holdout", "set corpus.holdout.fraction"
+        raise UserError("training is evaluated on held-out text, but none is kept", where=where, hint=hint)
     if recipe.base is None and recipe.export.models != "none":
         check_exportable(recipe.model.config(recipe.tokenizer.vocabulary))
     lengths = {f"pretrain.{phase.name}.sequence_length": phase.sequence_length for phase in recipe.pretrain}
@@ -122,19 +123,36 @@ def _check_steps(recipe: Recipe, base: Path) -> None:
     """The files of steps and tasks are there, their templates known, what they replay is pre-training text."""
     domains = known_domains(recipe, base) if recipe.corpus.sources or recipe.synthesize else set()
     for step in recipe.posttrain:
-        data_files(step, base)
-        if step.template is not None:
-            chat_template(step.template)
+        _check_data(step, base)
         for name in step.replay:
             if domains is not None and name not in domains and name not in recipe.groups:
                 raise UserError(
-                    f"posttrain.{step.name}.replay: {name!r} is neither a group nor a domain",
+                    f"{name!r} is neither a group nor a domain",
+                    where=f"posttrain.{step.name}.replay",
                     hint=nearest(name, {*domains, *recipe.groups}),
                 )
         _check_length(recipe, f"posttrain.{step.name}.sequence_length", step.sequence_length)
     for task in recipe.evaluate.tasks:
         if task.path is not None:
             read_items(Path(task.path))
+
+
+def _check_data(step: Step, base: Path) -> None:
+    """The template is known; the files of each entry are there and hold what the step is trained on."""
+    from tilth.posttrain.first_look import check_data
+
+    try:
+        template = chat_template(step.template) if step.template is not None else None
+    except UserError as error:
+        raise UserError(error.message, where=f"posttrain.{step.name}.template", hint=error.hint) from None
+    files = data_files(step, base)
+    given = [number for number, data in enumerate(step.data) if data.path is not None]
+    for source, number in enumerate(given):
+        try:
+            check_data([file for file in files if file.source == source], template, pairs=step.kind == "dpo")
+        except UserError as error:
+            where = f"posttrain.{step.name}.data.{number}"
+            raise UserError(f"{error.where}: {error.message}", where=where, hint=error.hint) from None
 
 
 def _check_length(recipe: Recipe, name: str, length: int) -> None:
@@ -144,7 +162,8 @@ def _check_length(recipe: Recipe, name: str, length: int) -> None:
     else:
         positions, whose = read_config(recipe.base).max_positions, "the base's number of positions"
     if length > positions:
-        raise UserError(f"{name} is {length:,}, but {whose} is {positions:,}", hint="lower the one or raise the other")
+        hint = "lower the one or raise the other"
+        raise UserError(f"it is {length:,}, but {whose} is {positions:,}", where=name, hint=hint)
 
 
 def _check_device(recipe: Recipe) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -104,7 +106,46 @@ def load_recipe(path: Path, assignments: list[str] | None = None) -> Recipe:
         raise UserError("a recipe is a mapping of sections", where=f"{path}:1", hint="see recipes/quickstart.yaml")
     data.setdefault("name", path.stem)
     override(data, assignments or [], lines)
-    return _absolute(validate(Recipe, data, source=str(path), lines=lines), path.resolve().parent)
+    recipe = validate(Recipe, data, source=str(path), lines=lines)
+    with placed(path, assignments or []):
+        return _absolute(recipe, path.resolve().parent)
+
+
+@contextlib.contextmanager
+def placed(path: Path, assignments: list[str]) -> Iterator[None]:
+    """In the block, a mistake whose place is a setting of the recipe at `path` (`corpus.sources.0`) is told with the
+    line that sets it, or with the assignment; one without a place is the file's.
+    """
+    try:
+        yield
+    except UserError as error:
+        data, lines = load_yaml(path)
+        override(data, assignments, lines)
+        keys = _keys(data, error.where or "")
+        if error.where is None:
+            error = UserError(error.message, where=str(path), hint=error.hint)
+        elif keys:
+            where = lines.where(keys, str(path))
+            error = UserError(f"{error.where}: {error.message}", where=where, hint=error.hint)
+        raise error from None
+
+
+def _keys(data: Any, dotted: str) -> tuple[str | int, ...]:
+    """The path of a setting, items of lists by number or name, as far as the recipe spells it out; empty for what is no
+    setting."""
+    keys: tuple[str | int, ...] = ()
+    for part in dotted.split(".") if dotted.partition(".")[0] in Recipe.model_fields else ():
+        if isinstance(data, list):
+            names = [item.get("name") if isinstance(item, dict) else None for item in data]
+            at = names.index(part) if part in names else int(part) if part.isdigit() else len(data)
+            if at >= len(data):
+                break
+            keys, data = (*keys, at), data[at]
+        elif isinstance(data, dict) and part in data:
+            keys, data = (*keys, part), data[part]
+        else:
+            return keys or (part,)
+    return keys
 
 
 def _absolute(recipe: Recipe, folder: Path) -> Recipe:
@@ -141,7 +182,7 @@ def _anchored(path: str, folder: Path) -> str:
 
 def _existing(path: Path, field: str) -> Path:
     if not path.exists():
-        raise UserError(f"{field}: there is nothing at {path}", hint="paths are relative to the recipe's folder")
+        raise UserError(f"there is nothing at {path}", where=field, hint="paths are relative to the recipe's folder")
     return path
 
 

@@ -18,7 +18,7 @@ from tilth.pipeline.checks import check_recipe, known_domains
 from tilth.pipeline.execute import Done, execute, is_done, lock
 from tilth.pipeline.forecast import Forecast, forecast, keep_forecast
 from tilth.pipeline.graph import Graph, build_graph
-from tilth.pipeline.recipe import ComputeSettings, Recipe, dump_recipe, load_recipe
+from tilth.pipeline.recipe import ComputeSettings, Recipe, dump_recipe, load_recipe, placed
 from tilth.pipeline.stage import Stage
 from tilth.reports.blocks import cell
 from tilth.reports.evaluation import Evaluation, forgetting_table, read_evaluations, task_tables
@@ -116,8 +116,9 @@ def prepare(path: Path, assignments: list[str], runs: Path) -> tuple[Recipe, Pat
     recipe = recipe.model_copy(update={"compute": resolve_compute(recipe.compute)})
     base = path.resolve().parent
     run_folder = runs / recipe.name
-    check_recipe(recipe, base, path)
-    return recipe, run_folder, build_graph(recipe, base, run_folder)
+    with placed(path, assignments):
+        check_recipe(recipe, base)
+        return recipe, run_folder, build_graph(recipe, base, run_folder)
 
 
 def resolve_compute(compute: ComputeSettings) -> ComputeSettings:
@@ -133,7 +134,7 @@ def plan_recipe(
     """What would be made; nothing is written."""
     recipe, run_folder, graph = prepare(path, assignments, runs)
     wanted = _choose(graph, run_folder, until, only)
-    _check_amounts(recipe, path, wanted)
+    _check_amounts(recipe, path, assignments, wanted)
     stages = [(stage, is_done(run_folder, stage)) for stage in wanted]
     return Plan(recipe, run_folder, stages, forecast(recipe, path.resolve().parent, run_folder, graph))
 
@@ -150,7 +151,7 @@ def run_recipe(
     """Make all stages that are not there (`until` a stage, or `only` one); then write report and outcome."""
     recipe, run_folder, graph = prepare(path, assignments, runs)
     wanted = _choose(graph, run_folder, until, only)
-    _check_amounts(recipe, path, wanted)
+    _check_amounts(recipe, path, assignments, wanted)
     with lock(run_folder):
         graph.hashes.save()
         missing = [stage for stage in wanted if not is_done(run_folder, stage)]
@@ -170,18 +171,17 @@ def run_recipe(
                     for warning in read_json(item.folder / "report.json").get("warnings", []):
                         note(warning)
             if item.stage.name == "corpus" and any(stage.needs_torch for stage in wanted):
-                check_corpus(recipe, read_json(item.folder / "report.json"))
+                with placed(path, assignments):
+                    check_corpus(recipe, read_json(item.folder / "report.json"))
         return _outcome(run_folder, graph, made, changed)
 
 
-def _check_amounts(recipe: Recipe, path: Path, wanted: list[Stage]) -> None:
+def _check_amounts(recipe: Recipe, path: Path, assignments: list[str], wanted: list[Stage]) -> None:
     """Whether the sources can be enough for a training that is wanted; a corpus alone asks nothing of them."""
     if any(stage.needs_torch for stage in wanted):
         base = path.resolve().parent
-        try:
+        with placed(path, assignments):
             check_sources(recipe, base, known_domains(recipe, base))
-        except UserError as error:
-            raise UserError(error.message, where=str(path), hint=error.hint) from None
 
 
 def _check_torch(missing: list[Stage]) -> None:

@@ -22,7 +22,15 @@ from tilth.base.pool import Workers, map_units
 from tilth.base.progress import Progress
 from tilth.corpus.sources import InputFile, Unreadable, Unusable, read_jsonl, read_parquet
 from tilth.tokens.chat import Chat, Rendered, render_source_target
-from tilth.tokens.conversation import Conversation, Example, Preference, SourceTarget, UnknownRole, read_example
+from tilth.tokens.conversation import (
+    ANSWERS,
+    Conversation,
+    Example,
+    Preference,
+    SourceTarget,
+    UnknownRole,
+    read_example,
+)
 from tilth.tokens.encode import join_parts
 from tilth.tokens.megatron import token_type
 from tilth.tokens.store import MASK
@@ -126,7 +134,7 @@ class Renderer:
         }
 
     def __iter__(self) -> Iterator[tuple[dict[str, Any], Rendered]]:
-        for record in _records(self.file):
+        for record in read_records(self.file):
             self.report["records_read"] += 1
             if isinstance(record, Unreadable):
                 self._fault("unreadable", record.line, record.reason)
@@ -154,9 +162,7 @@ class Renderer:
                 yield from both
             return
         if self.rendering.pairs:
-            raise UserError(
-                "a preference has chosen and rejected, this record does not", where=f"{self.file.path}:{number}"
-            )
+            raise no_preference(self.file, number)
         if isinstance(example, SourceTarget):
             rendered = render_source_target(self.tokenizer, example)
             if len(rendered.ids) <= room:
@@ -168,7 +174,7 @@ class Renderer:
             self.report["cut"] += len(fitting.ids) < len(self.chat.render(turns).ids)
             yield fitting
 
-    def _row(self, record: _Record) -> dict[str, Any]:
+    def _row(self, record: Record) -> dict[str, Any]:
         example = record.example
         domain = example.domain or self.file.path.name.split(".")[0]
         return {"id": example.id, "domain": domain, "source": self.file.name, "bytes": record.bytes}
@@ -179,7 +185,9 @@ class Renderer:
 
 
 @dataclass(slots=True)
-class _Record:
+class Record:
+    """An example, and where it stands in its file."""
+
     example: Example
     number: int
     bytes: int
@@ -192,7 +200,7 @@ class _Mapper:
     def __init__(self, file: InputFile) -> None:
         self.file, self.path = file.name, file.path
 
-    def row(self, record: Any, number: int) -> _Record:
+    def row(self, record: Any, number: int) -> Record:
         try:
             example = read_example(record, f"{self.path}:{number}", f"{self.file}#{number}")
         except UnknownRole:
@@ -200,11 +208,19 @@ class _Mapper:
         except UserError as error:
             raise Unusable(error.message) from None
         said = [example.target] if isinstance(example, SourceTarget) else _spoken(example)
+        if not said:
+            fields = ", ".join(map(repr, record))
+            raise Unusable(f"there is no answer in {', '.join(ANSWERS)} or in messages; the fields are {fields}")
         if not any(text.strip() for text in said):
             raise Unusable("the assistant says nothing")
         if isinstance(example, Preference):
             _check_preference(example)
-        return _Record(example, number, sum(len(text.encode()) for text in said))
+        return Record(example, number, sum(len(text.encode()) for text in said))
+
+
+def no_preference(file: InputFile, number: int) -> UserError:
+    """Of a record that has no two answers, where they are asked."""
+    return UserError("a preference has chosen and rejected, this record does not", where=f"{file.path}:{number}")
 
 
 def _check_preference(example: Preference) -> None:
@@ -220,12 +236,20 @@ def _spoken(example: Conversation | Preference) -> list[str]:
     return [turn.content for turn in turns if turn.role == "assistant"]
 
 
-def _records(file: InputFile) -> Iterator[_Record | Unreadable]:
-    readers = {"jsonl": read_jsonl, "parquet": read_parquet}
-    if file.format not in readers:
+_READERS = {"jsonl": read_jsonl, "parquet": read_parquet}
+
+
+def check_format(file: InputFile) -> None:
+    """Raise UserError for a file of a format that conversations are not read from."""
+    if file.format not in _READERS:
         raise UserError("conversations are read from JSON Lines (also .zst and .gz) and Parquet", where=str(file.path))
+
+
+def read_records(file: InputFile) -> Iterator[Record | Unreadable]:
+    """The examples of a file, and what cannot be one. UserError for a role that no format knows."""
+    check_format(file)
     try:
-        yield from readers[file.format](file.path, _Mapper(file), LARGEST_RECORD)
+        yield from _READERS[file.format](file.path, _Mapper(file), LARGEST_RECORD)
     except OSError as error:
         yield Unreadable(file.name, 0, f"cannot be read: {error.strerror or error}", file.size)
 

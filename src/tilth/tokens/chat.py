@@ -17,7 +17,7 @@ import numpy as np
 
 from tilth.base.errors import UserError
 from tilth.tokens.conversation import SourceTarget, Turn
-from tilth.tokens.templates import BOS, EOS, TEMPLATES, ChatTemplate, chat_template
+from tilth.tokens.templates import BOS, EOS, TEMPLATES, ChatTemplate, chat_template, unknown_role
 from tilth.tokens.tokenizer import TEMPLATE, Tokenizer
 
 
@@ -75,10 +75,7 @@ class Chat:
     def _spoken(self, turns: Iterable[Turn]) -> Iterator[Piece]:
         for turn in turns:
             if turn.role not in self._before:
-                raise UserError(
-                    f"the chat template {self.template.name} has no role {turn.role!r}",
-                    hint=f"it knows {', '.join(self._before)}",
-                )
+                raise unknown_role(self.template, turn.role)
             yield from self._before[turn.role]
             yield Piece(turn.content, turn.role == "assistant")
             yield from self._behind[turn.role]

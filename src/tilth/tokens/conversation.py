@@ -30,7 +30,8 @@ ROLES: dict[str, Role] = {
 """What the formats call the four roles."""
 
 _LISTS = ("messages", "conversations", "conversation", "context", "dialog")
-_ANSWERS = ("completion", "response", "answer", "output")
+ANSWERS = ("completion", "response", "answer", "output")
+"""Fields that an answer stands in, where a record has no list of messages."""
 
 
 @dataclass(frozen=True)
@@ -125,7 +126,7 @@ def _turn(message: Any, where: str) -> Turn:
 
 def _turns_of(record: Mapping[str, Any], where: str) -> tuple[Turn, ...]:
     turns = _leading_turns(record, where)
-    key = next((key for key in _ANSWERS if isinstance(record.get(key), str)), None)
+    key = next((key for key in ANSWERS if isinstance(record.get(key), str)), None)
     if key is not None and (not turns or turns[-1].role != "assistant"):
         turns = (*turns, Turn("assistant", _text(record[key], f"{where}: {key}")))
     if not turns:

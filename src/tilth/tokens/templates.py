@@ -94,6 +94,15 @@ TEMPLATES: dict[str, ChatTemplate] = {
 }
 
 
+def unknown_role(template: ChatTemplate, role: str, *, where: str | None = None) -> UserError:
+    """Of a turn that the template has no place for."""
+    return UserError(
+        f"the chat template {template.name} has no role {role!r}",
+        where=where,
+        hint=f"it knows {', '.join(template.before)}",
+    )
+
+
 def chat_template(name: str) -> ChatTemplate:
     """The template of that name."""
     if name not in TEMPLATES:
