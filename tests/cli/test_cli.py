@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
 
 import pytest
 
@@ -98,3 +101,26 @@ def test_home_is_where_a_tilde_says(tmp_path, monkeypatch):
     paths = [recipe.corpus.sources[0].path, *recipe.corpus.decontaminate.against]
     paths += [recipe.posttrain[0].data[0].path, recipe.evaluate.tasks[0].path]
     assert paths == [f"{tmp_path}/{name}.jsonl" for name in "abcd"]
+
+
+@pytest.mark.parametrize("module", ["typer", "tilth.pipeline.run"])
+def test_ctrl_c_while_anything_is_loaded_is_one_quiet_line(module):
+    program = (
+        "import sys, time\n"
+        "class Slow:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        f"        if name == {module!r}:\n"
+        "            print('here', flush=True)\n"
+        "            time.sleep(60)\n"
+        "sys.meta_path.insert(0, Slow())\n"
+        "from tilth.cli.main import main\n"
+        "main(['run', 'nowhere.yaml'])\n"
+    )
+    command = [sys.executable, "-c", program]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "here\n"
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert said.strip() == "tilth: stopped; the same command goes on with what was finished"

@@ -1,6 +1,7 @@
 """Floor 7: parse, call, print. No logic.
 
-main    the app, and how errors become one clear sentence and an exit status
+main    the entry: loads the app, and hears Ctrl-C meanwhile
+app     the commands, and how errors become one clear sentence and an exit status
 usage   what is wrong with a command line, as such a sentence
 run     tilth run, report
 repeat  tilth repeat, resume
