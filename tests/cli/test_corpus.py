@@ -44,13 +44,18 @@ def test_look_obeys_sample_and_knows_its_parts(made) -> None:
     folder = made[0] / "out"
     rows = json.loads(tilth("look", folder, "--rejected", "same_text", "--sample", "2", "--json").stdout)
     assert [row["rule"] for row in rows] == ["same_text"] * 2
+    rows = [json.loads(tilth("look", folder, "--sample", n, "--json").stdout) for n in ("0.001k", "1")]
+    assert rows[0] == rows[1]
+    assert len(rows[0]) == 1
     for arguments, message in (
         (
             ["--sample", "3", "--part", "nosuch"],
             "a corpus has no part 'nosuch' (its parts are documents, holdout, rejected)",
         ),
         (["--grep", "a", "--part", "edits"], "a corpus has no part 'edits'"),
-        (["--sample", "-1"], "--sample -1: must be at least"),
+        (["--sample", "-1"], "--sample -1: expected at least 1"),
+        (["--sample", "2.5"], "--sample 2.5: expected a whole number"),
+        (["--sample", "many"], "--sample 'many': expected a number such as 4096"),
         (["--part", "holdout"], "--part alone asks nothing"),
         (["--grep", "a", "--rejected", "same_text"], "--grep and --rejected cannot be asked together"),
         (["--document", "nope"], "--sample 5 and --grep show ids"),

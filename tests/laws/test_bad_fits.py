@@ -300,6 +300,10 @@ def test_repeated_rows_are_counted_behind_what_was_left_out(tell, folder: Path) 
 def test_counts_have_suffixes_wherever_they_stand(tell, folder: Path) -> None:
     resamples, plain = (tell("chinchilla", "runs.csv", "--bootstrap", n, "--json") for n in ("0.02k", "20"))
     assert resamples == plain
+    dropped, plain = (
+        tell("chinchilla", "runs.csv", "--bootstrap", "0", "--drop-highest", n, "--json") for n in ("0.002k", "2")
+    )
+    assert dropped == plain
     assert tell("chinchilla", "runs.csv", "--seed", "1k", "--json") == tell(
         "chinchilla", "runs.csv", "--seed", "1000", "--json"
     )

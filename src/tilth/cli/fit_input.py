@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -41,7 +42,13 @@ ColumnOption = Annotated[
     list[str] | None, typer.Option("--column", metavar="NAME=COLUMN", help="Another name of a column, as N=params.")
 ]
 DropOption = Annotated[
-    int, typer.Option("--drop-highest", min=0, help="Leave out so many of the highest losses (diverged runs).")
+    int,
+    typer.Option(
+        "--drop-highest",
+        metavar="COUNT",
+        parser=wholes("--drop-highest", 0, inf),
+        help="Leave out so many of the highest losses (diverged runs).",
+    ),
 ]
 DeltaOption = Annotated[
     float, typer.Option("--delta", help="Huber's delta on the log of the loss; 0: plain least squares.")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from math import inf
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from tilth.base.errors import UserError
+from tilth.cli.numbers import wholes
 from tilth.cli.options import JsonOption, path
 
 
@@ -22,7 +24,10 @@ def look(
         Path, typer.Argument(metavar="DIR", parser=path, help="A corpus, or the folder of a run or of tilth corpus.")
     ],
     sample: Annotated[
-        int | None, typer.Option(min=1, help="Show N documents at random, the same ones each time.")
+        int | None,
+        typer.Option(
+            parser=wholes("--sample", 1, inf), metavar="N", help="Show N documents at random, the same ones each time."
+        ),
     ] = None,
     grep: Annotated[str | None, typer.Option(help="Show where a regular expression matches.")] = None,
     rejected: Annotated[str | None, typer.Option(help="Show documents that RULE rejected ('all': any rule).")] = None,
