@@ -66,7 +66,7 @@ def test_a_base_is_imported_trained_and_exported(open_model, tmp_path):
     ("section", "message"),
     [
         ("tokenizer: {vocabulary: 300}", "a base model is continued with its own tokenizer"),
-        ("tokenizer: {load: open, vocabulary: 300}", "tokenizer.vocabulary says nothing"),
+        ("tokenizer: {load: open, vocabulary: 300}", "continue.yaml:2: tokenizer.vocabulary: this says nothing"),
         ("tokenizer: {load: open}\nmodel: {hidden: 8}", "the base says what shape the model has"),
     ],
 )
