@@ -220,6 +220,8 @@ def test_an_optimizer_that_cannot_be_built_is_refused_before_the_corpus(
         (("seed: 3", "seed: 3\nbase: no/where"), "base: no/where", "base: there is nothing at"),
         (("vocabulary: 500", "load: no/where"), "tokenizer: {load: no/where}", "tokenizer.load: there is nothing at"),
         (("fraction: 0.1", "fraction: 0"), "  holdout: {fraction: 0}", "corpus.holdout: training is evaluated on"),
+        (("{samples:", "{tasks: [{path: no}], samples:"),
+         'evaluate: {tasks: [{path: no}], samples: {prompts: ["There was", "从前"], tokens: 8}}', "evaluate.tasks.0: "),
         (("tokens: 12k", "tokens: 12k"), "seed: 3", ""),
     ],
 )  # fmt: skip

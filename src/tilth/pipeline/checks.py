@@ -132,9 +132,12 @@ def _check_steps(recipe: Recipe, base: Path) -> None:
                     hint=nearest(name, {*domains, *recipe.groups}),
                 )
         _check_length(recipe, f"posttrain.{step.name}.sequence_length", step.sequence_length)
-    for task in recipe.evaluate.tasks:
+    for number, task in enumerate(recipe.evaluate.tasks):
         if task.path is not None:
-            read_items(Path(task.path))
+            try:
+                read_items(Path(task.path))
+            except UserError as error:
+                raise _in_setting(error, f"evaluate.tasks.{number}") from None
 
 
 def _check_data(step: Step, base: Path) -> None:
@@ -151,8 +154,12 @@ def _check_data(step: Step, base: Path) -> None:
         try:
             check_data([file for file in files if file.source == source], template, pairs=step.kind == "dpo")
         except UserError as error:
-            where = f"posttrain.{step.name}.data.{number}"
-            raise UserError(f"{error.where}: {error.message}", where=where, hint=error.hint) from None
+            raise _in_setting(error, f"posttrain.{step.name}.data.{number}") from None
+
+
+def _in_setting(error: UserError, setting: str) -> UserError:
+    """A mistake in a file, as one of the setting that names the file."""
+    return UserError(f"{error.where}: {error.message}", where=setting, hint=error.hint)
 
 
 def _check_length(recipe: Recipe, name: str, length: int) -> None:
