@@ -83,8 +83,12 @@ def critical_ratio(shares: Array, losses: Array, base: float, settings: Settings
         raise UserError(f"no share gives a loss of {base:g}: the curve only comes near {c:.4g}")
     ends, said = _interval(found.resamples, base)
     low, high = float(np.min(shares)), float(np.max(shares))
+    rising = found.parameters["t"] > 0
+    if rising:
+        said.append("the loss rises with r: r is to be the share of the corpus whose loss it is, the old one")
     if not 0 <= ratio <= 1:
-        said.append(f"{ratio:.3g} is no share: every mixture of the runs {'keeps' if ratio < 0 else 'loses'} it")
+        kept = (ratio < 0) != rising
+        said.append(f"{ratio:.3g} is no share: every mixture of the runs {'keeps' if kept else 'loses'} it")
     elif not low <= ratio <= high:
         said.append(f"r* = {ratio:.4g} lies outside the shares measured ({low:g} to {high:g}): extrapolated")
     return Critical(found, base, Prediction(ratio, *ends, tuple(said)))
