@@ -221,9 +221,9 @@ def test_a_bad_option_is_named(tell, line: str, said: str) -> None:
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ("chinchilla contrary.csv", "contrary.csv: row 2: C is 9e+17, but 6 N D is 1.2e+18, and 1 more row of"),
-        ("isoflop contrary.csv", "row 2: C is 9e+17, but 6 N D is 1.2e+18"),
-        ("kaplan contrary.csv --variable C", "row 2: C is 9e+17, but 6 N D is 1.2e+18"),
+        ("chinchilla contrary.csv", "contrary.csv:3: C is 9e+17, but 6 N D is 1.2e+18, and 1 more row of"),
+        ("isoflop contrary.csv", "contrary.csv:3: C is 9e+17, but 6 N D is 1.2e+18"),
+        ("kaplan contrary.csv --variable C", "contrary.csv:3: C is 9e+17, but 6 N D is 1.2e+18"),
         ("chinchilla runs.csv --column N=D", "--column: the column 'D' is read as N and as D (name another)"),
         ("chinchilla runs.csv --loss N", "--loss: the column 'N' is read as N and as loss"),
         ("chinchilla runs.csv --column N=D --column N=N", "--column N=N: N is named twice"),

@@ -150,7 +150,7 @@ def test_failures_are_said():
         fit(law, flat, Settings(folds=0))
     tied = points({"N": data.columns["N"], "D": 20 * data.columns["N"]}, data.loss, Counting.ALL)
     assert any("do not determine" in one or "bound" in one for one in fit(law, tied, Settings(folds=0)).warnings)
-    with pytest.raises(UserError, match="row 1 of 'N'"):
+    with pytest.raises(UserError, match="row 1: 'N' is"):
         fit(law, points({"N": [-1.0] * 9, "D": [1.0] * 9}, [2.0] * 9, Counting.ALL))
 
 

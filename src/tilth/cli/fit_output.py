@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,14 +20,15 @@ def tell_fit(
     found: Fit, predict: str | None, more: dict[str, Any], out: Path | None, plot: Path | None, as_json: bool
 ) -> None:
     """A fitted law, a prediction of it, and what else was asked."""
+    from tilth.laws.fitting.data import RowError
+
     facts = found.as_dict()
     if predict is not None:
         place = assignments(predict, list(found.law.columns))
         try:
             facts["prediction"] = found.predict(place, found.counting).as_dict() | {"at": place}
-        except UserError as error:
-            said = re.sub("^row 1( of |: )", "", error.message)
-            raise UserError(said, where="--predict", hint=error.hint) from None
+        except RowError as error:
+            raise UserError(error.said, where="--predict", hint=error.hint) from None
     if plot:
         draw(plot, fit_chart(found))
     tell(facts | more, out, as_json)

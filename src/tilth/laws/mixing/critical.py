@@ -30,9 +30,7 @@ class Exponential(Law):
 
     def check_column(self, name: str, values: Array) -> None:
         """Shares are between 0 and 1."""
-        if (values < 0).any() or (values > 1).any():
-            at = int(np.flatnonzero((values < 0) | (values > 1))[0])
-            raise UserError(f"row {at + 1} of {name!r} is {values[at]:g}: a share is between 0 and 1")
+        self.check_share(name, values)
 
     def log_loss(self, theta: Array, columns: Columns) -> tuple[Array, Array]:
         """log of the sum of both terms."""
