@@ -192,11 +192,11 @@ def critical(
         tilth fit critical runs.csv --base 2.87
     """
     from tilth.laws.fitting import Settings
-    from tilth.laws.mixing import critical_ratio
+    from tilth.laws.mixing.critical import Exponential, critical_ratio
 
     check_files(out, plot, points)
     within("--base", base, 1e-3, 100, "2.87", unit="nats a token")
-    table = columns(points, ("r",), column, loss)
+    table = columns(points, Exponential.columns, column, loss)
     with told_of(points):
         found = critical_ratio(table["r"], table["loss"], base, Settings(folds=0, bootstrap=bootstrap, seed=seed))
     if plot:

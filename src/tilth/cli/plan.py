@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -24,6 +24,7 @@ from tilth.cli.plan_inputs import (
     with_keys,
 )
 from tilth.cli.result_files import check_files, draw
+from tilth.laws.choices import Constants
 
 if TYPE_CHECKING:
     from tilth.planning.figures import Report
@@ -48,7 +49,7 @@ Price = Annotated[
 ]
 Currency = Annotated[str | None, typer.Option(help="Of the price, for example CNY.  [default: the file's, else USD]")]
 Logits = Annotated[float, typer.Option(help="k of k B T V: 4, 12, or 0 with a chunked head.")]
-Law = Annotated[Literal["chinchilla", "hoffmann", "muennighoff"], typer.Option(help="Constants of the scaling law.")]
+Law = Annotated[Constants, typer.Option(help="Constants of the scaling law.")]
 States = Annotated[
     str,
     typer.Option(help="Bytes a parameter: mixed 2/2/12, autocast 4/4/8, fp32_gradients 2/4/12, muon 4/4/4; or P/G/O."),
@@ -219,8 +220,8 @@ def cost(
 
         tilth plan cost 7B 140B --served 2T --device H100-80G --price-per-hour 2.5
     """
+    from tilth.laws.allocation import Allocation
     from tilth.laws.counting import Counting
-    from tilth.laws.kaplan import Allocation
     from tilth.planning.cost_plan import cost_report
 
     check_files(None, plot)

@@ -26,7 +26,7 @@ class RowError(UserError):
         super().__init__(f"row {row + 1}: {said}", hint=hint)
 
 
-def first_row(bad: np.ndarray[Any, Any]) -> int | None:
+def first_row(bad: Any) -> int | None:
     """The first of the rows (n,) that are marked; None where none is."""
     return int(np.flatnonzero(bad)[0]) if bad.any() else None
 

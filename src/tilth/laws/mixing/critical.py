@@ -69,12 +69,14 @@ class Critical:
 
 def critical_ratio(shares: Array, losses: Array, base: float, settings: Settings | None = None) -> Critical:
     """The share r* of the old corpus with L(r*) = `base`; `shares`, `losses` (n,) of at least three runs."""
+    law = Exponential()
+    law.check({"r": shares})
     different = len(np.unique(shares))
     if different < 3:
         raise UserError(f"{different} different shares; at least 3 are needed", hint="continue at another share, too")
     if np.ptp(losses) == 0:
         raise UserError("all runs have the same loss: no share changes it", hint="look at the loss on the old corpus")
-    found = fit(Exponential(), points({"r": shares}, losses), settings or Settings(folds=0))
+    found = fit(law, points({"r": shares}, losses), settings or Settings(folds=0))
     ratio = float(_crossing(found.theta[None], base)[0])
     if not np.isfinite(ratio):
         c = found.parameters["c"]
