@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from tilth.laws.fitting import Fit
 
 
+LEAST_SHARE = 0.01
+"""Of the domain, where its tokens are limited."""
 AtOption = Annotated[str | None, typer.Option("--at", metavar="N=…[,D=…]", help="The run that a share is wanted for.")]
 GeneralOption = Annotated[
     Path | None, typer.Option("--general", metavar="FILE.csv", parser=path, help="The same runs' general losses.")
@@ -156,12 +158,15 @@ def _limited(domain: Fit, size: float, tokens: float) -> dict[str, Any]:
     """Each domain token seen once: how much else to read beside them."""
     from tilth.laws.dcpt import share_for_limited_tokens
 
-    share, total, lowest = share_for_limited_tokens(domain.parameters, size, tokens)
+    share, total, lowest = share_for_limited_tokens(domain.parameters, size, tokens, low=LEAST_SHARE)
+    said = domain.outside({"N": size, "D": total, "r": share})
+    if share <= LEAST_SHARE:
+        said = (*said, f"{share:g} is the smallest share that is looked at: still less might be better")
     return {
         "domain_share": share,
         "tokens_in_all": total,
         "domain_loss": lowest,
-        "warnings": list(domain.outside({"N": size, "D": total, "r": share})),
+        "warnings": list(said),
     }
 
 

@@ -31,7 +31,8 @@ BootstrapOption = Annotated[
     ),
 ]
 SeedOption = Annotated[
-    int, typer.Option("--seed", metavar="COUNT", parser=wholes("--seed", 0, 1e18), help="Seed of resamples and folds.")
+    int,
+    typer.Option("--seed", metavar="COUNT", parser=wholes("--seed", 0, 1e18, "7"), help="Seed of resamples and folds."),
 ]
 OutOption = Annotated[Path | None, typer.Option("--out", parser=path, help="Write the result as JSON.")]
 PlotOption = Annotated[

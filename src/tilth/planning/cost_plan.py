@@ -112,5 +112,5 @@ def _row(name: str, one: Allocation, served: float, budget: Budget) -> tuple[str
     hours = device_hours(one, served, budget)
     cost = f"{hours * budget.cluster.price_per_hour:,.0f}" if budget.cluster.price_per_hour else None
     flops = (f"{x:.3g}" for x in (one.flops, serving_flops(one.parameters, served)))
-    each = f"{one.tokens_per_parameter:,.0f}"
+    each = short(one.tokens_per_parameter)
     return (name, short(one.parameters), short(one.tokens), each, *flops, f"{hours:,.0f}", cost)

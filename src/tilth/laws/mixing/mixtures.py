@@ -49,7 +49,10 @@ class Mixtures:
     @property
     def warnings(self) -> tuple[str, ...]:
         """What a reader of any fit of these runs must know."""
-        return repeats(*self.shares.T, *self.losses.T, self.groups.astype(float))
+        alone = int((np.bincount(self.groups, minlength=len(self.group_names)) == 1).sum())
+        said = f"{alone} of {len(self.group_names)} groups are one run each, which says its group's level and no more"
+        single = (said,) if alone and len(self.group_names) > 1 else ()
+        return (*repeats(*self.shares.T, *self.losses.T, self.groups.astype(float)), *single)
 
     def member(self) -> Array:
         """Which group a run belongs to, as ones and zeros (n, G)."""
