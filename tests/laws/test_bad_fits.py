@@ -417,6 +417,22 @@ def test_an_optimum_is_told_alike_of_every_law_and_once_where_it_is_extrapolated
     assert tell(law, "runs.csv", "--flops", "1e24", *resamples)[1].count("lies outside") == 1
 
 
+@pytest.mark.parametrize(
+    ("law", "file"), [("chinchilla", "runs.csv"), ("repeated", "runs-u.csv"), ("dcpt", "domain.csv")]
+)
+def test_diverged_runs_are_left_out_of_any_law_of_size_and_data(tell, folder: Path, law: str, file: str) -> None:
+    if file == "runs-u.csv":
+        n, d, u = (x.ravel() for x in np.meshgrid([1e7, 1e8, 1e9], [1e9, 1e10, 1e11], [5e8, 1e9]))
+        _write(folder / file, "N,D,U,loss", n, d, u, Repeated().predict(MUENNIGHOFF, N=n, D=d, U=u))
+    plain = json.loads(tell(law, file, "--json")[1])
+    header, *rows = (folder / file).read_text().splitlines()
+    gone = ",".join([*rows[0].split(",")[:-1], "9.5"])
+    (folder / "diverged.csv").write_text("\n".join([header, *rows, gone]) + "\n")
+    kept = json.loads(tell(law, "diverged.csv", "--drop-highest", "1", "--json")[1])
+    assert kept["parameters"] == plain["parameters"]
+    assert "the highest loss was left out" in kept["warnings"]
+
+
 def test_few_resamples_are_no_interval(tell) -> None:
     few, more = (json.loads(tell("chinchilla", "runs.csv", "--bootstrap", n, "--json")[1]) for n in ("3", "60"))
     assert "3 resamples are too few for the ends of a 95 % interval: draw 200 or more" in few["warnings"]

@@ -42,7 +42,8 @@ ColumnOption = Annotated[
     list[str] | None, typer.Option("--column", metavar="NAME=COLUMN", help="Another name of a column, as N=params.")
 ]
 DropOption = Annotated[
-    int, typer.Option("--drop-highest", min=0, help="Leave out so many of the highest losses (diverged runs).")
+    int,
+    typer.Option("--drop-highest", min=0, help="Leave out so many of the highest losses of a file (diverged runs)."),
 ]
 DeltaOption = Annotated[
     float, typer.Option("--delta", help="Huber's delta on the log of the loss; 0: plain least squares.")
