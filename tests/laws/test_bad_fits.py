@@ -34,6 +34,7 @@ FILES = {
     "far-share.csv": "N,D,r,loss\n1e8,1e9,0.5,3\n\n1e8,1e9,1.5,3\n",
     "two.csv": "web,code,loss\n0.5,0.5,3\n0.4,0.6,3.1\n",
     "three.csv": "web,code,loss\n0.5,0.5,3\n0.4,0.6,3.1\n0.3,0.7,3.2\n",
+    "curves.csv": "web,code,step,loss\n0.5,0.5,1e3,3\n0.5,0.5,2e3,3\n0.25,0.75,1e3,3\n0.5,0.5,4e3,3\n",
     "sums.csv": "web,code,loss\n0.5,0.5,3\n0.4,0.4,3\n",
     "unread.csv": "N,D,U,loss\n1e8,1e9,1e9,3\n1e8,1e9,2e9,9\n1e8,2e9,1e9,3\n",
     "contrary.csv": "N,D,C,r,loss\n1e8,1e9,6e17,0.5,3\n1e8,2e9,9e17,0.4,2.9\n2e8,2e9,9e17,0.3,2.8\n",
@@ -142,7 +143,7 @@ def test_every_law_refuses_every_bad_file(tell, law: str, file: str) -> None:
         ("dcpt", "1 points cannot determine the 9 parameters"),
         ("critical", "1 different shares; at least 3 are needed"),
         ("mixing", "1 different mixtures; at least 3 are needed"),
-        ("nested", "curve 1 has 1 points; a power law needs at least two"),
+        ("nested", "one.csv:2: is the only step of its curve: a power law needs at least two"),
     ],
 )
 def test_one_run_is_too_few(tell, law: str, said: str) -> None:
@@ -233,6 +234,14 @@ def test_a_bad_option_is_named(tell, line: str, said: str) -> None:
         ("repeated unread.csv", "unread.csv:3: 2e+09 unique tokens of 1e+09 trained on"),
         ("chinchilla runs.csv --predict N=0,D=1e9", "--predict: 'N' is 0: it must be above 0"),
         ("mixing two.csv --domains web,code --targets loss", "two.csv: 2 different mixtures; at least 3 are needed"),
+        (
+            "nested curves.csv --domains web,code --targets loss --steps step --to-steps 9k",
+            "curves.csv:4: is the only step of its curve: a power law needs at least two",
+        ),
+        (
+            "nested curves.csv --domains web,code --targets loss --sizes step --to-size 9k",
+            "curves.csv:4: is the only size of its curve",
+        ),
         (
             "mixing three.csv --domains web,code --targets loss --members share",
             "--members: 'share' is no model of mixtures (did you mean 'shares'?)",
@@ -419,6 +428,22 @@ def test_an_optimum_is_told_alike_of_every_law_and_once_where_it_is_extrapolated
     (said,) = found["warnings"]
     assert said.startswith("1e+24 FLOP lies outside the ")
     assert tell(law, "runs.csv", "--flops", "1e24", *resamples)[1].count("lies outside") == 1
+
+
+@pytest.mark.parametrize(
+    ("law", "file"), [("chinchilla", "runs.csv"), ("repeated", "runs-u.csv"), ("dcpt", "domain.csv")]
+)
+def test_diverged_runs_are_left_out_of_any_law_of_size_and_data(tell, folder: Path, law: str, file: str) -> None:
+    if file == "runs-u.csv":
+        n, d, u = (x.ravel() for x in np.meshgrid([1e7, 1e8, 1e9], [1e9, 1e10, 1e11], [5e8, 1e9]))
+        _write(folder / file, "N,D,U,loss", n, d, u, Repeated().predict(MUENNIGHOFF, N=n, D=d, U=u))
+    plain = json.loads(tell(law, file, "--json")[1])
+    header, *rows = (folder / file).read_text().splitlines()
+    gone = ",".join([*rows[0].split(",")[:-1], "9.5"])
+    (folder / "diverged.csv").write_text("\n".join([header, *rows, gone]) + "\n")
+    kept = json.loads(tell(law, "diverged.csv", "--drop-highest", "1", "--json")[1])
+    assert kept["parameters"] == plain["parameters"]
+    assert "the highest loss was left out" in kept["warnings"]
 
 
 def test_few_resamples_are_no_interval(tell) -> None:

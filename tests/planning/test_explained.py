@@ -107,6 +107,14 @@ def test_of_a_mixture_of_experts_a_token_meets_the_active_ones(figures) -> None:
     assert layout["MFU by 6 N D"]["value"] < 0.6
 
 
+def test_alone_there_is_nothing_to_share(tell) -> None:
+    """Of one device every ZeRO stage holds the same: nothing is gathered, nothing is summed in buckets."""
+    stages = next(iter(json.loads(tell("memory gpt2 --ranks 1 --json")[1])["tables"].values()))
+    assert [row.pop("stage") for row in stages] == ["ZeRO-0", "ZeRO-1", "ZeRO-2", "ZeRO-3"]
+    assert all(row == stages[0] for row in stages)
+    assert "gathered" not in tell("memory gpt2 --ranks 1 --explain")[1]
+
+
 def test_serving_reaches_one_share_in_cost_and_buy(figures, tell) -> None:
     """8 B parameters serve 989e12 x 3 % / 16e9 = 1,854 tokens/s: 1 T of them take 149,800 device-hours at 2.50."""
     cost, buy = figures("cost 8B 160B --served 1T --price-per-hour 2.5"), figures("buy")

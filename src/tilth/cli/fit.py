@@ -204,6 +204,7 @@ def repeated(
     column: ColumnOption = None,
     loss: LossOption = "loss",
     predict: PredictOption = None,
+    drop_highest: DropOption = 0,
     delta: DeltaOption = 1e-3,
     bootstrap: BootstrapOption = 0,
     seed: SeedOption = 0,
@@ -220,5 +221,5 @@ def repeated(
     from tilth.laws.repeated import Repeated
 
     check_files(out, plot, points)
-    found = fitted(Repeated(), Runs(points, column, loss, counting, delta, bootstrap, seed))
+    found = fitted(Repeated(), Runs(points, column, loss, counting, delta, bootstrap, seed, drop_highest))
     tell_fit(found, predict, {}, out, plot, as_json)

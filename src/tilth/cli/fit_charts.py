@@ -26,7 +26,7 @@ def fit_chart(found: Fit) -> Chart:
         order = np.argsort(scale, kind="stable")
         x, off = scale[order].tolist(), 100 * (points.loss / predicted - 1)[order]
         series: list[Series] = [("measured", x, off.tolist()), ("fitted", x, [0.0] * len(x))]
-        return Chart(series, "log10 C", "off the law, %", points=("measured",))
+        return Chart(series, "log10 C, FLOP", "off the law, %", points=("measured",))
     (column,) = law.columns
     values = points.columns[column]
     order = np.argsort(values, kind="stable")

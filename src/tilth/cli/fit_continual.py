@@ -15,6 +15,7 @@ from tilth.cli.fit_input import (
     ColumnOption,
     CountingOption,
     DeltaOption,
+    DropOption,
     LossOption,
     OutOption,
     PlotOption,
@@ -74,6 +75,7 @@ def dcpt(
     keep_general: KeepOption = None,
     reach_domain: ReachOption = None,
     domain_tokens: LimitOption = None,
+    drop_highest: DropOption = 0,
     delta: DeltaOption = 1e-3,
     bootstrap: BootstrapOption = 0,
     seed: SeedOption = 0,
@@ -109,7 +111,7 @@ def dcpt(
     if shares and general is None:
         raise UserError("--keep-general and --reach-domain need the general losses", hint="--general FILE.csv")
     place = _place(at, ["N", "D"] if shares else ["N"]) if shares or domain_tokens is not None else {}
-    runs = Runs(points, column, loss, counting, delta, bootstrap, seed)
+    runs = Runs(points, column, loss, counting, delta, bootstrap, seed, drop_highest)
     found = fitted(law, runs)
     more: dict[str, Any] = {}
     if shares and general is not None:

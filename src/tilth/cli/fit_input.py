@@ -48,7 +48,7 @@ DropOption = Annotated[
         "--drop-highest",
         metavar="COUNT",
         parser=wholes("--drop-highest", 0, inf),
-        help="Leave out so many of the highest losses (diverged runs).",
+        help="Leave out so many of the highest losses of a file (diverged runs).",
     ),
 ]
 DeltaOption = Annotated[

@@ -17,11 +17,10 @@ from tilth.cli.plan_inputs import (
     cluster_keys,
     cluster_named,
     known_devices,
-    length_named,
+    model_named,
     needs,
     published_models,
     served_at,
-    shape_named,
     states_named,
     tokens_there,
     with_keys,
@@ -91,13 +90,12 @@ def size(
     """
     from tilth.planning.size_plan import size_report
 
-    report = size_report(model, shape_named(model, assignments), length_named(model, assignments, length))
-    if model.endswith((".yaml", ".yml")):
+    asked = model_named(model, assignments, length)
+    report = size_report(model, asked.shape, asked.length)
+    if asked.recipe:
         from tilth.pipeline.forecast import phase_figures
-        from tilth.pipeline.recipe import load_recipe
 
-        phases = phase_figures(load_recipe(path(model), assignments))
-        report = replace(report, figures=(*report.figures, *phases))
+        report = replace(report, figures=(*report.figures, *phase_figures(asked.recipe)))
     _tell(report, explain, as_json)
 
 
@@ -119,8 +117,9 @@ def memory(
 
     rows = whole("--micro-batch", micro_batch, high=4096, example="1", unit="sequences")
     shared = whole("--ranks", ranks, high=1e7, example="8", unit="devices")
-    report = memory_report(model, shape_named(model, assignments), states_named(states), micro_batch=rows,
-                           length=length_named(model, assignments, length), ranks=shared, k=_k(logits))  # fmt: skip
+    asked = model_named(model, assignments, length)
+    report = memory_report(model, asked.shape, states_named(states), micro_batch=rows, length=asked.length,
+                           ranks=shared, k=_k(logits))  # fmt: skip
     _tell(report, explain, as_json)
 
 
@@ -146,7 +145,7 @@ def layout(
     from tilth.planning.layout_plan import layout_report
 
     step = count("--batch", batch, high=1e12, example="4Mi", unit="tokens")
-    shape, sequence = shape_named(model, assignments), length_named(model, assignments, length)
+    shape, sequence, _ = model_named(model, assignments, length)
     if step < sequence:
         hint = f"for example --batch {sequence}, or a shorter --length"
         raise UserError(f"--batch {step:g}: a step holds at least one sequence of --length {sequence}", hint=hint)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from typer.core import TyperCommand
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from tilth.base.settings import Settings
     from tilth.laws.memory import StateBytes
     from tilth.laws.model_size import Shape
+    from tilth.pipeline.recipe import Recipe
     from tilth.planning.budget import Budget
     from tilth.planning.cluster import Cluster
 
@@ -31,16 +32,33 @@ LARGEST = 10**9
 """Of any number in a shape that is still believed."""
 
 
-def shape_named(model: str, assignments: list[str] | None = None) -> Shape:
-    """Of a recipe, a published name, or a config.json (or the folder that holds one)."""
+class Model(NamedTuple):
+    """What is planned for: its shape, tokens of a sequence, and the recipe that both are of, where it is one."""
+
+    shape: Shape
+    length: int
+    recipe: Recipe | None = None
+
+
+def model_named(model: str, assignments: list[str] | None, length: str | None) -> Model:
+    """Of a recipe, a published name, or a config.json (or the folder that holds one).
+
+    A sequence is as long as said, else as the longest of a recipe's phases, else 4,096 tokens.
+    """
     if not model.strip():
         raise UserError("MODEL is empty", hint="a recipe (YAML), a published name such as Llama-3-8B or a config.json")
-    if model.endswith((".yaml", ".yml")):
-        from tilth.pipeline.forecast import shape_of_recipe
-        from tilth.pipeline.recipe import load_recipe
+    said = None if length is None else whole("--length", length, high=1e7, example="4096", unit="tokens")
+    if not model.endswith((".yaml", ".yml")):
+        refuse_settings(assignments)
+        return Model(_shape_named(model), said or LENGTH)
+    from tilth.pipeline.forecast import length_of_recipe, shape_of_recipe
+    from tilth.pipeline.recipe import load_recipe
 
-        return shape_of_recipe(load_recipe(path(model), assignments))
-    refuse_settings(assignments)
+    recipe = load_recipe(path(model), assignments)
+    return Model(shape_of_recipe(recipe), said or length_of_recipe(recipe) or LENGTH, recipe)
+
+
+def _shape_named(model: str) -> Shape:
     from tilth.laws.architectures import PUBLISHED, published
 
     file = path(model) / "config.json" if path(model).is_dir() else path(model)
@@ -52,18 +70,6 @@ def shape_named(model: str, assignments: list[str] | None = None) -> Shape:
         hint = f"{nearest(model, PUBLISHED)} tilth plan size --help lists all; or give a .yaml or .json file"
         raise UserError(f"no published model is called {model!r}", hint=hint)
     return found
-
-
-def length_named(model: str, assignments: list[str] | None, length: str | None) -> int:
-    """Tokens of a sequence: as said, else the longest of a recipe's phases, else 4,096."""
-    if length is not None:
-        return whole("--length", length, high=1e7, example="4096", unit="tokens")
-    if model.endswith((".yaml", ".yml")):
-        from tilth.pipeline.forecast import length_of_recipe
-        from tilth.pipeline.recipe import load_recipe
-
-        return length_of_recipe(load_recipe(path(model), assignments)) or LENGTH
-    return LENGTH
 
 
 def _refuse_a_number(model: str) -> None:

@@ -104,8 +104,10 @@ def _around_the_layers(task: Task, layout: Layout, stage: int) -> float:
 
 
 def _buffers(task: Task, layout: Layout) -> float:
-    """Context, buckets of gradients, and under ZeRO-3 two layers' weights gathered at a time."""
-    buffers = CONTEXT_BYTES + (BUCKET_BYTES if layout.data > 1 else 0.0)
+    """Context; among several the buckets of gradients, and under ZeRO-3 two layers' weights gathered at a time."""
+    if layout.data == 1:
+        return CONTEXT_BYTES
+    buffers = CONTEXT_BYTES + BUCKET_BYTES
     if layout.zero == 3:
         inner = parameter_parts(task.shape)
         buffers += (

@@ -57,7 +57,7 @@ def _held(task: Task, layout: Layout, each: str) -> list[Figure]:
             "buffers",
             memory.buffers,
             "B",
-            joined(list(beside.items())) + "; ZeRO-3: two layers gathered as well",
+            joined(list(beside.items())) + ("; ZeRO-3: two layers gathered as well" if layout.data > 1 else ""),
             "assumed: a process's context and libraries, and its buckets",
         ),
         Figure("fragmentation", FRAGMENTATION, "share", "of all the others", "assumed of the allocator"),

@@ -179,6 +179,10 @@ def moments(shape: Shape, training: Training) -> Iterator[Moment]:
     yield Moment("loss head", kept.everything, gradient + trained_head + there + _head_working(shape, training))
     if not training.compiled:
         yield Moment("last norm, backward", kept.layers, late + there + comes + 24 * tokens * hidden)
+    if training.residual_dropout and not training.compiled:
+        mixed = (3 * EXACT + 2 * size) * tokens * hidden  # three steps of a mask's 32 bits, what is added, and scaled
+        again = late + gradient + kept.again if kept.again else 0  # else it is the forward pass
+        yield Moment("dropout of what is added", kept.layers, mixed + again)
     working = late + gradient + kept.again + 2 * comes + goes
     if training.stage == 3 and training.half and not training.compiled:  # cast again, and freed
         working += size * max(rows * columns for rows, columns in _matrices(shape).values())

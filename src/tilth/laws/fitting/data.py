@@ -57,7 +57,8 @@ class Points:
         if not count:
             return self
         keep = np.sort(np.argsort(self.loss, kind="stable")[: max(len(self) - count, 0)])
-        return self.rows(keep, f"the {count} highest losses were left out")
+        which = "highest loss was" if count == 1 else f"{count} highest losses were"
+        return self.rows(keep, f"the {which} left out")
 
     def fingerprint(self) -> str:
         """16 hex digits of the data, whatever the order of the rows or columns."""

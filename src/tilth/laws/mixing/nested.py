@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from tilth.base.errors import UserError
+from tilth.laws.fitting.data import RowError, first_row
 from tilth.laws.fitting.solver import solve
 from tilth.laws.mixing.mixtures import Mixtures, mixtures
 
@@ -151,6 +152,7 @@ def nest(
     losses = np.array([[row[name] for name in targets] for row in rows])
     if (losses <= 0).any():
         raise UserError(f"run {int(np.flatnonzero((losses <= 0).any(1))[0]) + 1}: a loss must be above 0")
+    row = np.arange(len(rows))  # of each curve the first row in the file
     laws: dict[str, dict[str, TiedPower]] = {}
     reach: dict[str, tuple[float, float, float]] = {}
     for at, (name, (column, to)) in enumerate(along.items(), start=1):
@@ -158,8 +160,12 @@ def nest(
         if x[0] <= 0:
             raise UserError(f"column {column!r} is {x[0]:g}: it must be above 0")
         curves, curve = np.unique(np.delete(keys, at, axis=1), axis=0, return_inverse=True)
+        curve = curve.reshape(-1)
+        if (alone := first_row(np.bincount(curve)[curve] < 2)) is not None:
+            raise RowError(int(row[alone]), f"is the only {name} of its curve: a power law needs at least two")
+        row = np.array([row[curve == one].min() for one in range(len(curves))])
         table = np.full((losses.shape[1], len(curves), len(x)), np.nan)
-        table[:, curve.reshape(-1), np.searchsorted(x, keys[:, at])] = losses.T
+        table[:, curve, np.searchsorted(x, keys[:, at])] = losses.T
         try:
             fitted = {target: fit_tied_power(x, one) for target, one in zip(targets, table, strict=True)}
         except UserError as error:
