@@ -114,7 +114,7 @@ class OptimizerSettings(Settings):
 
 
 class DropoutSettings(Settings):
-    """Shares of elements that are zero in training, by place and not by chance (model/dropout.py)."""
+    """Shares of elements that are zero in training, by place and not by chance (model/draws.py)."""
 
     embedding: float = Field(default=0.0, ge=0, lt=1, description="of the embedded tokens")
     residual: float = Field(default=0.0, ge=0, lt=1, description="of what attention and feed-forward add")

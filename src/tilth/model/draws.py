@@ -1,8 +1,9 @@
-"""Dropout whose masks are a function of their place: which sequence of a phase's step, which layer, token and channel.
+"""What a forward pass draws, as a function of its place: which sequence of a phase's step, layer, token and channel.
 
-So they are the same for any micro-batch and number of processes, on any device, on resume, and when a layer is computed
+So it is the same for any micro-batch and number of processes, on any device, on resume, and when a layer is computed
 again: no generator has a state that could differ (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3").
-Srivastava et al. 2014 for dropout; embedding and residual as in GPT-2 (Radford et al. 2019).
+Dropout is Srivastava et al. 2014's; of embedding and residual as in GPT-2 (Radford et al. 2019), of an adapter's input
+as in LoRA (Hu et al. 2021). NEFTune's noise on the embedding is Jain et al. 2023's.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import torch
 from torch import Tensor
 
 from tilth.base.keyed import stable_hash
+from tilth.model.attention import Boundaries
 
 _GOLDEN, _FIRST, _SECOND = (x - 2**32 * (x >> 31) for x in (0x9E3779B9, 0x7FEB352D, 0x846CA68B))
 """As int32; the last two are those of `lowbias32` (Wellons 2018), a mixer of 32 bits found by search."""
@@ -25,6 +27,8 @@ class Dropout(NamedTuple):
     embedding: float = 0.0
     residual: float = 0.0
     """Of what attention and feed-forward add to the residual stream."""
+    adapter: float = 0.0
+    """Of what a low-rank adapter is applied to."""
 
 
 def sequence_keys(seed: int, phase: str, step: int, numbers: Iterable[int], device: torch.device) -> Tensor:
@@ -39,16 +43,30 @@ def token_keys(keys_R: Tensor, tokens: int) -> Tensor:
     return _mix(keys_R[:, None] ^ _mix(place_T)).flatten()
 
 
-def layer_keys(keys_N: Tensor, site: int) -> Tensor:
-    """int32[N]: keys for one of the places in the model where something is dropped."""
+def site_keys(keys_N: Tensor, site: int) -> Tensor:
+    """int32[N]: keys for one of the places in the model, or in a layer of it, where something is drawn."""
     return _mix(keys_N ^ (site * _GOLDEN & 0x7FFFFFFF))
 
 
 def drop(x_NH: Tensor, keys_N: Tensor, rate: float) -> Tensor:
     """`x_NH` with a share `rate` of its elements set to zero, and the others divided by 1 - rate."""
-    channel_H = _mix(torch.arange(x_NH.shape[1], dtype=torch.int32, device=x_NH.device) * _GOLDEN)
-    kept_NH = _mix(keys_N[:, None] ^ channel_H) >= round(rate * 2**32) - 2**31
+    kept_NH = _draw(keys_N, x_NH.shape[1]) >= round(rate * 2**32) - 2**31
     return torch.where(kept_NH, x_NH * (1 / (1 - rate)), 0.0)
+
+
+def embedding_noise(x_NH: Tensor, keys_N: Tensor, boundaries: Boundaries, alpha: float) -> Tensor:
+    """NEFTune: uniform noise in ±alpha / sqrt(L · H), L the tokens of the segment (Jain et al. 2023, algorithm 1)."""
+    ends_S = boundaries.offsets[1:].to(torch.int64)
+    segment_N = torch.bucketize(torch.arange(x_NH.shape[0], device=x_NH.device), ends_S, right=True)
+    length_N1 = boundaries.offsets.diff().index_select(0, segment_N)[:, None]
+    uniform_NH = _draw(keys_N, x_NH.shape[1]).to(x_NH.dtype) * 2.0**-31
+    return uniform_NH * (alpha / (length_N1 * x_NH.shape[1]).to(x_NH.dtype).sqrt())
+
+
+def _draw(keys_N: Tensor, channels: int) -> Tensor:
+    """int32[N×H]: uniform over all int32, for each channel of each token."""
+    channel_H = _mix(torch.arange(channels, dtype=torch.int32, device=keys_N.device) * _GOLDEN)
+    return _mix(keys_N[:, None] ^ channel_H)
 
 
 def _mix(x: Tensor) -> Tensor:
