@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 import os
+import secrets
 import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from signal import SIGTERM
 from typing import Any
@@ -125,7 +127,7 @@ class _Loop:
         self.trackers = Trackers(asked, self.job.tracking or self.folder, self.phase.name, self._warn)
         left = self.phase.steps - self.state.step
         node = Node.here(self.folder)
-        at_end = None if node is None else node.note_hang
+        at_end = None if node is None else partial(node.note_hang, self.world.told(partial(secrets.token_hex, 8)))
         watchdog = Watchdog(self.job.compute.step_limit, self.world.rank, self._tell_from_anywhere, at_end)
         try:
             with Signals() as signals, watchdog, Progress(f"train {self.phase.name}", left, "step") as bar:
