@@ -37,10 +37,11 @@ def test_a_node_that_fails_twice_leaves_torchrun_to_the_others(job: Path, tmp_pa
     """Two agents of torchrun, each with a process; the second's is killed twice, and its agent ends by SIGTERM."""
     command = [sys.executable, "-m", "torch.distributed.run", "--nnodes=1:2", "--nproc_per_node=1", "--max-restarts=4"]
     command += ["--rdzv-backend=c10d", f"--rdzv-endpoint=127.0.0.1:{free_port()}", "--rdzv-id=trial"]
-    command += ["--rdzv-conf=last_call_timeout=3", "-m", "tilth.training.launch", str(job), str(tmp_path / "events")]
+    what = ["-m", "tilth.training.launch", str(job), str(tmp_path / "events")]
     agents = []
-    for _ in range(2):  # the first one's process identifier is lower, and so is its rank
-        agents.append(subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True))
+    for host in ("true", "false"):  # the first one's process identifier is lower, and so is its rank
+        given = [*command, f"--rdzv-conf=last_call_timeout=3,is_host={host}", *what]
+        agents.append(subprocess.Popen(given, cwd=ROOT, stderr=subprocess.PIPE, text=True))
     try:
         said = [agent.communicate(timeout=300)[1] for agent in agents]
     finally:
