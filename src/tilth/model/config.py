@@ -15,12 +15,6 @@ Norm = Literal["rms", "none"]
 Activation = Literal["silu", "gelu", "gelu_tanh", "relu", "relu2"]
 
 _LATER = ("norm", "initialisation", "mup", "activation")
-"""Settings that say nothing by default, and are not told then: so models from before they were there stay the same."""
-
-
-def _without(later: tuple[str, ...], settings: Settings, values: dict[str, Any]) -> dict[str, Any]:
-    fields = type(settings).model_fields
-    return {n: v for n, v in values.items() if n not in later or getattr(settings, n) != fields[n].default}
 
 
 class MuP(Settings):
@@ -49,6 +43,8 @@ class Llama3Scaling(Settings):
 
 class ModelSettings(Settings):
     """The recipe's `model:` section: a Llama-layout decoder; its vocabulary comes from the tokenizer."""
+
+    later = (*_LATER, "rope_scaling")
 
     hidden: int = Field(default=256, ge=2, description="width of the residual stream, H")
     layers: int = Field(default=4, ge=1)
@@ -103,14 +99,9 @@ class ModelSettings(Settings):
         values["intermediate"] = self.intermediate or -(-8 * self.hidden // 3 // 64) * 64
         return DecoderConfig(vocabulary_size=vocabulary_size, **values)
 
-    def canonical(self) -> dict[str, Any]:
-        """As plain JSON values."""
-        return _without((*_LATER, "rope_scaling"), self, super().canonical())
-
     @model_validator(mode="after")
     def _nothing_idle(self) -> ModelSettings:
-        fields = type(self).model_fields
-        idle = [n for n in ("initial_std", "output_projections", "mup") if getattr(self, n) != fields[n].default]
+        idle = self.changed("initial_std", "output_projections", "mup")
         if self.initialisation == "t_fixup" and idle:
             raise ValueError(f"{' and '.join(idle)} would do nothing under initialisation: t_fixup; remove it")
         return self
@@ -130,6 +121,8 @@ class ModelSettings(Settings):
 
 class DecoderConfig(Settings):
     """Everything that determines a decoder's parameters and function."""
+
+    later = _LATER
 
     vocabulary_size: int = Field(ge=1)
     hidden: int = Field(ge=2)
@@ -151,10 +144,6 @@ class DecoderConfig(Settings):
     norm: Norm = "rms"
     mup: MuP | None = None
     activation: Activation = "silu"
-
-    def canonical(self) -> dict[str, Any]:
-        """As plain JSON values."""
-        return _without(_LATER, self, super().canonical())
 
     @model_validator(mode="after")
     def _consistent(self) -> DecoderConfig:
