@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Literal
 
 from pydantic import Field, ValidationError, field_validator, model_validator
@@ -104,6 +105,22 @@ class ModelSettings(Settings):
         idle = self.changed("initial_std", "output_projections", "mup")
         if self.initialisation == "t_fixup" and idle:
             raise ValueError(f"{' and '.join(idle)} would do nothing under initialisation: t_fixup; remove it")
+        return self
+
+    @model_validator(mode="after")
+    def _with_a_base(self) -> ModelSettings:
+        """muP's base keeps the proportion of heads · D to hidden, so it must have whole heads (model/mup.py)."""
+        if self.mup is None:
+            return self
+        head_dim = self.head_dim or self.hidden // self.heads
+        base_dim = self.mup.head_dim or head_dim
+        of_base, of_one = self.mup.hidden * self.heads * head_dim, self.hidden * base_dim
+        if of_base % of_one:
+            step = of_one // math.gcd(of_one, self.heads * head_dim)
+            raise ValueError(
+                f"mup: a base of hidden {self.mup.hidden} would have {of_base / of_one:.4g} heads of width {base_dim}; "
+                f"set mup.hidden to a multiple of {step}"
+            )
         return self
 
     @model_validator(mode="after")
