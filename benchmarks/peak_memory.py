@@ -26,7 +26,7 @@ import numpy as np
 from tilth.base import machine
 from tilth.base.files import write_json
 from tilth.model import ModelSettings
-from tilth.planning.trainer_memory import Training, trainer_memory
+from tilth.planning.trainer_memory import TARGETS, Training, trainer_memory
 
 RESULT = Path(__file__).parent / "results" / "peak_memory.json"
 SMALL = {"hidden": 256, "layers": 4, "heads": 4, "qk_norm": False, "tie_embeddings": False}
@@ -51,10 +51,17 @@ class Case:
     optimizer: str = "adamw"
     compile: str = "off"
     rank: int = 0
+    targets: tuple[str, ...] = TARGETS
     kind: str = "next_token"
     recompute: str = "none"
     processes: int = 1
     shard: str = "none"
+    embedding: float = 0.0
+    """Dropout of the embedded tokens,"""
+    residual: float = 0.0
+    """of what a layer adds,"""
+    adapter: float = 0.0
+    """and of an adapter's inputs."""
 
 
 CASES = [
@@ -87,6 +94,9 @@ CASES = [
     Case("adapter, fp32", SMALL, rank=8, precision="fp32"),
     Case("20 M, the speed table's", {**SMALL, "hidden": 384, "layers": 8, "heads": 6, "intermediate": 1024},
          vocabulary=8192, rows=4, optimizer="muon"),
+    Case("adapter, compiled", SMALL, rank=16, compile="on"),
+    Case("adapter, recomputed", DEEP, rank=16, recompute="full"),
+    Case("adapter of queries", SMALL, rank=16, targets=("query", "value")),
     Case("preferences", SMALL, kind="dpo", document=128),
     Case("recomputed", DEEP, recompute="full"),
     Case("recomputed, fp32", DEEP, recompute="full", precision="fp32"),
@@ -95,6 +105,19 @@ CASES = [
     Case("recomputed in part", DEEP, recompute="selective"),
     Case("recomputed in part, fp32", DEEP, recompute="selective", precision="fp32"),
     Case("recomputed in part, query-key norms", {**DEEP, "qk_norm": True}, recompute="selective"),
+    Case("dropout", SMALL, embedding=0.1, residual=0.1),
+    Case("dropout, fp32", SMALL, embedding=0.1, residual=0.1, precision="fp32"),
+    Case("dropout, compiled", SMALL, embedding=0.1, residual=0.1, compile="on"),
+    Case("dropout, large vocabulary", {**SMALL, "layers": 2}, vocabulary=65536, rows=2, residual=0.1),
+    Case("dropout, recomputed", DEEP, embedding=0.1, residual=0.1, recompute="full"),
+    Case("dropout, recomputed in part", DEEP, residual=0.1, recompute="selective"),
+    Case("dropout, accumulated, muon", DEEP, rows=4, micro_batches=3, embedding=0.1, residual=0.1, optimizer="muon"),
+    Case("dropout, adapter", SMALL, rank=16, residual=0.1, adapter=0.1),
+    Case("dropout of an adapter alone", SMALL, rank=16, adapter=0.1),
+    Case("dropout of an adapter, compiled", SMALL, rank=16, adapter=0.1, compile="on"),
+    Case("dropout of an adapter, recomputed", DEEP, rank=16, residual=0.1, adapter=0.1, recompute="full"),
+    Case("dropout of an adapter of queries", SMALL, rank=16, adapter=0.1, targets=("query", "value")),
+    Case("dropout of an adapter, fp32", SMALL, rank=8, adapter=0.1, precision="fp32"),
     Case("optimizer shared by 2", WIDE, rows=2, processes=2, shard="optimizer"),
     Case("gradients shared by 2", WIDE, rows=2, processes=2, shard="gradients"),
     Case("parameters shared by 2", WIDE, rows=2, processes=2, shard="parameters"),
@@ -134,9 +157,10 @@ def train(case: Case) -> None:
     phase = PhaseSettings(
         tokens=3 * sequences * case.length, sequence_length=case.length, batch_sequences=sequences,
         micro_batch=case.rows, precision=case.precision, compile=case.compile, max_epochs=1e9,
-        optimizer={"kind": case.optimizer},
+        optimizer={"kind": case.optimizer}, dropout={"embedding": case.embedding, "residual": case.residual},
     )  # fmt: skip
     reader = Reader(case)
+    adapter = AdapterSettings(rank=case.rank, targets=case.targets, dropout=case.adapter) if case.rank else None
     pairs = np.zeros(64 * case.length // case.document)
     with tempfile.TemporaryDirectory() as folder:
         train_phase(
@@ -144,7 +168,7 @@ def train(case: Case) -> None:
                 phase=phase, reader=reader, folder=Path(os.environ.get("FOLDER", folder)) / "phase", seed=0,
                 start=ModelSettings(**case.model).config(case.vocabulary),
                 compute=ComputeSettings(device="cpu", threads=1, recompute=case.recompute, shard=case.shard),
-                adapter=AdapterSettings(rank=case.rank) if case.rank else None,
+                adapter=adapter,
                 objective=DPO(pairs) if case.kind == "dpo" else None,
             )
         )  # fmt: skip
@@ -205,6 +229,8 @@ def forecast(case: Case) -> Any:
         Training(
             tokens=case.rows * case.length, length=case.document, half=case.precision == "bf16",
             optimizer="muon" if case.optimizer == "muon" else "adamw", compiled=case.compile == "on", rank=case.rank,
+            targets=case.targets, embedding_dropout=case.embedding > 0, residual_dropout=case.residual > 0,
+            adapter_dropout=case.adapter > 0,
             recompute=case.recompute, processes=case.processes, shard=case.shard,
         ),
     )  # fmt: skip

@@ -31,6 +31,11 @@ FILES = {
     "absurd.csv": "N,D,C,U,r,loss,web,code,step\n" + "1e8,1e9,1e18,1e8,0.5,1e300,0.5,0.5,9\n" * 9,
     "one.csv": "N,D,C,U,r,loss,web,code,step\n1e8,1e9,6e17,1e8,0.5,3,0.5,0.5,9\n",
     "flat-shares.csv": "r,loss\n0.1,3\n0.2,3\n0.3,3\n0.4,3\n",
+    "far-share.csv": "N,D,r,loss\n1e8,1e9,0.5,3\n\n1e8,1e9,1.5,3\n",
+    "two.csv": "web,code,loss\n0.5,0.5,3\n0.4,0.6,3.1\n",
+    "three.csv": "web,code,loss\n0.5,0.5,3\n0.4,0.6,3.1\n0.3,0.7,3.2\n",
+    "sums.csv": "web,code,loss\n0.5,0.5,3\n0.4,0.4,3\n",
+    "unread.csv": "N,D,U,loss\n1e8,1e9,1e9,3\n1e8,1e9,2e9,9\n1e8,2e9,1e9,3\n",
     "contrary.csv": "N,D,C,r,loss\n1e8,1e9,6e17,0.5,3\n1e8,2e9,9e17,0.4,2.9\n2e8,2e9,9e17,0.3,2.8\n",
 }
 LAWS = {
@@ -221,9 +226,19 @@ def test_a_bad_option_is_named(tell, line: str, said: str) -> None:
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ("chinchilla contrary.csv", "contrary.csv: row 2: C is 9e+17, but 6 N D is 1.2e+18, and 1 more row of"),
-        ("isoflop contrary.csv", "row 2: C is 9e+17, but 6 N D is 1.2e+18"),
-        ("kaplan contrary.csv --variable C", "row 2: C is 9e+17, but 6 N D is 1.2e+18"),
+        ("chinchilla contrary.csv", "contrary.csv:3: C is 9e+17, but 6 N D is 1.2e+18, and 1 more row of"),
+        ("dcpt far-share.csv", "far-share.csv:4: 'r' is 1.5: a share is between 0 and 1"),
+        ("critical far-share.csv --base 3", "far-share.csv:4: 'r' is 1.5: a share is between 0 and 1"),
+        ("mixing sums.csv --domains web,code --targets loss", "sums.csv:3: the shares sum to 0.8, they must sum to 1"),
+        ("repeated unread.csv", "unread.csv:3: 2e+09 unique tokens of 1e+09 trained on"),
+        ("chinchilla runs.csv --predict N=0,D=1e9", "--predict: 'N' is 0: it must be above 0"),
+        ("mixing two.csv --domains web,code --targets loss", "two.csv: 2 different mixtures; at least 3 are needed"),
+        (
+            "mixing three.csv --domains web,code --targets loss --members share",
+            "--members: 'share' is no model of mixtures (did you mean 'shares'?)",
+        ),
+        ("isoflop contrary.csv", "contrary.csv:3: C is 9e+17, but 6 N D is 1.2e+18"),
+        ("kaplan contrary.csv --variable C", "contrary.csv:3: C is 9e+17, but 6 N D is 1.2e+18"),
         ("chinchilla runs.csv --column N=D", "--column: the column 'D' is read as N and as D (name another)"),
         ("chinchilla runs.csv --loss N", "--loss: the column 'N' is read as N and as loss"),
         ("chinchilla runs.csv --column N=D --column N=N", "--column N=N: N is named twice"),
@@ -386,6 +401,38 @@ def test_a_share_beyond_the_points_of_either_law_is_told(tell, folder: Path) -> 
     assert [one.partition(" = ")[0] for one in told] == ["domain law: D", "general law: D", "general law: r"]
 
 
+@pytest.mark.parametrize("law", ["chinchilla", "kaplan", "isoflop", "envelope"])
+def test_an_optimum_is_told_alike_of_every_law_and_once_where_it_is_extrapolated(tell, law: str) -> None:
+    resamples = [] if law == "envelope" else ["--bootstrap", "50"]
+    found = json.loads(tell(law, "runs.csv", "--flops", "1e24", *resamples, "--json")[1])["optimum"]
+    assert found["tokens_per_parameter"]["value"] == pytest.approx(
+        found["tokens"]["value"] / found["parameters"]["value"]
+    )
+    assert 6 * found["tokens"]["value"] * found["parameters"]["value"] == pytest.approx(1e24)
+    for name in ("parameters", "tokens", "tokens_per_parameter"):
+        low, high = found[name]["interval"] or (0, float("inf"))
+        assert low <= found[name]["value"] <= high
+    (said,) = found["warnings"]
+    assert said.startswith("1e+24 FLOP lies outside the ")
+    assert tell(law, "runs.csv", "--flops", "1e24", *resamples)[1].count("lies outside") == 1
+
+
+def test_few_resamples_are_no_interval(tell) -> None:
+    few, more = (json.loads(tell("chinchilla", "runs.csv", "--bootstrap", n, "--json")[1]) for n in ("3", "60"))
+    assert "3 resamples are too few for the ends of a 95 % interval: draw 200 or more" in few["warnings"]
+    assert not any("resamples" in one for one in more["warnings"])
+
+
+def test_names_of_columns_and_parameters_are_printed_as_they_are(tell, folder: Path) -> None:
+    shares = np.random.default_rng(0).dirichlet(np.ones(2), 9)
+    _write(folder / "under_scores.csv", "the_web,my_code,my_loss", *shares.T, 2 + 0.3 * (shares @ [1, 0.2]) ** -0.3)
+    asked = ["under_scores.csv", "--domains", "the_web,my_code", "--targets", "my_loss", "--members", "shares"]
+    told = tell("mixing", *asked, "--optimise", "--predict", "the_web=0.5,my_code=0.5")[1]
+    for name in ("the_web", "my_code", "my_loss", "mean loss of average mixture", "held out"):
+        assert f"  {name} " in told or name == "held out", name
+    assert "alpha_N" in tell("kaplan", "runs.csv")[1]
+
+
 def test_of_several_groups_the_one_that_is_meant_is_told(tell, folder: Path) -> None:
     shares = np.tile(np.random.default_rng(0).dirichlet(np.ones(2), 8), (2, 1))
     sizes = np.repeat(["small", "large"], 8)
@@ -400,6 +447,21 @@ def test_of_several_groups_the_one_that_is_meant_is_told(tell, folder: Path) -> 
     told = [line.split(maxsplit=1) for line in tell("mixing", *asked)[1].splitlines()]
     assert ["groups", "small, large"] in told
     assert told.count(["group", "large"]) == 2
+
+
+def test_a_group_of_one_run_is_told(tell, folder: Path) -> None:
+    rows = [f"{r},{1 - r},{'s' if at else 'l'},{3 - r / 9}" for at, r in enumerate((0.25, 0.5, 0.75, 0.125))]
+    (folder / "alone.csv").write_text("\n".join(["web,code,size,loss", *rows]) + "\n", encoding="utf-8")
+    asked = ["alone.csv", "--domains", "web,code", "--targets", "loss", "--group", "size", "--members", "shares"]
+    said = json.loads(tell("mixing", *asked, "--json")[1])["warnings"]
+    assert said == ["1 of 2 groups are one run each, which says its group's level and no more"]
+
+
+def test_of_the_smallest_share_that_is_looked_at_it_is_told(tell) -> None:
+    asked = ["dcpt", "domain.csv", "--at", "N=1e9", "--json", "--domain-tokens"]
+    for tokens, lean in (("1k", True), ("5B", False)):
+        said = json.loads(tell(*asked, tokens)[1])["limited_domain_tokens"]["warnings"]
+        assert any("0.01 is the smallest share that is looked at" in one for one in said) == lean
 
 
 def test_only_two_numbers_are_an_interval() -> None:

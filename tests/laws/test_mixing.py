@@ -163,6 +163,22 @@ def test_a_share_is_no_loss():
         mixtures(NAMES, [[0.2, 0.3, 0.5]], ["web"], [[0.2]])
 
 
+@pytest.mark.parametrize(
+    ("pace", "base", "said"),
+    [
+        (-4.0, 3.2, "every mixture of the runs keeps it"),  # above the curve at r = 0
+        (-4.0, 2.801, "every mixture of the runs loses it"),
+        (2.0, 2.9, "every mixture of the runs loses it"),  # a rising one is lowest at r = 0, with 3.0
+        (2.0, 4.8, "every mixture of the runs keeps it"),
+    ],
+)
+def test_outside_the_shares_the_curves_direction_says_who_keeps_the_loss(pace: float, base: float, said: str) -> None:
+    shares = np.linspace(0.1, 0.9, 9)
+    warnings = critical_ratio(shares, 2.8 + 0.2 * np.exp(pace * shares), base).ratio.warnings
+    assert any(said in one for one in warnings)
+    assert any("the loss rises with r" in one for one in warnings) == (pace > 0)
+
+
 def test_the_critical_ratio_and_where_there_is_none():
     shares = np.array([0.1, 0.2, 0.35, 0.6])
     losses = 2.8 + 0.2 * np.exp(-4 * shares)

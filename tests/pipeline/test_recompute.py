@@ -14,6 +14,7 @@ from tests.training.phases import COMPUTE, MODEL, digest, phase, small_job
 from tests.training.test_resume import Stop, stop_at
 from tilth.base.errors import UserError
 from tilth.laws.architectures import PUBLISHED
+from tilth.model.adapters.settings import AdapterSettings
 from tilth.pipeline.memory import budget, decided, training_of
 from tilth.planning.recompute import SPARE, least_recompute
 from tilth.planning.trainer_memory import Training, trainer_memory
@@ -86,6 +87,20 @@ def test_a_model_of_a_folder_has_its_shape(tmp_path: Path) -> None:
     on = decided(small_job(tmp_path / "two", phase(1), start=tmp_path / "one", compute=compute))
     new = decided(small_job(tmp_path / "two", phase(1), start=MODEL, compute=compute))
     assert on.recompute_because == new.recompute_because
+
+
+def test_what_is_dropped_needs_masks() -> None:
+    """The forecast of a phase knows whether it drops, and of what; an adapter drops what it reads."""
+    plain = training_of(phase(4), COMPUTE, None)
+    assert not any((plain.embedding_dropout, plain.residual_dropout, plain.adapter_dropout))
+    dropped = training_of(phase(4, dropout={"embedding": 0.1, "residual": 0.2}), COMPUTE, AdapterSettings(dropout=0.1))
+    assert dropped.embedding_dropout
+    assert dropped.residual_dropout
+    assert dropped.adapter_dropout
+    tokens, without = TRAINING.tokens, trainer_memory(SHAPE, TRAINING).activations
+    for which, masks in (("embedding_dropout", 1), ("residual_dropout", 2 * SHAPE.layers)):
+        held = trainer_memory(SHAPE, replace(TRAINING, **{which: True})).activations
+        assert held - without == masks * tokens * SHAPE.hidden, "a byte for each element"
 
 
 def test_on_a_gpu_it_is_the_gpus_precision_compiler_and_memory(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from tilth.laws.architectures import PUBLISHED
+from tilth.pipeline.recipe import load_recipe
 from tilth.planning.buy import Needs
-from tilth.planning.cluster import Cluster
+from tilth.planning.cluster import DEVICES, Cluster
 
 LLAMA = '{"model_type": "llama", "vocab_size": %s, "hidden_size": 8, "num_hidden_layers": 3, '
 LLAMA += '"num_attention_heads": %s, "intermediate_size": 5}'
@@ -41,6 +43,7 @@ FILES = {
     "true.yaml": "devices: true\ndevice: H100-80G\n",
     "true-node.yaml": "devices: 8\ndevice: H100-80G\nper_node: true\n",
     "true-across.yaml": "devices: 8\ndevice: H100-80G\nacross: false\n",
+    "priced.yaml": "devices: 8\ndevice: H100-80G\nprice_per_hour: 12\ncurrency: CNY\n",
     "plain.yaml": "devices: 8\ndevice: H100-80G\ncurrency: ''\n",
     "twice.yaml": "months: 12\nmonths: 24\n",
     "empty.yaml": "",
@@ -101,6 +104,13 @@ def tell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run_tilth):
         ("size none.json", "there is no such file (a config.json"),
         ("size folder.svg", "there is no such file (a config.json"),
         ("size 模型", "no published model is called '模型'"),
+        ("size GPT-2", "did you mean 'gpt2'? tilth plan size --help lists all; or give a .yaml or .json file"),
+        (
+            "layout gpt2 --cluster priced.yaml --currency USD",
+            "--currency USD: the price in priced.yaml is in CNY, and is not converted (say --price-per-hour too)",
+        ),
+        ("buy months", "months has no value (write months=…, or name a file)"),
+        ("scale --plot chart.png", "--plot: chart.png does not end in .svg (name it chart.svg)"),
         ("size gpt2 model.layers=3", "changes a recipe's settings"),
         ("memory gpt2 --logits nan", "--logits nan: expected between"),
         ("memory gpt2 --states 1/2", "expected P/G/O bytes"),
@@ -159,6 +169,37 @@ def test_help_lists_every_key_with_its_default(tell, command: str, settings: typ
         assert "recipe" not in printed
     else:
         assert "default: H100-80G" in " ".join(printed.split())
+
+
+def test_a_files_currency_is_kept_and_a_price_of_ones_own_may_have_another(tell) -> None:
+    assert "CNY" in tell("layout gpt2 --cluster priced.yaml")[1]
+    assert "USD" in tell("layout gpt2 --cluster priced.yaml --currency USD --price-per-hour 2")[1]
+    assert tell("layout gpt2 --cluster priced.yaml --currency CNY") == tell("layout gpt2 --cluster priced.yaml")
+
+
+def test_defaults_in_dollars_are_not_silently_another_currency(tell) -> None:
+    said = "defaults meant as USD are taken as CNY, not converted: api_in, api_out, prompts_cost"
+    assert said in tell("buy currency=CNY")[1]
+    assert "api_in" not in tell("buy currency=CNY api_in=14")[1].splitlines()[-1]
+    assert "not converted" not in tell("buy")[1]
+
+
+@pytest.mark.parametrize("command", ["size", "memory", "layout", "scale", "cost"])
+def test_help_lists_the_names_it_knows(tell, command: str) -> None:
+    printed = " ".join(tell(f"{command} --help")[1].split())
+    if command in ("size", "memory", "layout"):
+        assert all(name in printed for name in PUBLISHED)
+    if command in ("layout", "scale", "cost"):
+        assert all(name in printed for name in DEVICES)
+
+
+def test_a_recipes_own_length_is_the_default(run_tilth) -> None:
+    recipe = Path(__file__).parents[2] / "recipes" / "quickstart.yaml"
+    longest = max(phase.sequence_length for phase in load_recipe(recipe).pretrain)
+    for command in ("size", "memory"):
+        told = run_tilth("plan", command, str(recipe))
+        assert told == run_tilth("plan", command, str(recipe), "--length", str(longest))
+    assert "T = 4,096" in run_tilth("plan", "size", "gpt2")[1]
 
 
 def test_a_model_without_a_name_is_told_what_may_stand_there(run_tilth) -> None:

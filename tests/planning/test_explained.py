@@ -95,6 +95,18 @@ def test_utilisation_is_one_thing_and_says_which(tell, figures) -> None:
     assert found["MFU"]["value"] == pytest.approx(causal * speed / (8 * 312e12), rel=1e-9)
 
 
+def test_of_a_mixture_of_experts_a_token_meets_the_active_ones(figures) -> None:
+    """Mixtral has 46.7 B parameters, of which 12.9 B work for a token: 6 N D counts these, and stays below the peak."""
+    size = figures("size Mixtral-8x7B")
+    assert size["parameters"]["value"] == 46_702_792_704
+    assert size["active"]["value"] == 12_879_925_248
+    assert size["FLOP a token, 6 N"]["value"] == 6 * 12_879_925_248
+    layout = figures("layout Mixtral-8x7B --devices 64")
+    speed = layout["tokens a second"]["value"]
+    assert layout["MFU by 6 N D"]["value"] == pytest.approx(6 * 12_879_925_248 * speed / (64 * 989e12), rel=1e-9)
+    assert layout["MFU by 6 N D"]["value"] < 0.6
+
+
 def test_serving_reaches_one_share_in_cost_and_buy(figures, tell) -> None:
     """8 B parameters serve 989e12 x 3 % / 16e9 = 1,854 tokens/s: 1 T of them take 149,800 device-hours at 2.50."""
     cost, buy = figures("cost 8B 160B --served 1T --price-per-hour 2.5"), figures("buy")

@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tilth.base.chart import Chart
+from tilth.laws.allocation import Allocation
 from tilth.laws.chinchilla import optimum
-from tilth.laws.kaplan import Allocation, published_allocation
+from tilth.laws.kaplan import published_allocation
 from tilth.laws.repeated import effective_tokens, repeated_loss
 from tilth.planning import scaling
 from tilth.planning.budget import Budget

@@ -28,7 +28,7 @@ def benchmark() -> Any:
     return module
 
 
-@pytest.mark.parametrize("name", ["bf16", "muon fp32, small batch", "adapter", "preferences"])
+@pytest.mark.parametrize("name", ["bf16", "muon fp32, small batch", "adapter", "dropout, adapter", "preferences"])
 def test_the_forecast_meets_a_trace_of_the_trainer(name: str) -> None:
     """Within 1 %; benchmarks/peak_memory.py compares all settings."""
     pytest.importorskip("torch")

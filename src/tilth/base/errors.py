@@ -29,11 +29,17 @@ class Unfinished(UserError):
 def nearest(name: str, known: Iterable[str]) -> str:
     """A hint for an unknown name: the known ones that it is close to, else the first dozen of all."""
     names = sorted(set(map(str, known)))
-    close = difflib.get_close_matches(str(name), names, n=1, cutoff=0.6) or _close_in_part(str(name), names)
+    close = _close(str(name), names) or _close_in_part(str(name), names)
     if close:
         return f"did you mean {' or '.join(map(repr, close))}?"
     more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
     return f"known: {', '.join(names[:_LISTED])}{more}" if names else "nothing is known here"
+
+
+def _close(name: str, names: list[str]) -> list[str]:
+    """The name that is meant, in whatever case it was written."""
+    plain = {known.lower(): known for known in names}
+    return [plain[known] for known in difflib.get_close_matches(name.lower(), plain, n=1, cutoff=0.6)]
 
 
 def _close_in_part(name: str, names: list[str]) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -30,10 +30,11 @@ from tilth.cli.fit_input import (
     told_of,
 )
 from tilth.cli.fit_mixing import mixing, nested
-from tilth.cli.fit_output import tell_fit, tell_frontier
+from tilth.cli.fit_output import optimum_told, tell_fit, tell_frontier
 from tilth.cli.numbers import within
 from tilth.cli.options import JsonOption
 from tilth.cli.result_files import check_files, draw
+from tilth.laws.choices import Method, Variable
 
 if TYPE_CHECKING:
     from tilth.laws.fitting import Law
@@ -60,7 +61,7 @@ def register(app: typer.Typer) -> None:
 def kaplan(
     points: PointsArgument,
     variable: Annotated[
-        Literal["N", "D", "C", "ND"], typer.Option("--variable", help="Of which the loss is a power law.")
+        Literal[Variable, "ND"], typer.Option("--variable", help="Of which the loss is a power law.")
     ] = "ND",
     counting: CountingOption = "without-embeddings",
     column: ColumnOption = None,
@@ -81,7 +82,7 @@ def kaplan(
 
         tilth fit kaplan runs.csv --variable N --bootstrap 200
     """
-    from tilth.laws.kaplan import PowerLaw, SizeAndData, allocation
+    from tilth.laws.kaplan import PowerLaw, SizeAndData, fitted_optimum
 
     check_files(out, plot, points)
     budget = checked_flops(flops)
@@ -89,10 +90,7 @@ def kaplan(
         raise UserError("--flops: an allocation needs --variable ND")
     law: Law = SizeAndData() if variable == "ND" else PowerLaw(variable)
     found = fitted(law, Runs(points, column, loss, counting, delta, bootstrap, seed, drop_highest))
-    more: dict[str, Any] = {}
-    if budget is not None:
-        best = allocation(found.parameters, budget, found.counting)  # type: ignore[arg-type]
-        more["optimum"] = {"parameters": best.parameters, "tokens": best.tokens}
+    more = {} if budget is None else {"optimum": optimum_told(fitted_optimum(found, budget))}
     tell_fit(found, predict, more, out, plot, as_json)
 
 
@@ -122,9 +120,7 @@ def chinchilla(
     check_files(out, plot, points)
     budget = checked_flops(flops)
     found = fitted(Chinchilla(), Runs(points, column, loss, counting, delta, bootstrap, seed, drop_highest))
-    more: dict[str, Any] = {}
-    if budget is not None:
-        more["optimum"] = {name: one.as_dict() for name, one in fitted_optimum(found, budget).items()}
+    more = {} if budget is None else {"optimum": optimum_told(fitted_optimum(found, budget))}
     tell_fit(found, predict, more, out, plot, as_json)
 
 
@@ -133,9 +129,7 @@ def isoflop(
     counting: CountingOption = "all",
     column: ColumnOption = None,
     loss: LossOption = "loss",
-    method: Annotated[
-        Literal["akima", "parabola"], typer.Option("--method", help="How the lowest point of a profile is found.")
-    ] = "akima",
+    method: Annotated[Method, typer.Option("--method", help="How the lowest point of a profile is found.")] = "akima",
     noise: Annotated[float, typer.Option("--noise", help="Relative noise of a loss, for the intervals.")] = 0.002,
     flops: FlopsOption = None,
     bootstrap: BootstrapOption = 200,
@@ -150,13 +144,14 @@ def isoflop(
 
         tilth fit isoflop runs.csv --flops 1e21
     """
+    from tilth.laws.isoflop import PROFILES
     from tilth.laws.isoflop import isoflop as by_profiles
 
     check_files(out, plot, points)
     budget = checked_flops(flops)
     within("--noise", noise, 0, 0.5, "0.002")
     counted = checked_counting(counting)
-    table = columns(points, ("C", "N"), column, loss)
+    table = columns(points, PROFILES, column, loss)
     with told_of(points):
         frontier = by_profiles(
             table["C"],
@@ -189,12 +184,13 @@ def envelope(
 
         tilth fit envelope curves.csv --flops 1e21
     """
+    from tilth.laws.isoflop import CURVES
     from tilth.laws.isoflop import envelope as by_curves
 
     check_files(out, plot, points)
     budget = checked_flops(flops)
     counted = checked_counting(counting)
-    table = columns(points, ("N", "D"), column, loss)
+    table = columns(points, CURVES, column, loss)
     with told_of(points):
         frontier = by_curves(table["N"], table["D"], table["loss"], counting=counted)
     if plot:

@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from tilth.laws.fitting import Fit
 
 
+LEAST_SHARE = 0.01
+"""Of the domain, where its tokens are limited."""
 AtOption = Annotated[str | None, typer.Option("--at", metavar="N=…[,D=…]", help="The run that a share is wanted for.")]
 GeneralOption = Annotated[
     Path | None, typer.Option("--general", metavar="FILE.csv", parser=path, help="The same runs' general losses.")
@@ -156,12 +158,15 @@ def _limited(domain: Fit, size: float, tokens: float) -> dict[str, Any]:
     """Each domain token seen once: how much else to read beside them."""
     from tilth.laws.dcpt import share_for_limited_tokens
 
-    share, total, lowest = share_for_limited_tokens(domain.parameters, size, tokens)
+    share, total, lowest = share_for_limited_tokens(domain.parameters, size, tokens, low=LEAST_SHARE)
+    said = domain.outside({"N": size, "D": total, "r": share})
+    if share <= LEAST_SHARE:
+        said = (*said, f"{share:g} is the smallest share that is looked at: still less might be better")
     return {
         "domain_share": share,
         "tokens_in_all": total,
         "domain_loss": lowest,
-        "warnings": list(domain.outside({"N": size, "D": total, "r": share})),
+        "warnings": list(said),
     }
 
 
@@ -192,11 +197,11 @@ def critical(
         tilth fit critical runs.csv --base 2.87
     """
     from tilth.laws.fitting import Settings
-    from tilth.laws.mixing import critical_ratio
+    from tilth.laws.mixing.critical import Exponential, critical_ratio
 
     check_files(out, plot, points)
     within("--base", base, 1e-3, 100, "2.87", unit="nats a token")
-    table = columns(points, ("r",), column, loss)
+    table = columns(points, Exponential.columns, column, loss)
     with told_of(points):
         found = critical_ratio(table["r"], table["loss"], base, Settings(folds=0, bootstrap=bootstrap, seed=seed))
     if plot:

@@ -13,7 +13,7 @@ import typer
 from tilth.base.errors import UserError
 from tilth.cli.numbers import count, wholes, within
 from tilth.cli.options import path
-from tilth.cli.table import header_of, read_rows
+from tilth.cli.table import header_of, line_of, read_rows
 
 if TYPE_CHECKING:
     from tilth.laws.counting import Counting
@@ -31,7 +31,8 @@ BootstrapOption = Annotated[
     ),
 ]
 SeedOption = Annotated[
-    int, typer.Option("--seed", metavar="COUNT", parser=wholes("--seed", 0, 1e18), help="Seed of resamples and folds.")
+    int,
+    typer.Option("--seed", metavar="COUNT", parser=wholes("--seed", 0, 1e18, "7"), help="Seed of resamples and folds."),
 ]
 OutOption = Annotated[Path | None, typer.Option("--out", parser=path, help="Write the result as JSON.")]
 PlotOption = Annotated[
@@ -64,9 +65,14 @@ def checked_flops(flops: str | None) -> float | None:
 
 @contextmanager
 def told_of(where: Path | str) -> Iterator[None]:
-    """What the laws refuse is told of the file or option that it came from."""
+    """What the laws refuse is told of the option that it came from, or of the file, and there of its line."""
+    from tilth.laws.fitting.data import RowError
+
     try:
         yield
+    except RowError as error:
+        place = f"{where}:{line_of(where, error.row)}" if isinstance(where, Path) else str(where)
+        raise UserError(error.said, where=place, hint=error.hint) from None
     except UserError as error:
         raise UserError(error.message, where=error.where or str(where), hint=error.hint) from None
 
@@ -113,6 +119,7 @@ def law_points(law: Law, runs: Runs) -> Points:
     table = columns(runs.file, law.columns, runs.column, runs.loss)
     with told_of(runs.file):
         found = points({name: table[name] for name in law.columns}, table["loss"], counted)
+        law.check(found.columns)
     if runs.drop >= len(found):
         raise UserError(f"--drop-highest {runs.drop}: there are {len(found)} runs", hint="leave out a few of them")
     return found.without_highest(runs.drop)

@@ -32,7 +32,13 @@ if TYPE_CHECKING:
 DomainsOption = Annotated[str, typer.Option("--domains", metavar="COLUMN,…", help="Columns of the shares.")]
 TargetsOption = Annotated[str, typer.Option("--targets", metavar="COLUMN,…", help="Columns of the losses.")]
 MembersOption = Annotated[
-    str | None, typer.Option("--members", help="Of shares, exponential, implicit, process, trees.")
+    str | None,
+    typer.Option(
+        "--members",
+        metavar="NAME,…",
+        help="Of shares, exponential, implicit, process, trees.  [default: shares,process; "
+        "from 100 runs on trees as well, where LightGBM is installed]",
+    ),
 ]
 DOMAIN, TARGET = ("--domains", "a domain"), ("--targets", "a target")
 """What names a column, and as what."""
@@ -74,7 +80,7 @@ def mixing(
         )
     facts = {"law": "mixing", "runs": len(data), "groups": list(data.group_names) if group else None}
     facts["warnings"] = list(data.warnings)
-    _tell_mixtures(data, facts, members, predict, optimise, seed, out, plot, as_json)
+    _tell_mixtures(points, data, facts, members, predict, optimise, seed, out, plot, as_json)
 
 
 def nested(
@@ -124,7 +130,7 @@ def nested(
         carried = nest(rows, inputs, outputs, asked)
     facts = {"law": "nested mixing", "runs": len(rows), "mixtures": len(carried.data), "carried": carried.as_dict()}
     facts["warnings"] = list(carried.warnings)  # two rows of one run are refused by nest
-    _tell_mixtures(carried.data, facts, members, predict, optimise, seed, out, plot, as_json)
+    _tell_mixtures(points, carried.data, facts, members, predict, optimise, seed, out, plot, as_json)
 
 
 def _each_used_once(*uses: tuple[str, str, list[str]]) -> None:
@@ -144,19 +150,23 @@ def _carried(of: str, column: str | None, to: str, value: str | None) -> tuple[s
 
 
 def _tell_mixtures(
-    data: Mixtures, facts: dict[str, Any], members: str | None, predict: str | None, optimise: bool, seed: int,
-    out: Path | None, plot: Path | None, as_json: bool,
+    points: Path, data: Mixtures, facts: dict[str, Any], members: str | None, predict: str | None, optimise: bool,
+    seed: int, out: Path | None, plot: Path | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Fit the models of mixtures, and tell their errors, weights, a prediction, the best mixture."""
     from tilth.laws.mixing import fit_ensemble
     from tilth.laws.mixing.mixtures import SUM_TOLERANCE
+    from tilth.laws.mixing.models import model_named
 
     asked = assignments(predict, list(data.domains)) if predict is not None else None
     if asked and not (min(asked.values()) >= 0 and abs(sum(asked.values()) - 1) <= SUM_TOLERANCE):
         raise UserError(f"--predict {predict}: shares are at least 0 and sum to 1")
-    model = fit_ensemble(
-        data, names_of(members, "--members", "shares,process") if members is not None else None, seed=seed
-    )
+    names = names_of(members, "--members", "shares,process") if members is not None else []
+    with told_of("--members"):
+        for name in names:
+            model_named(name)
+    with told_of(points):
+        model = fit_ensemble(data, names, seed=seed)
     facts = facts | {
         "members": dict(zip(model.members, model.member_errors, strict=True)),
         "held_out": {"how": f"{model.folds} folds of mixtures", "mean": model.error},

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +12,7 @@ from tilth.cli.result_files import draw
 from tilth.cli.table import assignments
 
 if TYPE_CHECKING:
-    from tilth.laws.fitting import Fit
+    from tilth.laws.fitting import Fit, Prediction
     from tilth.laws.isoflop import Frontier
 
 
@@ -21,14 +20,15 @@ def tell_fit(
     found: Fit, predict: str | None, more: dict[str, Any], out: Path | None, plot: Path | None, as_json: bool
 ) -> None:
     """A fitted law, a prediction of it, and what else was asked."""
+    from tilth.laws.fitting.data import RowError
+
     facts = found.as_dict()
     if predict is not None:
         place = assignments(predict, list(found.law.columns))
         try:
             facts["prediction"] = found.predict(place, found.counting).as_dict() | {"at": place}
-        except UserError as error:
-            said = re.sub("^row 1( of |: )", "", error.message)
-            raise UserError(said, where="--predict", hint=error.hint) from None
+        except RowError as error:
+            raise UserError(error.said, where="--predict", hint=error.hint) from None
     if plot:
         draw(plot, fit_chart(found))
     tell(facts | more, out, as_json)
@@ -38,15 +38,14 @@ def tell_frontier(found: Frontier, flops: float | None, out: Path | None, as_jso
     """N*(C), and the best size for a budget."""
     facts = found.as_dict()
     if flops is not None:
-        best = found.allocation(flops)
-        facts["optimum"] = {
-            "parameters": best.parameters,
-            "interval": found.size_interval(flops),
-            "tokens": best.tokens,
-            "tokens_per_parameter": best.tokens_per_parameter,
-            "warnings": list(found.outside(flops)),
-        }
+        facts["optimum"] = optimum_told(found.optimum(flops))
     tell(facts, out, as_json)
+
+
+def optimum_told(found: dict[str, Prediction]) -> dict[str, Any]:
+    """Each figure with its interval; a warning, which is of all of them, once."""
+    figures = {name: {"value": one.value, "interval": one.as_dict()["interval"]} for name, one in found.items()}
+    return figures | {"warnings": list(dict.fromkeys(said for one in found.values() for said in one.warnings))}
 
 
 def tell(facts: dict[str, Any], out: Path | None, as_json: bool) -> None:
@@ -83,6 +82,8 @@ UNITS = {
 """Of figures whose names do not say them, by the headings above them; a star stands for a name or a part of it."""
 WORDS = {"mean": "mean error", "largest": "largest error", "per_cent": "mean error"}
 ERRORS = ("held_out", "extrapolated")
+NAMES = {"parameters", "intervals", "range", "at", "shares", "weights", "prediction", "carried"}
+"""Headings above names of a law's parameters and of a file's columns, which stay as they are."""
 
 
 def _lines(facts: dict[str, Any], above: tuple[str, ...] = ()) -> list[str]:
@@ -92,14 +93,17 @@ def _lines(facts: dict[str, Any], above: tuple[str, ...] = ()) -> list[str]:
         if value is None or name in ("warnings", "budgets", "data"):
             continue
         words = WORDS.get(name, name) if above and above[-1] in ERRORS else name
-        label, unit = f"{indent}{words.replace('_', ' ')}", _unit((*above, name), value)
+        if NAMES.isdisjoint(above):
+            words = words.replace("_", " ")
+        label, unit = f"{indent}{words}", _unit((*above, name), value)
         if isinstance(value, dict):
             shown += [label, *_lines(value, (*above, name))]
         elif isinstance(value, list | tuple):
             between = " to " if len(value) == 2 and all(isinstance(one, float) for one in value) else ", "
             shown.append(f"{label:<32} {between.join(_number(one) for one in value)} {unit}".rstrip())
         else:
-            shown.append(f"{label:<32} {_number(value)} {unit}".rstrip())
+            number = f"{value:.4f}" if above[-1:] == ("shares",) else _number(value)
+            shown.append(f"{label:<32} {number} {unit}".rstrip())
     return [*shown, *(f"{indent}! {one}" for one in facts.get("warnings", []))]
 
 

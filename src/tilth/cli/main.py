@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import errno
+import gc
 import os
 import sys
 from typing import Annotated, cast
@@ -29,6 +31,12 @@ UsageError = cast("type[typer.BadParameter]", typer.BadParameter.__mro__[1])
 # share their cores with anything else spin most of the time away; measured on two cores (steps a second): alone 2.7
 # either way, beside two busy processes 0.06 by default and 0.8 so.
 os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+# For how many milliseconds Arrow keeps freed memory, set before it is loaded: until the end of a stage (see
+# `machine.release_memory`). By default it goes back after 10, and the system clears its pages again for the next batch.
+os.environ.setdefault("MIMALLOC_PURGE_DELAY", "10000")
+# At its end the interpreter looks for cycles among all that is left, though the system takes everything back anyway: a
+# quarter of a second behind a corpus.
+atexit.register(gc.freeze)
 PLACES = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EISDIR, errno.EEXIST,
           errno.ENAMETOOLONG}  # fmt: skip
 """Errors of a place that is full, closed or of another kind: the user's to mend, so one sentence is enough."""

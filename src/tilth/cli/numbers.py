@@ -53,6 +53,6 @@ def whole(option: str, text: str, *, low: int = 1, high: float = 1e18, example: 
     return int(found)
 
 
-def wholes(option: str, low: int, high: float) -> Callable[[str | int], int]:
+def wholes(option: str, low: int, high: float, example: str = "1k") -> Callable[[str | int], int]:
     """A parser of an option that is a whole number; its default is one already."""
-    return lambda text: whole(option, str(text), low=low, high=high, example="1k")
+    return lambda text: whole(option, str(text), low=low, high=high, example=example)

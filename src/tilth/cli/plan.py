@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -16,7 +16,10 @@ from tilth.cli.plan_inputs import (
     budget_named,
     cluster_keys,
     cluster_named,
+    known_devices,
+    length_named,
     needs,
+    published_models,
     served_at,
     shape_named,
     states_named,
@@ -24,6 +27,7 @@ from tilth.cli.plan_inputs import (
     with_keys,
 )
 from tilth.cli.result_files import check_files, draw
+from tilth.laws.choices import Constants
 
 if TYPE_CHECKING:
     from tilth.planning.figures import Report
@@ -35,7 +39,9 @@ Explain = Annotated[
     bool, typer.Option("--explain", help="Below each figure its formula, with the numbers, and source.")
 ]
 Plot = Annotated[Path | None, typer.Option(parser=path, metavar="FILE.svg", help="Draw it as well.")]
-Length = Annotated[str, typer.Option(metavar="TOKENS", help="Tokens of a sequence.")]
+Length = Annotated[
+    str | None, typer.Option(metavar="TOKENS", help="Tokens of a sequence.  [default: 4096, or the recipe's longest]")
+]
 ClusterOption = Annotated[
     Path | None, typer.Option(parser=path, metavar="FILE.yaml", help="The cluster as a YAML file; keys below.")
 ]
@@ -48,7 +54,7 @@ Price = Annotated[
 ]
 Currency = Annotated[str | None, typer.Option(help="Of the price, for example CNY.  [default: the file's, else USD]")]
 Logits = Annotated[float, typer.Option(help="k of k B T V: 4, 12, or 0 with a chunked head.")]
-Law = Annotated[Literal["chinchilla", "hoffmann", "muennighoff"], typer.Option(help="Constants of the scaling law.")]
+Law = Annotated[Constants, typer.Option(help="Constants of the scaling law.")]
 States = Annotated[
     str,
     typer.Option(help="Bytes a parameter: mixed 2/2/12, autocast 4/4/8, fp32_gradients 2/4/12, muon 4/4/4; or P/G/O."),
@@ -58,10 +64,12 @@ States = Annotated[
 def register(app: typer.Typer) -> None:
     """Add this file's commands."""
     plan = typer.Typer(help="Plan a model before training it.", no_args_is_help=True, rich_markup_mode=None)
-    cluster = with_keys("Keys of a cluster's file", cluster_keys)
-    plan.command("size")(size)
-    plan.command("memory")(memory)
-    plan.command("layout", cls=cluster)(layout)
+    keys = "Keys of a cluster's file"
+    models, cluster = with_keys(models=published_models), with_keys(keys, cluster_keys, devices=known_devices)
+    both = with_keys(keys, cluster_keys, models=published_models, devices=known_devices)
+    plan.command("size", cls=models)(size)
+    plan.command("memory", cls=models)(memory)
+    plan.command("layout", cls=both)(layout)
     plan.command("scale", cls=cluster)(scale)
     plan.command("cost", cls=cluster)(cost)
     plan.command("buy", cls=with_keys("Keys, with their defaults (money in the currency)", needs))(buy)
@@ -70,10 +78,10 @@ def register(app: typer.Typer) -> None:
 
 
 def size(
-    model: ModelArgument, assignments: Assignments = None, *, length: Length = "4096", explain: Explain = False,
+    model: ModelArgument, assignments: Assignments = None, *, length: Length = None, explain: Explain = False,
     as_json: JsonOption = False,
 ) -> None:  # fmt: skip
-    """Parameters, FLOPs and memory of a recipe's or a published model, by formula; nothing is read or run.
+    """Parameters and FLOPs of a model, and of a recipe the memory of its phases, by formula; nothing is read or run.
 
     Example:
 
@@ -83,7 +91,7 @@ def size(
     """
     from tilth.planning.size_plan import size_report
 
-    report = size_report(model, shape_named(model, assignments), _length(length))
+    report = size_report(model, shape_named(model, assignments), length_named(model, assignments, length))
     if model.endswith((".yaml", ".yml")):
         from tilth.pipeline.forecast import phase_figures
         from tilth.pipeline.recipe import load_recipe
@@ -94,7 +102,7 @@ def size(
 
 
 def memory(
-    model: ModelArgument, assignments: Assignments = None, *, length: Length = "2048",
+    model: ModelArgument, assignments: Assignments = None, *, length: Length = None,
     micro_batch: Annotated[str, typer.Option(metavar="COUNT", help="Sequences of one forward.")] = "1",
     ranks: Annotated[str, typer.Option(metavar="COUNT", help="Devices that ZeRO shares the states among.")] = "8",
     states: States = "mixed",
@@ -112,7 +120,7 @@ def memory(
     rows = whole("--micro-batch", micro_batch, high=4096, example="1", unit="sequences")
     shared = whole("--ranks", ranks, high=1e7, example="8", unit="devices")
     report = memory_report(model, shape_named(model, assignments), states_named(states), micro_batch=rows,
-                           length=_length(length), ranks=shared, k=_k(logits))  # fmt: skip
+                           length=length_named(model, assignments, length), ranks=shared, k=_k(logits))  # fmt: skip
     _tell(report, explain, as_json)
 
 
@@ -121,7 +129,7 @@ def layout(
     device: DeviceName = None, price_per_hour: Price = None, currency: Currency = None,
     tokens: Annotated[str, typer.Option(help="To train on in all.")] = "100B",
     batch: Annotated[str, typer.Option(help="Tokens of a step.")] = "4Mi",
-    length: Length = "4096", states: States = "mixed",
+    length: Length = None, states: States = "mixed",
     logits: Logits = 4.0,
     every: Annotated[bool, typer.Option("--all", help="List every layout with its verdict.")] = False,
     explain: Explain = False, as_json: JsonOption = False,
@@ -138,7 +146,7 @@ def layout(
     from tilth.planning.layout_plan import layout_report
 
     step = count("--batch", batch, high=1e12, example="4Mi", unit="tokens")
-    shape, sequence = shape_named(model, assignments), _length(length)
+    shape, sequence = shape_named(model, assignments), length_named(model, assignments, length)
     if step < sequence:
         hint = f"for example --batch {sequence}, or a shorter --length"
         raise UserError(f"--batch {step:g}: a step holds at least one sequence of --length {sequence}", hint=hint)
@@ -149,10 +157,6 @@ def layout(
     _tell(report, explain, as_json, assumed(cluster, devices, device))
     if not report.facts["fits"]:
         raise typer.Exit(UserError.exit_code)
-
-
-def _length(length: str) -> int:
-    return whole("--length", length, high=1e7, example="4096", unit="tokens")
 
 
 def _k(logits: float) -> float:
@@ -219,8 +223,8 @@ def cost(
 
         tilth plan cost 7B 140B --served 2T --device H100-80G --price-per-hour 2.5
     """
+    from tilth.laws.allocation import Allocation
     from tilth.laws.counting import Counting
-    from tilth.laws.kaplan import Allocation
     from tilth.planning.cost_plan import cost_report
 
     check_files(None, plot)
@@ -259,6 +263,8 @@ def buy(
     check_files(None, plot)
     words = list(given or [])
     file = path(words.pop(0)) if words and words[0] and "=" not in words[0] else None
+    if file and str(file) in Needs.model_fields and not file.exists():
+        raise UserError(f"{file} has no value", hint=f"write {file}=…, or name a file")
     data, lines = load_yaml(file) if file else ({}, Lines())
     if not isinstance(data, dict):
         raise UserError("holds no settings", where=str(file), hint="write KEY: VALUE lines; tilth plan buy --help")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 DEVICES, DAYS = 8, 7.0
 """Of the cluster that is planned for where none is named, and of the budget that is its time."""
 
-
+LENGTH = 4096
+"""Tokens of a sequence where nothing is said."""
 NEVER_NONE = ("vocabulary", "hidden", "layers", "heads", "kv_heads", "head_dim")
 """Of a shape: what every decoder has some of."""
 LARGEST = 10**9
@@ -48,9 +49,21 @@ def shape_named(model: str, assignments: list[str] | None = None) -> Shape:
     found = published(model)
     if found is None:
         _refuse_a_number(model)
-        hint = f"{nearest(model, PUBLISHED)}; or give a .yaml or .json file"
+        hint = f"{nearest(model, PUBLISHED)} tilth plan size --help lists all; or give a .yaml or .json file"
         raise UserError(f"no published model is called {model!r}", hint=hint)
     return found
+
+
+def length_named(model: str, assignments: list[str] | None, length: str | None) -> int:
+    """Tokens of a sequence: as said, else the longest of a recipe's phases, else 4,096."""
+    if length is not None:
+        return whole("--length", length, high=1e7, example="4096", unit="tokens")
+    if model.endswith((".yaml", ".yml")):
+        from tilth.pipeline.forecast import length_of_recipe
+        from tilth.pipeline.recipe import load_recipe
+
+        return length_of_recipe(load_recipe(path(model), assignments)) or LENGTH
+    return LENGTH
 
 
 def _refuse_a_number(model: str) -> None:
@@ -125,6 +138,7 @@ def cluster_named(
     """A cluster's file with what the options say instead; without a file eight of the usual devices."""
     from tilth.base.settings import Lines, load_yaml, validate
     from tilth.planning.cluster import USUAL_DEVICE, Cluster
+    from tilth.planning.figures import CURRENCY
 
     if price is not None:
         within("--price-per-hour", price, 0, 1e6, "2.5", unit="a device")
@@ -133,6 +147,10 @@ def cluster_named(
     if not isinstance(data, dict):
         raise UserError("holds no settings", where=str(file), hint="write KEY: VALUE lines, as devices: 8")
     given = {"devices": many, "device": device, "price_per_hour": price, "currency": currency}
+    theirs = str(data.get("currency", CURRENCY)).strip()
+    if currency is not None and currency.strip() != theirs and price is None and data.get("price_per_hour"):
+        said = f"--currency {currency}: the price in {file} is in {theirs}, and is not converted"
+        raise UserError(said, hint="say --price-per-hour too")
     data = {**data, **{name: value for name, value in given.items() if value is not None}}
     return validate(Cluster, data, source=str(file) if file else "the cluster", lines=lines)
 
@@ -181,14 +199,21 @@ def tokens_there(unique: str | None) -> float | None:
     return None if unique is None else count("--unique-tokens", unique, low=1e6, example="14B", unit="tokens")
 
 
-def with_keys(title: str, settings: Callable[[], type[Settings]]) -> type[TyperCommand]:
-    """A command whose --help ends with the keys of `settings`, their defaults and what they mean."""
+def with_keys(
+    title: str = "", settings: Callable[[], type[Settings]] | None = None, **names: Callable[[], Iterable[str]]
+) -> type[TyperCommand]:
+    """A command whose --help ends with lists of names that it knows, and with the keys of `settings`, their defaults
+    and what they mean."""
 
     class Command(TyperCommand):
         def format_epilog(self, ctx: Any, formatter: Any) -> None:
             super().format_epilog(ctx, formatter)
-            with formatter.section(title):
-                formatter.write_dl([_key(name, field) for name, field in settings().model_fields.items()])
+            for what, known in names.items():
+                with formatter.section(f"Known {what}"):
+                    formatter.write_text(", ".join(known()))
+            if settings:
+                with formatter.section(title):
+                    formatter.write_dl([_key(name, field) for name, field in settings().model_fields.items()])
 
     return Command
 
@@ -209,6 +234,20 @@ def needs() -> type[Settings]:
     from tilth.planning.buy import Needs
 
     return Needs
+
+
+def published_models() -> Iterable[str]:
+    """Names of shapes."""
+    from tilth.laws.architectures import PUBLISHED
+
+    return PUBLISHED
+
+
+def known_devices() -> Iterable[str]:
+    """Names of accelerators."""
+    from tilth.planning.cluster import DEVICES
+
+    return DEVICES
 
 
 def cluster_keys() -> type[Settings]:

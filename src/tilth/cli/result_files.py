@@ -17,7 +17,7 @@ def check_files(out: Path | None, plot: Path | None, *read: Path | None) -> None
     from tilth.base.files import check_writable
 
     if plot and plot.suffix != ".svg":
-        raise UserError(f"{plot} does not end in .svg", where="--plot")
+        raise UserError(f"{plot} does not end in .svg", where="--plot", hint=f"name it {plot.stem or 'chart'}.svg")
     if out and plot and out.absolute() == plot.absolute():
         raise UserError(f"{plot} is the file of --out too", where="--plot", hint="give it another name")
     for option, file in (("--out", out), ("--plot", plot)):

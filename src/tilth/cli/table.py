@@ -93,6 +93,14 @@ def read_rows(
     return rows
 
 
+def line_of(file: Path, row: int) -> int:
+    """The line on which a row of `read_rows` (from 0) ends."""
+    with _opened(file) as lines:
+        next(lines)
+        ends = (lines.line_num for cells in lines if any(cell.strip() for cell in cells))
+        return next(line for at, line in enumerate(ends) if at == row)
+
+
 def _number(cell: str, name: str, where: str) -> float:
     try:
         value = number(cell)

@@ -86,6 +86,16 @@ def text_bytes(table: pa.Table) -> np.ndarray:
     return np.diff(offsets)
 
 
+def by_domain(table: pa.Table) -> list[tuple[str, int, int]]:
+    """Each domain with its documents and the bytes of their texts, in the order of their appearance."""
+    import numpy as np
+
+    domains = table.column("domain").combine_chunks().dictionary_encode()
+    codes = domains.indices.to_numpy()
+    sizes = np.bincount(codes, text_bytes(table)).astype(np.int64).tolist()
+    return list(zip(domains.dictionary.to_pylist(), np.bincount(codes).tolist(), sizes, strict=True))
+
+
 def rows_where(condition: Condition, table: pa.Table) -> np.ndarray:
     """bool [N]: the rows for which a condition over the table's columns holds."""
     return condition({name: table.column(name).to_numpy() for name in condition.names}, len(table))

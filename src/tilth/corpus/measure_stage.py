@@ -15,14 +15,14 @@ from tilth.base.files import atomic_file, read_json, write_json
 from tilth.base.pool import Workers, map_units
 from tilth.base.progress import Progress, note
 from tilth.corpus.chain import build_chain
-from tilth.corpus.document import SIGNAL, distinct_id, edit_schema, schema, text_bytes
+from tilth.corpus.document import SIGNAL, by_domain, distinct_id, edit_schema, schema
 from tilth.corpus.report import measure_report
 from tilth.corpus.running import tally
 from tilth.corpus.running.clock import BOOKS, READ, each, spent
 from tilth.corpus.running.passes import apply_steps, with_columns
 from tilth.corpus.running.shards import ShardWriter, read_groups
 from tilth.corpus.running.tally import StepTally
-from tilth.corpus.running.work import UNREADABLE, claim, uncollected
+from tilth.corpus.running.work import UNREADABLE, claim, undisturbed
 from tilth.corpus.settings import CorpusSettings
 from tilth.corpus.sources import InputFile, Unit, Unreadable, plan_units, read_unit
 from tilth.corpus.sources.batches import source_signals
@@ -140,7 +140,7 @@ def _key(settings: CorpusSettings, files: Sequence[InputFile]) -> dict[str, Any]
     }
 
 
-@uncollected()
+@undisturbed()
 def _measure_unit(task: _Task) -> dict[str, Any]:
     marker = task.work / f"{task.name}.json"
     if marker.exists():
@@ -197,18 +197,17 @@ class _Result:
             self.file_ends.append(record)
 
     def read(self, table: pa.Table) -> None:
-        sizes = text_bytes(table)
-        self.documents_in += len(table)
-        self.bytes_in += int(sizes.sum())
-        for domain, size in zip(table.column("domain").to_pylist(), sizes.tolist(), strict=True):
+        for domain, documents, size in by_domain(table):
             entry = self.domains.setdefault(domain, {"documents_in": 0, "bytes_in": 0, "documents_born": 0})
-            entry["documents_in"] += 1
+            entry["documents_in"] += documents
             entry["bytes_in"] += size
+            self.documents_in += documents
+            self.bytes_in += size
 
     def written(self, table: pa.Table) -> None:
         self.documents_out += len(table)
-        for domain in table.column("domain").to_pylist():
-            self.domains[domain]["documents_born"] += 1
+        for domain, documents, _ in by_domain(table):
+            self.domains[domain]["documents_born"] += documents
 
     def to_json(self) -> dict[str, Any]:
         born = {

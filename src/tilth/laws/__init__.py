@@ -8,6 +8,8 @@ memory          model states under ZeRO, activations of the papers' models under
 partition       whole tensors shared out among processes
 
 counting     how N is counted: a type, never mixed
+choices      what is chosen among by name
+allocation   parameters and tokens for a budget
 fitting/     one robust fit for every law: starts, bootstrap, held-out error, warnings
 kaplan       Kaplan et al.: L(N), L(D), L(C), L(N, D) and its allocation
 chinchilla   the parametric law and its optimum

@@ -327,6 +327,6 @@ PUBLISHED: dict[str, Shape] = {
 
 
 def published(name: str) -> Shape | None:
-    """A published shape, in any spelling of case; None where there is none."""
-    plain = name.rpartition("/")[2].lower()
-    return next((shape for known, shape in PUBLISHED.items() if known.lower() == plain), None)
+    """A published shape, in any case, with its owner or without, with `-hf` or without; None where there is none."""
+    plain = name.rpartition("/")[2].lower().removesuffix("-hf")
+    return next((shape for known, shape in PUBLISHED.items() if known.lower().removesuffix("-hf") == plain), None)

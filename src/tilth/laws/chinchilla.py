@@ -11,11 +11,11 @@ from collections.abc import Mapping
 import numpy as np
 
 from tilth.base.errors import UserError
+from tilth.laws.allocation import Allocation, fitted_allocation
 from tilth.laws.counting import Counting
 from tilth.laws.fitting.law import Array, Columns, Law, grid, log_sum
 from tilth.laws.fitting.result import Fit, Prediction
-from tilth.laws.flops import tokens_for, training_flops
-from tilth.laws.kaplan import Allocation
+from tilth.laws.flops import training_flops
 
 HOFFMANN = {"E": 1.69, "A": 406.4, "B": 410.7, "alpha": 0.34, "beta": 0.28}
 """As printed (rounded: at 5.76e23 FLOP the rounding alone makes 93 tokens a parameter out of 59)."""
@@ -86,15 +86,11 @@ def optimum(parameters: Mapping[str, float], flops: float, counting: Counting = 
 
 
 def fitted_optimum(fit: Fit, flops: float) -> dict[str, Prediction]:
-    """N, D, tokens a parameter and loss at the optimum for C, with bootstrap intervals, of a fit of this law."""
+    """N, D, tokens a parameter and loss at the optimum for C, and the exponent of N*(C), with bootstrap intervals."""
 
-    def size(theta: Array) -> Array:
-        return np.exp(best_size(theta, flops))
-
-    def loss(theta: Array) -> Array:
+    def log_loss(theta: Array, log_n: Array, log_d: Array) -> Array:
         e, a, b, alpha, beta = theta.T
-        n = best_size(theta, flops)
-        return np.exp(e) + np.exp(a - alpha * n) + np.exp(b - beta * (np.log(flops / 6.0) - n))
+        return np.asarray(np.logaddexp.reduce([e, a - alpha * log_n, b - beta * log_d]))
 
     useless = [name for name, exponent in (("N", "alpha"), ("D", "beta")) if fit.parameters[exponent] <= 0]
     if useless:
@@ -102,14 +98,5 @@ def fitted_optimum(fit: Fit, flops: float) -> dict[str, Prediction]:
             f"the fitted law has no compute-optimal size: the loss does not fall with {' and '.join(useless)}",
             hint="look at the fit without --flops, and at runs that went wrong",
         )
-    compute = training_flops(fit.points.columns["N"], fit.points.columns["D"])
-    said: tuple[str, ...] = ()
-    if not compute.min() <= flops <= compute.max():
-        said = (f"{flops:.4g} FLOP lies outside the points ({compute.min():.4g} to {compute.max():.4g}): extrapolated",)
-    return {
-        "parameters": fit.quantity(size, said),
-        "tokens": fit.quantity(lambda theta: tokens_for(flops, size(theta)), said),
-        "tokens_per_parameter": fit.quantity(lambda theta: tokens_for(flops, size(theta)) / size(theta), said),
-        "loss": fit.quantity(loss, said),
-        "size_exponent": fit.quantity(lambda theta: theta[:, 4] / (theta[:, 3] + theta[:, 4])),
-    }
+    found = fitted_allocation(fit, flops, lambda theta: best_size(theta, flops), log_loss)
+    return found | {"size_exponent": fit.quantity(lambda theta: theta[:, 4] / (theta[:, 3] + theta[:, 4]))}

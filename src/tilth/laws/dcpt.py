@@ -45,11 +45,8 @@ class DCPT(Law):
 
     def check_column(self, name: str, values: Array) -> None:
         """Shares are between 0 and 1; all else is above 0."""
-        if name != "r":
-            super().check_column(name, values)
-        elif (values < 0).any() or (values > 1).any():
-            at = int(np.flatnonzero((values < 0) | (values > 1))[0])
-            raise UserError(f"row {at + 1} of 'r' is {values[at]:g}: a share is between 0 and 1")
+        check = self.check_share if name == "r" else super().check_column
+        check(name, values)
 
     def log_loss(self, theta: Array, columns: Columns) -> tuple[Array, Array]:
         """log of the sum of the terms; r = 0 takes the second term away."""

@@ -10,19 +10,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from tilth.base.errors import UserError
+from tilth.laws.allocation import Allocation, outside_compute
+from tilth.laws.choices import Method
 from tilth.laws.counting import Counting, same_counting
 from tilth.laws.fitting.data import repeats
+from tilth.laws.fitting.result import Prediction
 from tilth.laws.flops import training_flops
-from tilth.laws.kaplan import Allocation
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
-Method = Literal["akima", "parabola"]
-"""How the lowest point of a profile is found."""
+PROFILES, CURVES = ("C", "N"), ("N", "D")
+"""Columns, beside the loss, that `isoflop` and `envelope` read."""
 FINE = 801
 """Places at which a profile is looked at."""
 NOISE = 0.002
@@ -71,12 +73,17 @@ class Frontier:
         low, high = np.percentile(sizes, [2.5, 97.5])
         return float(low), float(high)
 
-    def outside(self, flops: float) -> tuple[str, ...]:
-        """A sentence where C lies outside the budgets measured."""
+    def optimum(self, flops: float) -> dict[str, Prediction]:
+        """N*, D* and tokens a parameter for C, with their intervals."""
         used = [one.flops for one in self.budgets if one.size is not None]
-        if min(used) <= flops <= max(used):
-            return ()
-        return (f"{flops:.4g} FLOP lies outside the budgets ({min(used):.4g} to {max(used):.4g}): extrapolated",)
+        said = outside_compute(flops, min(used), max(used), "budgets")
+        best, ends = self.allocation(flops), self.size_interval(flops)
+        found = {}
+        for name in ("parameters", "tokens", "tokens_per_parameter"):
+            sides = sorted(getattr(Allocation.of(flops, size, self.counting), name) for size in ends or ())
+            low, high = sides or (None, None)
+            found[name] = Prediction(getattr(best, name), low, high, said)
+        return found
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -169,7 +176,7 @@ def _merged(log_n: Array, loss: Array) -> tuple[Array, Array]:
     return unique, np.bincount(place, loss) / np.bincount(place)
 
 
-def _lowest(flops: float, log_n: Array, loss: Array, method: str) -> Profile:
+def _lowest(flops: float, log_n: Array, loss: Array, method: Method) -> Profile:
     at = int(loss.argmin())
     if len(log_n) < 4:
         return Profile(flops, None, float(loss[at]), len(log_n), "fewer than four sizes")
@@ -179,7 +186,7 @@ def _lowest(flops: float, log_n: Array, loss: Array, method: str) -> Profile:
     return Profile(flops, float(np.exp(where[0])), float(lowest[0]), len(log_n))
 
 
-def _minima(log_n: Array, loss: Array, method: str) -> tuple[Array, Array]:
+def _minima(log_n: Array, loss: Array, method: Method) -> tuple[Array, Array]:
     """Place and height of the minimum of each column of `loss` (n, B)."""
     if method == "parabola":
         return _parabolas(log_n, loss)

@@ -6,13 +6,15 @@ N counts parameters without embeddings, C is in PF-days (8.64e19 FLOP) where the
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import numpy as np
 
+from tilth.laws.allocation import Allocation, fitted_allocation
+from tilth.laws.choices import Variable
 from tilth.laws.counting import Counting
 from tilth.laws.fitting.law import Array, Columns, Law, grid, log_sum
-from tilth.laws.flops import tokens_for, training_flops
+from tilth.laws.fitting.result import Fit, Prediction
+from tilth.laws.flops import training_flops
 
 PF_DAY = 8.64e19
 PUBLISHED = {
@@ -30,7 +32,7 @@ class PowerLaw(Law):
 
     source = "Kaplan et al. 2020, equations 1.1 to 1.3"
 
-    def __init__(self, variable: str = "N") -> None:
+    def __init__(self, variable: Variable = "N") -> None:
         self.variable = variable
         self.columns = (variable,)
         self.names = (f"{variable}c", "alpha")
@@ -117,30 +119,6 @@ class SizeAndData(Law):
         return np.array([rho * np.log(parameters["Nc"]), rho, np.log(parameters["Dc"]), parameters["alpha_D"]])
 
 
-@dataclass(frozen=True)
-class Allocation:
-    """Parameters N (counted as named) and tokens D for a compute budget."""
-
-    parameters: float
-    tokens: float
-    counting: Counting
-
-    @property
-    def tokens_per_parameter(self) -> float:
-        """D / N."""
-        return self.tokens / self.parameters
-
-    @property
-    def flops(self) -> float:
-        """C = 6 N D."""
-        return training_flops(self.parameters, self.tokens)
-
-    @classmethod
-    def of(cls, flops: float, parameters: float, counting: Counting) -> Allocation:
-        """A size, and the tokens that the budget leaves for it."""
-        return cls(parameters, tokens_for(flops, parameters), counting)
-
-
 def published_allocation(flops: float) -> Allocation:
     """The paper's own answer (table 6): N = 1.3e9 C^0.73, D = 2e10 C^0.27, C = C_min in PF-days.
 
@@ -150,8 +128,23 @@ def published_allocation(flops: float) -> Allocation:
     return Allocation(1.3e9 * days**0.73, 2e10 * days**0.27, COUNTING)
 
 
+def best_size(theta: Array, flops: float) -> Array:
+    """log N (P,) of the lowest L(N, D) of 6 N D = C: N^(1 + rho) = rho Nc^rho C / (6 Dc), rho = alpha_N / alpha_D."""
+    u, rho, v, _ = theta.T
+    return np.asarray((np.log(rho) + u + np.log(flops / 6.0) - v) / (1 + rho))
+
+
 def allocation(parameters: Mapping[str, float], flops: float, counting: Counting = COUNTING) -> Allocation:
-    """The minimum of L(N, D) at 6 N D = C: N^(1 + rho) = rho Nc^rho C / (6 Dc), rho = alpha_N / alpha_D."""
-    rho = parameters["alpha_N"] / parameters["alpha_D"]
-    log_n = (np.log(rho) + rho * np.log(parameters["Nc"]) + np.log(flops / 6.0) - np.log(parameters["Dc"])) / (1 + rho)
-    return Allocation.of(flops, float(np.exp(log_n)), counting)
+    """The compute-optimal model and tokens for C = 6 N D FLOP."""
+    size = float(np.exp(best_size(SizeAndData().inner(parameters)[None], flops)[0]))
+    return Allocation.of(flops, size, counting)
+
+
+def fitted_optimum(fit: Fit, flops: float) -> dict[str, Prediction]:
+    """N, D, tokens a parameter and loss at the optimum for C, with bootstrap intervals, of a fit of L(N, D)."""
+
+    def log_loss(theta: Array, log_n: Array, log_d: Array) -> Array:
+        u, rho, v, alpha = theta.T
+        return np.asarray(alpha * np.logaddexp(u - rho * log_n, v - log_d))
+
+    return fitted_allocation(fit, flops, lambda theta: best_size(theta, flops), log_loss)

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from tilth.base.errors import UserError
+from tilth.laws.fitting.data import RowError, first_row
 from tilth.laws.fitting.law import Array, Columns, Law, grid, log_sum
 from tilth.laws.flops import training_flops
 
@@ -39,9 +39,8 @@ class Repeated(Law):
     def check(self, columns: Columns) -> None:
         """U is at most D."""
         super().check(columns)
-        if (columns["U"] > columns["D"] * (1 + 1e-9)).any():
-            at = int(np.flatnonzero(columns["U"] > columns["D"] * (1 + 1e-9))[0])
-            raise UserError(f"row {at + 1}: {columns['U'][at]:g} unique tokens of {columns['D'][at]:g} trained on")
+        if (at := first_row(columns["U"] > columns["D"] * (1 + 1e-9))) is not None:
+            raise RowError(at, f"{columns['U'][at]:g} unique tokens of {columns['D'][at]:g} trained on")
 
     def log_loss(self, theta: Array, columns: Columns) -> tuple[Array, Array]:
         """Chinchilla's form in the effective N' and D'; the size that U calls for moves with theta too."""

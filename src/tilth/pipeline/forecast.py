@@ -196,6 +196,11 @@ def shape_of_recipe(recipe: Recipe) -> Shape:
     return _config(recipe).shape
 
 
+def length_of_recipe(recipe: Recipe) -> int | None:
+    """Tokens of the longest sequences that it pre-trains on; None where it does not."""
+    return max((phase.sequence_length for phase in recipe.pretrain), default=None)
+
+
 def _config(recipe: Recipe) -> DecoderConfig:
     if recipe.base is not None:
         from tilth.model import read_config

@@ -28,6 +28,9 @@ def training_of(phase: PhaseSettings, compute: ComputeSettings, adapter: Adapter
         compiled=phase.compiled(device.compiler_found),
         rank=adapter.rank if adapter else 0,
         targets=adapter.targets if adapter else (),
+        embedding_dropout=phase.dropout.embedding > 0,
+        residual_dropout=phase.dropout.residual > 0,
+        adapter_dropout=adapter is not None and adapter.dropout > 0,
         cuda=device.kind == "cuda",
         recompute="none" if compute.recompute == "auto" else compute.recompute,
         processes=compute.processes,
@@ -68,7 +71,7 @@ def budget(compute: ComputeSettings) -> float:
     if _device(compute).kind == "cuda":
         from tilth.training.device import gpu_bytes
 
-        return gpu_bytes() or 0.0
+        return gpu_bytes()
     return machine.memory_bytes() / compute.processes
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, get_args
 
 from pydantic import ConfigDict, Field
 
@@ -86,6 +86,10 @@ class Needs(Settings):
     staff_scratch: Price = Field(default=400_000, description="the same of a model from scratch")
     upkeep_per_month: Price = Field(default=3_000, description="of people, for an own model")
     private: bool = Field(default=False, description="texts may not leave the house")
+
+
+PRICES = [name for name, field in Needs.model_fields.items() if get_args(Price)[1] in field.metadata]
+"""Keys that are money."""
 
 
 @dataclass(frozen=True)
@@ -223,11 +227,20 @@ def buy_report(needs: Needs) -> Report:
     notes = (
         "Ask before training: are fifty requests with expected answers written down? May the texts leave the house?",
         "Who updates the model when the facts change: retrieval is renewed in an hour, weights in days.",
+        *_unconverted(needs),
     )
     why = Figure("recommendation", _sentence(needs), "", "the cheapest way that is allowed and good enough", GIVEN)
     figures = (why, *_prices(needs, found["api"]), *_break_evens(needs, found))
     table = Table("Ways", columns, rows, dict.fromkeys(columns[1:4], needs.currency))
     return Report("Build or buy", figures, (table,), notes, facts={"currency": needs.currency})
+
+
+def _unconverted(needs: Needs) -> tuple[str, ...]:
+    """A note where the defaults, which are in dollars, are taken for another currency."""
+    missing = [name for name in PRICES if name not in needs.model_fields_set]
+    if needs.currency == CURRENCY or not missing:
+        return ()
+    return (f"defaults meant as {CURRENCY} are taken as {needs.currency}, not converted: {', '.join(missing)}",)
 
 
 def _sentence(needs: Needs) -> str:
@@ -294,6 +307,6 @@ def _break_evens(needs: Needs, found: Mapping[str, Way]) -> list[Figure]:
         if math.isinf(volume):
             costs = "no number of devices serves as cheaply as the API"
             formula = costs if found["api"].by_request else "requests by API cost nothing"
-        source = "first volume at which both cost the same over the months"
+        source = "first volume at which both cost the same over the months; by the month its devices and upkeep"
         figures.append(Figure(f"break-even, {name}", volume, "requests a month", formula, source))
     return figures

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from tilth.laws.allocation import Allocation
+from tilth.laws.choices import Constants
 from tilth.laws.flops import serving_flops
-from tilth.laws.kaplan import Allocation
 from tilth.laws.repeated import effective_parameters, effective_tokens, matched_size
 from tilth.planning import scaling
 from tilth.planning.budget import Budget
@@ -13,7 +14,9 @@ from tilth.planning.scale_plan import REPEATS, epochs_said, law_figure, loss_for
 SARDANA = "Sardana et al. 2023 (arXiv:2401.00448)"
 
 
-def cost_report(model: Allocation, budget: Budget, law_name: str, served: float, unique: float | None = None) -> Report:
+def cost_report(
+    model: Allocation, budget: Budget, law_name: Constants, served: float, unique: float | None = None
+) -> Report:
     """A model's training and serving together, and the size that reaches its loss most cheaply over its life.
 
     `unique`: tokens of text that there are; what is trained on beyond them are repeats. Of the budget the cluster and
@@ -109,5 +112,5 @@ def _row(name: str, one: Allocation, served: float, budget: Budget) -> tuple[str
     hours = device_hours(one, served, budget)
     cost = f"{hours * budget.cluster.price_per_hour:,.0f}" if budget.cluster.price_per_hour else None
     flops = (f"{x:.3g}" for x in (one.flops, serving_flops(one.parameters, served)))
-    each = f"{one.tokens_per_parameter:,.0f}"
+    each = short(one.tokens_per_parameter)
     return (name, short(one.parameters), short(one.tokens), each, *flops, f"{hours:,.0f}", cost)

@@ -7,9 +7,10 @@ import math
 import numpy as np
 
 from tilth.base.chart import Chart, Series
+from tilth.laws.allocation import Allocation
 from tilth.laws.chinchilla import optimum
+from tilth.laws.choices import Constants
 from tilth.laws.flops import serving_flops, tokens_for, training_flops
-from tilth.laws.kaplan import Allocation
 from tilth.laws.repeated import repeated_loss
 from tilth.planning import scaling
 from tilth.planning.budget import Budget
@@ -20,7 +21,7 @@ MOST_STEPS = 300
 """Of a curve: more of them than so cannot be told apart in a chart."""
 
 
-def loss_by_size(law_name: str, flops: float, unique: float | None) -> Chart:
+def loss_by_size(law_name: Constants, flops: float, unique: float | None) -> Chart:
     """Loss of every size for a budget: with fresh tokens alone, and with what there is, repeated."""
     law, _ = scaling.LAWS[law_name]
     best = optimum(law, flops).parameters
@@ -46,7 +47,7 @@ def _inside(shown: list[float], at: float, name: str) -> tuple[float, str]:
     return (low, f"{name}, left of this chart") if at < low else (high, f"{name}, right of this chart")
 
 
-def life_by_size(law_name: str, one: Allocation, served: float, unique: float | None, budget: Budget) -> Chart:
+def life_by_size(law_name: Constants, one: Allocation, served: float, unique: float | None, budget: Budget) -> Chart:
     """log10 device-hours of training, serving and both, of every size that reaches one model's loss."""
     law, _ = scaling.LAWS[law_name]
     wanted = scaling.loss_with(law, one.parameters, one.tokens, unique)

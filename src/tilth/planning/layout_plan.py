@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from tilth.laws.flops import training_flops_per_token
-from tilth.laws.model_size import parameters
+from tilth.laws.model_size import active_parameters, parameters
 from tilth.planning import step_time
 from tilth.planning.cluster import Cluster, checkpoint_interval, lost_share
 from tilth.planning.figures import DAY, Figure, Report, Table, bytes_shown, joined
@@ -133,9 +133,10 @@ def _step_figures(task: Task, chosen: Candidate, cluster: Cluster) -> list[Figur
     flops, peak = training_flops_per_token(task.shape, task.length), cluster.devices * cluster.one.flops
     parts = " + ".join(f"{value:.3g} s {key}" for key, value in vars(chosen.time).items() if value)
     mfu = f"{flops:.4g} FLOP a token x {batch / step:,.0f} / {peak:.4g}"
-    whole = parameters(task.shape)
-    simple = f"6 x {whole:,} x {batch / step:,.0f} / {peak:.4g}"
+    count = active_parameters(task.shape)
+    simple = f"6 x {count:,} x {batch / step:,.0f} / {peak:.4g}"
     law = "as scaling laws count: what --utilisation of plan scale and plan cost assumes; attention left out"
+    law += "; N: what a token meets of the experts" if task.shape.experts else ""
     preferred = "simplest kind that fits, of that kind the fastest: Narayanan et al. 2021 (PTD-P), section 3"
     return [
         Figure("layout", chosen.layout.described, "", "the first line of the table", preferred),
@@ -143,7 +144,7 @@ def _step_figures(task: Task, chosen: Candidate, cluster: Cluster) -> list[Figur
         Figure("seconds a step", step, "", parts, step_time.SOURCE),
         Figure("tokens a second", batch / step, "", f"{batch:,} / {step:.3g} s", "tokens of a step over its time"),
         Figure("MFU", model_utilisation(task, chosen, cluster), "share", mfu, MFU),
-        Figure("MFU by 6 N D", 6 * whole * _share_of_peak(task, chosen, cluster), "share", simple, law),
+        Figure("MFU by 6 N D", 6 * count * _share_of_peak(task, chosen, cluster), "share", simple, law),
     ]
 
 

@@ -90,5 +90,6 @@ def _stages(task: Task, layout: Layout) -> Table:
         figures = (*states, kept[0].states.total, *(one.total for one in kept))
         rows.append((f"ZeRO-{stage}", *(f"{x / 1e9:,.2f}" for x in figures)))
     columns = ("stage", "parameters", "gradients", "optimizer", "states", "in all", "selective", "full")
-    title = f"GB on each of {layout.data} devices; in all: with activations, logits, buffers and fragmentation"
+    on = f"each of {layout.data} devices" if layout.data > 1 else "the device"
+    title = f"GB on {on}; in all: with activations, logits, buffers and fragmentation"
     return Table(title, columns, tuple(rows))

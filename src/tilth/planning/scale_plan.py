@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from tilth.laws.allocation import Allocation
 from tilth.laws.chinchilla import optimum
-from tilth.laws.kaplan import PF_DAY, Allocation, published_allocation
+from tilth.laws.choices import Constants
+from tilth.laws.kaplan import PF_DAY, published_allocation
 from tilth.laws.repeated import MUENNIGHOFF, effective_parameters, effective_tokens, matched_size
 from tilth.planning import scaling
 from tilth.planning.budget import Budget
@@ -22,7 +24,7 @@ RUNGS = (
 """Share of the compute, name, and what must hold before the next one starts."""
 
 
-def scale_report(budget: Budget, law_name: str, unique: float | None = None) -> Report:
+def scale_report(budget: Budget, law_name: Constants, unique: float | None = None) -> Report:
     """Size and tokens for a budget, with repeats where data run out, and the ladder."""
     law, source = scaling.LAWS[law_name]
     figures = _with_all_data(budget, law, source)

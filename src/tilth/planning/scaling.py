@@ -11,10 +11,11 @@ from typing import Any
 
 import numpy as np
 
+from tilth.laws.allocation import Allocation
 from tilth.laws.chinchilla import BESIROGLU, HOFFMANN, optimum
+from tilth.laws.choices import Constants
 from tilth.laws.counting import Counting
 from tilth.laws.flops import serving_flops, tokens_for, training_flops
-from tilth.laws.kaplan import Allocation
 from tilth.laws.repeated import MUENNIGHOFF, repeated_loss
 
 Law = Mapping[str, float]
@@ -25,7 +26,7 @@ MOST_EPOCHS = 1000
 REACHED = 1e-10
 """A loss is reached where it is off by so much, relatively: nearer than that, of many epochs, rounding would decide."""
 
-LAWS: dict[str, tuple[Law, str]] = {
+LAWS: dict[Constants, tuple[Law, str]] = {
     "chinchilla": (BESIROGLU, "Hoffmann et al. 2022's points, refitted by Besiroglu et al. 2024"),
     "hoffmann": (HOFFMANN, "Hoffmann et al. 2022, approach 3, as printed (rounded)"),
     "muennighoff": (MUENNIGHOFF, "Muennighoff et al. 2023, on C4"),

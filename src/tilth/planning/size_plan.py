@@ -36,7 +36,7 @@ def _countings(shape: Shape) -> list[Figure]:
 
 
 def _operations(shape: Shape, length: int) -> list[Figure]:
-    matrices, count = matmul_parameters(shape), parameters(shape)
+    matrices, count = matmul_parameters(shape), active_parameters(shape)
     conventions: tuple[tuple[str, Convention, int, str], ...] = (
         ("FLOP a token, causal", "causal", 6, "6 x matmul parameters with head + 6 L d T"),
         ("FLOP a token, full attention", "full", 12, "Chowdhery et al. 2022 (PaLM), appendix B"),
@@ -46,4 +46,5 @@ def _operations(shape: Shape, length: int) -> list[Figure]:
         formula = f"6 x {matrices:,} + {times} x {shape.layers} x {shape.query_width} x {length:,}"
         flops = training_flops_per_token(shape, length, convention)
         figures.append(Figure(title, flops, "FLOP a token", formula, source))
-    return [*figures, Figure("FLOP a token, 6 N", 6.0 * count, "FLOP a token", f"6 x {count:,}", "Kaplan et al. 2020")]
+    law = "Kaplan et al. 2020" + ("; N: the active ones" if shape.experts else "")
+    return [*figures, Figure("FLOP a token, 6 N", 6.0 * count, "FLOP a token", f"6 x {count:,}", law)]

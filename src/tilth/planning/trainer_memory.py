@@ -20,6 +20,8 @@ from tilth.planning.trainer_share import Piece, Share, largest_share
 
 EXACT = 4
 """Bytes of a number in fp32: parameters, gradients, norms, the softmax of the loss."""
+MASK = 1
+"""Bytes of an element in a mask of dropout."""
 CACHE_BYTES, FUSED_BYTES, DEVICE_BYTES = 2**22, 2**24, 2**28
 """Logits of a chunk, as in model/loss.py."""
 WHOLE_UP_TO, QUERY_BLOCK = 256, 128
@@ -30,6 +32,8 @@ PROCESS_BYTES = 450e6
 """Interpreter, torch and the compiler's libraries, before the first tensor (measured 2026-11: 380 to 520 MB)."""
 
 TARGETS = ("query", "key", "value", "output", "gate", "up", "down")
+SHARED_INPUTS = (("query", "key", "value"), ("gate", "up"), ("down",))
+"""What reads one tensor that is kept for their weights' gradients alone; what `output` reads attention keeps."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,12 @@ class Training:
     """Of an adapter; 0: all weights are trained."""
     targets: tuple[str, ...] = TARGETS
     """Projections that the adapter stands beside."""
+    embedding_dropout: bool = False
+    """Whether embedded tokens are dropped: what is kept is a mask, whatever the share;"""
+    residual_dropout: bool = False
+    """what attention and feed-forward add;"""
+    adapter_dropout: bool = False
+    """what an adapter reads."""
     cuda: bool = False
     recompute: Recompute = "none"
     processes: int = 1
@@ -63,6 +73,10 @@ class Training:
     def stage(self) -> ZeroStage:
         """ZeRO's."""
         return zero_stage(self.shard, self.processes)
+
+    def reading(self, *names: str) -> list[str]:
+        """Which of these projections an adapter stands beside."""
+        return [name for name in names if self.rank and name in self.targets]
 
 
 @dataclass(frozen=True)
@@ -191,9 +205,11 @@ class _Kept:
         copies = _weight_copies(shape, training)
         if training.stage == 3 and not training.compiled:  # it is cast again: model/decoder.py
             copies = dict.fromkeys(copies, 0)
-        low_rank = size * n * training.rank * len(training.targets)
+        masks = MASK * n * hidden
         self.throughout = float(2 * size * n * shape.head_dim)  # cosine and sine
-        layer = 2 * norm + attention + feed_forward + sum(copies.values()) + low_rank
+        self.throughout += masks if training.embedding_dropout and not training.rank else 0
+        layer = 2 * norm + attention + feed_forward + sum(copies.values()) + n * _adapter_bytes(shape, training)
+        layer += 2 * masks if training.residual_dropout else 0
         stored, shared = self._stored(shape, training, layer)
         self.stored = stored
         """Of a layer: freed behind its backward pass, while its gradients are on their way."""
@@ -201,9 +217,11 @@ class _Kept:
         self.again = float(layer - shared)
         """Of the one layer that is computed again: what was not stored of it."""
         if training.rank and not training.compiled:
-            self.layers -= EXACT * n * hidden if stored == layer else 0  # nothing is differentiated before the adapter
+            unread = EXACT + (_input_mask(training) * len(training.reading(*SHARED_INPUTS[0])))
+            self.layers -= unread * n * hidden if stored == layer else 0  # nothing is differentiated before the adapter
         self.to_attention = self.layers - layer + norm + attention
-        self.to_attention += sum(copies[name] for name in ("query", "key", "value"))
+        self.to_attention += sum(copies[name] for name in SHARED_INPUTS[0])
+        self.to_attention += n * _adapter_bytes(shape, training, SHARED_INPUTS[0])
         if training.compiled:  # one graph a layer: what its backward pass made of the feed-forward waits for its end
             made = ("output", "gate", "up", "down")
             self.to_attention += norm + sum(EXACT * math.prod(_matrices(shape)[name]) for name in made)
@@ -224,6 +242,30 @@ class _Kept:
         queries, keys = shape.query_width, shape.kv_width
         both = size * n * (queries + keys + 2 * shape.intermediate) + EXACT * n * shape.heads  # out, v, gate, up
         return inputs + both + size * n * (queries + keys + 2 * hidden), both  # and q, k, both sums' second halves
+
+
+def _input_mask(training: Training) -> int:
+    """Bytes of a number in the mask of an adapter's input; the processor's own operation keeps factors."""
+    if not training.adapter_dropout:
+        return 0
+    return MASK if training.cuda or training.compiled else training.size
+
+
+def _adapter_bytes(shape: Shape, training: Training, names: tuple[str, ...] = TARGETS) -> float:
+    """Of a token, kept by a layer's adapters: A's outputs, and with dropout each input as dropped, and its mask.
+
+    What several projections read is counted with them all; none of it is kept where no adapter reads it, or each reads
+    its own.
+    """
+    size, matrices = training.size, _matrices(shape)
+    beside = training.reading(*names)
+    kept = float(size * training.rank * len(beside))
+    if training.adapter_dropout:
+        kept += (size + _input_mask(training)) * sum(matrices[name][1] for name in beside)
+    for shared in SHARED_INPUTS if training.rank else ():
+        if shared[0] in names and (training.adapter_dropout or not training.reading(*shared)):
+            kept -= size * matrices[shared[0]][1]
+    return kept
 
 
 def _norm_bytes(width: int, training: Training) -> int:

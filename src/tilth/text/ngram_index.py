@@ -41,7 +41,8 @@ class Owners(NamedTuple):
     """Distinct keys in an open-addressing table, and the items that have each.
 
     `keys` uint64 [slots] (0: free) and `ids` int32 [slots]: a key's slot is its upper bits, or the next free one behind
-    them, round the end. The items that have key i are `items[first[i] : first[i] + counts[i]]` (int64).
+    them, round the end. The items that have key i are `items[first[i] : first[i] + counts[i]]` (all int32: memory that
+    is touched for the first time takes longer than all that is done in it).
     """
 
     keys: np.ndarray
@@ -63,21 +64,22 @@ def slot_of(keys: Any, key: Any, last: int, shift: Any) -> Any:
 def index_keys(keys: np.ndarray, grams: np.ndarray) -> Owners:
     """The table of the keys (uint64, none of them 0) of the items, `grams` of each item, item after item."""
     ends = np.zeros(_PARTS, np.int64)
-    ordered, owners = np.empty_like(keys), np.empty(len(keys), np.int64)
+    ordered, owners = np.empty_like(keys), np.empty(len(keys), np.int32)
     _spread(keys, grams, ends, ordered, owners)
     largest = int(np.diff(ends, prepend=0).max(initial=0))
     distinct = _count_distinct(ordered, ends, np.zeros(1 << max(3, (2 * largest).bit_length()), np.uint64))
     bits = max(3, (3 * distinct // 2).bit_length())
     slot_keys, ids = np.zeros(1 << bits, np.uint64), np.zeros(1 << bits, np.int32)
-    of_keys, counts = np.empty(len(keys), np.int32), np.zeros(distinct, np.int64)
-    _number(ordered, owners, 64 - bits, slot_keys, ids, of_keys, counts, np.full(distinct, -1))
-    first = np.cumsum(counts) - counts
-    items = np.empty(int(counts.sum()), np.int64)
-    _list_owners(owners, of_keys, first, np.zeros(distinct, np.int64), items)
+    of_keys, counts, last = np.empty(len(keys), np.int32), np.zeros(distinct, np.int32), np.empty(distinct, np.int32)
+    last[:] = -1
+    _number(ordered, owners, 64 - bits, slot_keys, ids, of_keys, counts, last)
+    first = np.cumsum(counts, dtype=np.int32) - counts
+    items, last[:] = np.empty(int(counts.sum()), np.int32), 0
+    _list_owners(owners, of_keys, first, last, items)
     return Owners(slot_keys, ids, first, counts, items)
 
 
-@jit(void(READ_U64, READ_I64, WRITE_I64, WRITE_U64, WRITE_I64))
+@jit(void(READ_U64, READ_I64, WRITE_I64, WRITE_U64, WRITE_I32))
 def _spread(keys: Any, grams: Any, ends: Any, ordered: Any, owners: Any) -> None:
     """Bring the keys of each part together, with the items that have them; within a part they stay in order."""
     for key in keys:
@@ -110,11 +112,11 @@ def _count_distinct(ordered: Any, ends: Any, table: Any) -> int:
     return distinct
 
 
-@jit(void(READ_U64, READ_I64, int64, WRITE_U64, WRITE_I32, WRITE_I32, WRITE_I64, WRITE_I64))
+@jit(void(READ_U64, READ_I32, int64, WRITE_U64, WRITE_I32, WRITE_I32, WRITE_I32, WRITE_I32))
 def _number(keys: Any, owners: Any, shift: int, slot_keys: Any, ids: Any, of_keys: Any, counts: Any, last: Any) -> None:
     """Number the distinct keys (slots, `ids`; `of_keys` of each key) and count the items that have each.
 
-    `owners` int64: the item of each key, rising among equal ones; `last` is -1.
+    `owners` int32: the item of each key, rising among equal ones; `last` is -1.
     """
     top, distinct = len(slot_keys) - 1, 0
     for at in range(len(keys)):
@@ -128,7 +130,7 @@ def _number(keys: Any, owners: Any, shift: int, slot_keys: Any, ids: Any, of_key
         last[found] = owners[at]
 
 
-@jit(void(READ_I64, READ_I32, READ_I64, WRITE_I64, WRITE_I64))
+@jit(void(READ_I32, READ_I32, READ_I32, WRITE_I32, WRITE_I32))
 def _list_owners(owners: Any, of_keys: Any, first: Any, filled: Any, out: Any) -> None:
     """The items that have each key, key after key: those of key k stand from `first[k]` on. `filled` is 0."""
     for at in range(len(of_keys)):

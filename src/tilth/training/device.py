@@ -81,9 +81,9 @@ def compiler_found(device: torch.device) -> bool:
     return device.type == "cuda" and torch.utils._triton.has_triton()
 
 
-def gpu_bytes() -> int | None:
-    """Memory of a CUDA device; None where there is none."""
-    return torch.cuda.get_device_properties(0).total_memory if torch.cuda.is_available() else None
+def gpu_bytes() -> int:
+    """Memory of the first CUDA device, of which `kind` has said that it is there."""
+    return torch.cuda.get_device_properties(0).total_memory
 
 
 def peak_memory(device: torch.device) -> int:

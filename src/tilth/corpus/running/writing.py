@@ -12,7 +12,7 @@ import numpy as np
 
 from tilth.base.files import read_json, write_json
 from tilth.corpus.chain import build_chain
-from tilth.corpus.document import HASH, HOLDOUT, MINHASH, edit_schema, rejection_fields, text_bytes
+from tilth.corpus.document import HASH, HOLDOUT, MINHASH, by_domain, edit_schema, rejection_fields, text_bytes
 from tilth.corpus.repeat import Repeats
 from tilth.corpus.running import tally
 from tilth.corpus.running.across import Marks, round_folder
@@ -20,7 +20,7 @@ from tilth.corpus.running.passes import apply_steps, count_rejected, divide, wit
 from tilth.corpus.running.shards import ShardWriter, read_groups
 from tilth.corpus.running.tally import StepTally
 from tilth.corpus.running.tasks import Decisions, ShardTask
-from tilth.corpus.running.work import uncollected
+from tilth.corpus.running.work import undisturbed
 from tilth.corpus.steps import Decide, Label, Rejections, Step
 
 if TYPE_CHECKING:
@@ -39,10 +39,9 @@ class _Counts:
         self.steps = tally.join([self.steps, steps]) if self.steps else steps
 
     def add(self, what: str, table: pa.Table) -> None:
-        sizes = text_bytes(table).tolist()
-        for domain, size in zip(table.column("domain").to_pylist(), sizes, strict=True):
+        for domain, documents, size in by_domain(table):
             entry = self.domains.setdefault(domain, {})
-            entry[f"documents_{what}"] = entry.get(f"documents_{what}", 0) + 1
+            entry[f"documents_{what}"] = entry.get(f"documents_{what}", 0) + documents
             entry[f"bytes_{what}"] = entry.get(f"bytes_{what}", 0) + size
 
     def to_json(self) -> dict[str, Any]:
@@ -53,7 +52,7 @@ class _Counts:
         }
 
 
-@uncollected()
+@undisturbed()
 def write_shard(task: ShardTask) -> dict[str, Any]:
     """Do one shard and return its counts; a shard that a killed run finished is only looked up."""
     marker = task.pass_.folder / f"{task.shard.stem}.json"

@@ -99,10 +99,11 @@ def _read_file(
 def _table(rows: list[Row], signals: tuple[str, ...]) -> pa.Table:
     import pyarrow as pa
 
+    labels = zip(*[row.labels for row in rows], strict=True) if rows else [()] * len(LABELS)
     columns = {
         "id": [row.id for row in rows],
         "text": _texts(rows),
-        **{label: [row.labels[i] for row in rows] for i, label in enumerate(LABELS)},
+        **dict(zip(LABELS, labels, strict=True)),
         "parent": [row.parent for row in rows],
         "meta": [row.meta for row in rows],
     }

@@ -42,7 +42,7 @@ class Row:
     id: str
     text: bytes
     """In UTF-8."""
-    labels: tuple[str, ...]
+    labels: list[str]
     parent: str
     meta: str
     signals: tuple[float, ...]
@@ -60,13 +60,16 @@ def named_fields(settings: SourceSettings) -> set[str]:
 
 
 class _Taken(NamedTuple):
-    """Fields of a record: those of the text and the id, or None; of each label the field, what is fixed, the default,
-    or its value where no record changes that; and those that no column takes."""
+    """Fields of a record: those of the text and the id, or None, and those that no column takes. Of the labels the
+    values that no record changes; by their numbers the fields that are taken as they are, each with what stands for an
+    empty one; and those that templates have a say in."""
 
     text: str | None
     id: str | None
-    labels: list[str | tuple[str | None, _Template | None, _Template | None]]
     rest: list[str]
+    labels: list[str]
+    own: list[tuple[int, str, str]]
+    made: list[tuple[int, _Source]]
 
 
 class Mapper:
@@ -103,7 +106,12 @@ class Mapper:
             raise Unusable(f"the text is not a string but {_kind(text)}")
         if not text or text.isspace():
             raise Unusable("no text: it is empty")
-        labels = tuple([label if type(label) is str else _label(record, *label) for label in taken.labels])
+        labels = taken.labels.copy()
+        for i, name, default in taken.own:
+            value = record[name]
+            labels[i] = (value if type(value) is str else _plain(value)) or default
+        for i, source in taken.made:
+            labels[i] = source.value(record)
         own = _plain(lookup(record, taken.id)) if taken.id is not None else ""
         numbers = tuple([_number(lookup(record, name)) if name else float("nan") for name in self.signals])
         parent = _plain(record.get("parent"))
@@ -133,16 +141,25 @@ class Mapper:
         used: set[str] = set()
         text = _find(record, self.names["text"], used)
         labels = [
-            _settled(_find(record, names, used) if fixed is None else None, fixed, default)
+            _Source(_find(record, names, used) if fixed is None else None, fixed, default)
             for names, fixed, default in self.labels
         ]
+        asking = [(i, source) for i, source in enumerate(labels) if source.asks]
         own = _find(record, self.names["id"], used)
         rest = [
             name
             for name in record
             if name not in used and name not in ("parent", "repeat") and not name.startswith("signal.")
         ]
-        return _Taken(text, own, labels, rest)
+        plain = {i for i, source in asking if source.is_plain(record)}
+        return _Taken(
+            text,
+            own,
+            rest,
+            ["" if source.asks else source.value({}) for source in labels],
+            [(i, str(source.field), source.value({})) for i, source in asking if i in plain],
+            [(i, source) for i, source in asking if i not in plain],
+        )
 
     def _without_text(self, record: dict[str, Any]) -> str:
         wanted = self.names["text"]
@@ -164,19 +181,26 @@ class _Template:
         return _plain(lookup(record, self.field)) if self.field else self.text
 
 
-def _label(record: dict[str, Any], field: str | None, fixed: _Template | None, default: _Template | None) -> str:
-    """What is fixed, else the record's own in this field, else the default."""
-    own = "" if field is None else _plain(lookup(record, field))
-    own = own if fixed is None else fixed.value(record)
-    return own or (default.value(record) if default else "")
+class _Source(NamedTuple):
+    """Where a label comes from: what is fixed, else the record's own in this field, else the default."""
 
+    field: str | None
+    fixed: _Template | None
+    default: _Template | None
 
-def _settled(
-    field: str | None, fixed: _Template | None, default: _Template | None
-) -> str | tuple[str | None, _Template | None, _Template | None]:
-    """The label's value if nothing in a record has a say in it, else what `_label` needs."""
-    asks = field is not None or any(template and template.field for template in (fixed, default))
-    return (field, fixed, default) if asks else _label({}, field, fixed, default)
+    @property
+    def asks(self) -> bool:
+        """Whether a record has a say in it."""
+        return self.field is not None or any(template and template.field for template in (self.fixed, self.default))
+
+    def is_plain(self, record: dict[str, Any]) -> bool:
+        """Whether it is a field of such records, or a default that is the same for all."""
+        return self.field in record and self.fixed is None and not (self.default and self.default.field)
+
+    def value(self, record: dict[str, Any]) -> str:
+        own = "" if self.field is None else _plain(lookup(record, self.field))
+        own = own if self.fixed is None else self.fixed.value(record)
+        return own or (self.default.value(record) if self.default else "")
 
 
 def _find(record: dict[str, Any], names: tuple[str, ...], used: set[str]) -> str | None:

@@ -17,15 +17,15 @@ if TYPE_CHECKING:
     from tilth.laws.fitting.data import Points, points
     from tilth.laws.fitting.estimate import Settings, fit
     from tilth.laws.fitting.law import Law
-    from tilth.laws.fitting.result import Fit, HeldOut, Prediction, compared
+    from tilth.laws.fitting.result import Fit, HeldOut, Prediction
 
-__all__ = ["Fit", "HeldOut", "Law", "Points", "Prediction", "Settings", "compared", "fit", "points"]
+__all__ = ["Fit", "HeldOut", "Law", "Points", "Prediction", "Settings", "fit", "points"]
 __getattr__ = lazy(
     __name__,
     {
         "estimate": "Settings fit",
         "law": "Law",
         "data": "Points points",
-        "result": "Fit HeldOut Prediction compared",
+        "result": "Fit HeldOut Prediction",
     },
 )

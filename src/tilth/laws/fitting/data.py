@@ -18,6 +18,19 @@ AGREE = 0.01
 """C and 6 N D of one run may differ by so much: tokens are rounded to whole steps."""
 
 
+class RowError(UserError):
+    """One of the runs cannot be used; whoever read them from a file knows its line by `row`, from 0."""
+
+    def __init__(self, row: int, said: str, *, hint: str | None = None) -> None:
+        self.row, self.said = row, said
+        super().__init__(f"row {row + 1}: {said}", hint=hint)
+
+
+def first_row(bad: Any) -> int | None:
+    """The first of the rows (n,) that are marked; None where none is."""
+    return int(np.flatnonzero(bad)[0]) if bad.any() else None
+
+
 @dataclass(frozen=True)
 class Points:
     """`columns` of equal length n (parameters N, tokens D, FLOP C, a share r, ...) and `loss` (n,) in nats a token."""
@@ -72,8 +85,9 @@ def check_compute(parameters: Array, tokens: Array, flops: Array) -> None:
     if len(off):
         at, others = int(off[0]), len(off) - 1
         more = f", and {others} more row{'s' * (others > 1)} of the kind" if others else ""
-        raise UserError(
-            f"row {at + 1}: C is {flops[at]:.4g}, but 6 N D is {follows[at]:.4g}{more}",
+        raise RowError(
+            at,
+            f"C is {flops[at]:.4g}, but 6 N D is {follows[at]:.4g}{more}",
             hint="leave the column out that is not meant, or give it another name",
         )
 
@@ -85,9 +99,8 @@ def points(columns: Mapping[str, Any], loss: Any, counting: Counting | None = No
     for name, values in [*arrays.items(), ("loss", losses)]:
         if values.shape != losses.shape or values.ndim != 1:
             raise UserError(f"column {name!r} has shape {values.shape}, the losses {losses.shape}: they must be equal")
-        if not np.isfinite(values).all():
-            at = int(np.flatnonzero(~np.isfinite(values))[0])
-            raise UserError(f"row {at + 1} of {name!r} is {values[at]}: every value must be a finite number")
-    if (losses <= 0).any():
-        raise UserError(f"row {int(np.flatnonzero(losses <= 0)[0]) + 1}: a loss must be above 0")
+        if (at := first_row(~np.isfinite(values))) is not None:
+            raise RowError(at, f"{name!r} is {values[at]}: every value must be a finite number")
+    if (at := first_row(losses <= 0)) is not None:
+        raise RowError(at, "a loss must be above 0")
     return Points(arrays, losses, counting)

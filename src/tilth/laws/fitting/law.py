@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from tilth.base.errors import UserError
+from tilth.laws.fitting.data import RowError, first_row
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 Columns = Mapping[str, Array]
@@ -65,9 +66,14 @@ class Law(ABC):
 
     def check_column(self, name: str, values: Array) -> None:
         """Sizes, tokens and compute must be above 0 (their logarithm is taken)."""
-        if (values <= 0).any():
-            at = int(np.flatnonzero(values <= 0)[0])
-            raise UserError(f"row {at + 1} of {name!r} is {values[at]:g}: it must be above 0")
+        if (at := first_row(values <= 0)) is not None:
+            raise RowError(at, f"{name!r} is {values[at]:g}: it must be above 0")
+
+    @staticmethod
+    def check_share(name: str, values: Array) -> None:
+        """Shares are between 0 and 1."""
+        if (at := first_row((values < 0) | (values > 1))) is not None:
+            raise RowError(at, f"{name!r} is {values[at]:g}: a share is between 0 and 1")
 
     def predict(self, parameters: Mapping[str, float], **columns: Any) -> Array:
         """Loss at given columns with given (say, published) parameters."""

@@ -136,12 +136,3 @@ class Fit:
             "extrapolated": vars(self.extrapolated) if self.extrapolated else None,
             "warnings": list(self.warnings),
         }
-
-
-def compared(left: Fit, right: Fit, columns: dict[str, float]) -> tuple[float, float]:
-    """The losses that two fits predict at one place; refused where they count parameters differently."""
-    same_counting(left.counting, right.counting, "two fits cannot be compared")
-    return (
-        left.predict(columns, left.counting).value,
-        right.predict(columns, right.counting).value,
-    )

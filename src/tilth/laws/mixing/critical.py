@@ -30,9 +30,7 @@ class Exponential(Law):
 
     def check_column(self, name: str, values: Array) -> None:
         """Shares are between 0 and 1."""
-        if (values < 0).any() or (values > 1).any():
-            at = int(np.flatnonzero((values < 0) | (values > 1))[0])
-            raise UserError(f"row {at + 1} of {name!r} is {values[at]:g}: a share is between 0 and 1")
+        self.check_share(name, values)
 
     def log_loss(self, theta: Array, columns: Columns) -> tuple[Array, Array]:
         """log of the sum of both terms."""
@@ -71,20 +69,26 @@ class Critical:
 
 def critical_ratio(shares: Array, losses: Array, base: float, settings: Settings | None = None) -> Critical:
     """The share r* of the old corpus with L(r*) = `base`; `shares`, `losses` (n,) of at least three runs."""
+    law = Exponential()
+    law.check({"r": shares})
     different = len(np.unique(shares))
     if different < 3:
         raise UserError(f"{different} different shares; at least 3 are needed", hint="continue at another share, too")
     if np.ptp(losses) == 0:
         raise UserError("all runs have the same loss: no share changes it", hint="look at the loss on the old corpus")
-    found = fit(Exponential(), points({"r": shares}, losses), settings or Settings(folds=0))
+    found = fit(law, points({"r": shares}, losses), settings or Settings(folds=0))
     ratio = float(_crossing(found.theta[None], base)[0])
     if not np.isfinite(ratio):
         c = found.parameters["c"]
         raise UserError(f"no share gives a loss of {base:g}: the curve only comes near {c:.4g}")
     ends, said = _interval(found.resamples, base)
     low, high = float(np.min(shares)), float(np.max(shares))
+    rising = found.parameters["t"] > 0
+    if rising:
+        said.append("the loss rises with r: r is to be the share of the corpus whose loss it is, the old one")
     if not 0 <= ratio <= 1:
-        said.append(f"{ratio:.3g} is no share: every mixture of the runs {'keeps' if ratio < 0 else 'loses'} it")
+        kept = (ratio < 0) != rising
+        said.append(f"{ratio:.3g} is no share: every mixture of the runs {'keeps' if kept else 'loses'} it")
     elif not low <= ratio <= high:
         said.append(f"r* = {ratio:.4g} lies outside the shares measured ({low:g} to {high:g}): extrapolated")
     return Critical(found, base, Prediction(ratio, *ends, tuple(said)))

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tilth.base.errors import UserError
-from tilth.laws.fitting.data import repeats
+from tilth.laws.fitting.data import RowError, first_row, repeats
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 SUM_TOLERANCE = 0.03
@@ -49,7 +49,10 @@ class Mixtures:
     @property
     def warnings(self) -> tuple[str, ...]:
         """What a reader of any fit of these runs must know."""
-        return repeats(*self.shares.T, *self.losses.T, self.groups.astype(float))
+        alone = int((np.bincount(self.groups, minlength=len(self.group_names)) == 1).sum())
+        said = f"{alone} of {len(self.group_names)} groups are one run each, which says its group's level and no more"
+        single = (said,) if alone and len(self.group_names) > 1 else ()
+        return (*repeats(*self.shares.T, *self.losses.T, self.groups.astype(float)), *single)
 
     def member(self) -> Array:
         """Which group a run belongs to, as ones and zeros (n, G)."""
@@ -76,13 +79,11 @@ def mixtures(
         ("a share is below 0 or not a number", ~(x >= 0).all(axis=1)),
         ("a loss is not above 0 or not a number", ~((y > 0) & np.isfinite(y)).all(axis=1)),
     ):
-        if bad.any():
-            raise UserError(f"row {int(np.flatnonzero(bad)[0]) + 1}: {name}")
+        if (at := first_row(bad)) is not None:
+            raise RowError(at, name)
     total = x.sum(1)
-    off = np.abs(total - 1) > SUM_TOLERANCE
-    if off.any():
-        at = int(np.flatnonzero(off)[0])
-        raise UserError(f"row {at + 1}: the shares sum to {total[at]:.4g}, they must sum to 1")
+    if (at := first_row(np.abs(total - 1) > SUM_TOLERANCE)) is not None:
+        raise RowError(at, f"the shares sum to {total[at]:.4g}, they must sum to 1")
     names = tuple(dict.fromkeys(groups)) if groups is not None else ("",)
     place = {name: at for at, name in enumerate(names)}
     numbers = np.array([place[name] for name in groups]) if groups is not None else np.zeros(len(x), int)

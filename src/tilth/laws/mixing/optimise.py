@@ -13,9 +13,12 @@ from typing import Any
 import numpy as np
 
 from tilth.base.errors import UserError
+from tilth.base.progress import Progress
 from tilth.laws.mixing.ensemble import Ensemble
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
+NEARLY = 0.01
+"""Nats by which the mean of the best draws may be above the best of them."""
 STRENGTHS = (0.5, 1.0, 2.0, 5.0, 15.0)
 
 
@@ -51,15 +54,19 @@ def best_mixture(
     each = -(-draws // len(STRENGTHS))
     drawn = np.concatenate([random.dirichlet(np.maximum(s * size * prior, 1e-3), each) for s in STRENGTHS])
     drawn = np.concatenate([drawn[(drawn <= caps + 1e-12).all(axis=1)], _under(prior, caps)[None]])
-    losses = np.concatenate(
-        [model.predict(part, group) @ weights for part in np.array_split(drawn, -(-len(drawn) // 4096))]
-    )
+    parts = np.array_split(drawn, -(-len(drawn) // 4096))
+    predicted = []
+    with Progress("best mixture", total=len(drawn), unit="mixture") as bar:
+        for part in parts:
+            predicted.append(model.predict(part, group) @ weights)
+            bar.add(len(part))
+    losses = np.concatenate(predicted)
     chosen = drawn[np.argsort(losses, kind="stable")[: min(keep, max(len(drawn) // 50, 1))]].mean(0)
     best = drawn[int(losses.argmin())]
     at_mean, at_best = ((model.predict(x[None], group) @ weights)[0] for x in (chosen, best))
-    shares = chosen if at_mean <= at_best + 0.01 else best
+    shares, lowest = (chosen, at_mean) if at_mean <= at_best + NEARLY else (best, at_best)
     prior_loss = float((model.predict(prior[None], group) @ weights)[0])
-    return Best(shares, float(min(at_mean, at_best) if shares is best else at_mean), prior_loss, model.outside(shares))
+    return Best(shares, float(lowest), prior_loss, model.outside(shares))
 
 
 def _under(prior: Array, caps: Array) -> Array:
