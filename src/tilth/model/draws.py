@@ -70,7 +70,7 @@ def _draw(keys_N: Tensor, channels: int) -> Tensor:
 
 
 def _mix(x: Tensor) -> Tensor:
-    """Every bit of an int32 reaches every bit of the result; products wrap around."""
-    x = (x ^ ((x >> 16) & 0xFFFF)) * _FIRST
-    x = (x ^ ((x >> 15) & 0x1FFFF)) * _SECOND
-    return x ^ ((x >> 16) & 0xFFFF)
+    """Every bit of an int32 reaches every bit of the result, in its own place; products wrap around."""
+    for shift, factor in ((16, _FIRST), (15, _SECOND)):
+        x.bitwise_xor_((x >> shift).bitwise_and_((1 << 32 - shift) - 1)).mul_(factor)
+    return x.bitwise_xor_((x >> 16).bitwise_and_(0xFFFF))
