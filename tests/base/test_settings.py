@@ -170,6 +170,27 @@ def test_hints_know_parts_of_names_and_stay_short():
     assert nearest("zzz", [f"name{i:02}" for i in range(40)]).endswith("name11 and 28 more")
 
 
+def test_what_came_later_is_told_where_it_is_not_at_its_default():
+    """In a fingerprint, at any depth; whoever prints the settings sees all of them."""
+
+    class Part(Settings):
+        later = ("new",)
+        old: int = 1
+        new: list[int] = []
+
+    class Whole(Settings):
+        later = ("part",)
+        part: Part = Part()
+        parts: list[Part] = []
+
+    whole = Whole(parts=[Part(), Part(old=1, new=[2])])
+    assert whole.canonical() == {"parts": [{"old": 1}, {"old": 1, "new": [2]}]}
+    assert Whole(part=Part(old=2)).canonical() == {"part": {"old": 2}, "parts": []}
+    assert Whole.model_validate(whole.canonical()) == whole
+    assert whole.model_dump()["part"] == {"old": 1, "new": []}
+    assert whole.changed("part", "parts") == ["parts"]
+
+
 def test_booleans_are_no_numbers():
     """`true` would pass for 1: of whole numbers, counts, floats and either or none, in sections and lists of them."""
 

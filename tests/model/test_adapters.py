@@ -24,6 +24,7 @@ from tilth.model.adapters import (
     save_adapter,
     unmerge,
 )
+from tilth.model.draws import drop, sequence_keys, site_keys, token_keys
 
 TOKENS, POSITIONS, BOUNDARIES = (
     torch.arange(60) * 7 % 50,
@@ -116,9 +117,29 @@ def test_gradients_reach_the_adapter_alone_and_lower_the_loss() -> None:
 def test_dropout_acts_in_training_alone() -> None:
     model = disturbed(AdapterSettings(dropout=0.5))
     model.train()
-    assert not torch.equal(logits(model), logits(model))
+    found = []
+    for step in (0, 0, 1):
+        model.sequence_keys = sequence_keys(1, "sft", step, [0], torch.device("cpu"))
+        found.append(logits(model))
+    assert torch.equal(found[0], found[1])
+    assert not torch.equal(found[0], found[2])
     model.eval()
-    assert torch.equal(logits(model), logits(model))
+    plain = logits(disturbed(AdapterSettings()))
+    assert torch.equal(logits(model), plain)
+    assert not torch.equal(found[0], plain)
+
+
+def test_an_input_is_dropped_for_the_adapter_alone() -> None:
+    """Hu et al. 2021: W x stays whole, and of A's input each projection has a mask of its own."""
+    settings = AdapterSettings(rank=3, dropout=0.4)
+    module = disturbed(settings).blocks[0].feed_forward.up
+    assert isinstance(module, LowRankLinear)
+    x = torch.ones(60, 32)
+    keys_N = token_keys(sequence_keys(1, "sft", 0, [0], torch.device("cpu")), 60)
+    masked = drop(x, site_keys(keys_N, module.site), 0.4)
+    assert 0.3 < float((masked == 0).float().mean()) < 0.5
+    expected = x @ module.weight.T + settings.scale * masked @ module.lora_A.T @ module.lora_B.T
+    assert (module(x, keys_N) - expected).abs().max() <= 1e-5
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])

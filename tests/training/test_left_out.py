@@ -37,10 +37,11 @@ def test_a_node_that_fails_twice_leaves_torchrun_to_the_others(job: Path, tmp_pa
     """Two agents of torchrun, each with a process; the second's is killed twice, and its agent ends by SIGTERM."""
     command = [sys.executable, "-m", "torch.distributed.run", "--nnodes=1:2", "--nproc_per_node=1", "--max-restarts=4"]
     command += ["--rdzv-backend=c10d", f"--rdzv-endpoint=127.0.0.1:{free_port()}", "--rdzv-id=trial"]
-    command += ["--rdzv-conf=last_call_timeout=3", "-m", "tilth.training.launch", str(job), str(tmp_path / "events")]
+    what = ["-m", "tilth.training.launch", str(job), str(tmp_path / "events")]
     agents = []
-    for _ in range(2):  # the first one's process identifier is lower, and so is its rank
-        agents.append(subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True))
+    for host in ("true", "false"):  # the first one's process identifier is lower, and so is its rank
+        given = [*command, f"--rdzv-conf=last_call_timeout=3,is_host={host}", *what]
+        agents.append(subprocess.Popen(given, cwd=ROOT, stderr=subprocess.PIPE, text=True))
     try:
         said = [agent.communicate(timeout=300)[1] for agent in agents]
     finally:
@@ -103,17 +104,28 @@ def test_who_hung_for_another_is_excused(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", "0")
     one, two, three = (Node(name, tmp_path / "nodes.jsonl") for name in ("one", "two", "three"))
     for node, waiting in ((one, False), (two, True), (two, True), (three, True)):  # two has two processes
-        node.note_hang(90, waiting)
+        node.note_hang("first", 90, waiting)
     monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", "1")
     assert [node.failures for node in (one, two, three)] == [1, 0, 0]
-    for node in (one, two):  # on GPUs: nobody is seen waiting
-        node.note_hang(95, False)
+    for node, step in ((one, 95), (two, 96)):  # on GPUs: nobody is seen waiting, and one has begun the next step
+        node.note_hang("second", step, False)
     monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", "2")
     assert [node.failures for node in (one, two, three)] == [1, 0, 1]
     assert not waits_for_others()
 
 
-def stand_still(rank: int, port: str, folder: str, asynchronous: bool) -> None:
+def test_who_hangs_where_another_has_hung_before_is_to_blame(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The step is trained again from the checkpoint, and another hangs in it."""
+    one, two = (Node(name, tmp_path / "nodes.jsonl") for name in ("one", "two"))
+    for start, together, cause in (("0", "first", one), ("1", "second", two), ("2", "third", one)):
+        monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", start)
+        for node in (one, two):
+            node.note_hang(together, 90, node is not cause)
+    monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", "3")
+    assert [node.failures for node in (one, two)] == [2, 1]
+
+
+def stand_still(rank: int, port: str, folder: str, how: str) -> None:
     """Rank 0 waits for rank 1 in a collective call, while rank 1 does something else for too long."""
     where = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
     os.environ.update(where, RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE="2")
@@ -123,15 +135,35 @@ def stand_still(rank: int, port: str, folder: str, asynchronous: bool) -> None:
     threading.Timer(1.0, lambda: found.append(waits_for_others())).start()
     if rank == 1:
         time.sleep(2.0)
-    if asynchronous:
+    if how == "asynchronous":
         waited(torch.distributed.all_reduce(torch.zeros(1), async_op=True))
+    elif how == "in a thread":  # as in a backward pass on a GPU
+        work = torch.distributed.all_reduce(torch.zeros(1), async_op=True)
+        thread = threading.Thread(target=waited, args=(work,))
+        thread.start()
+        thread.join()
     else:
         world.any(True)
     (Path(folder) / str(rank)).write_text(str(found))
     parallel.leave()
 
 
-@pytest.mark.parametrize("asynchronous", [False, True])
-def test_a_process_that_waits_for_others_is_told_from_one_that_does_not(tmp_path: Path, asynchronous: bool) -> None:
-    torch.multiprocessing.spawn(stand_still, (free_port(), str(tmp_path), asynchronous), nprocs=2)
+@pytest.mark.parametrize("how", ["synchronous", "asynchronous", "in a thread"])
+def test_a_process_that_waits_for_others_is_told_from_one_that_does_not(tmp_path: Path, how: str) -> None:
+    torch.multiprocessing.spawn(stand_still, (free_port(), str(tmp_path), how), nprocs=2)
     assert [(tmp_path / name).read_text() for name in ("0", "1")] == ["[True]", "[False]"]
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="a backward pass has threads of its own on a GPU alone")
+def test_who_waits_in_a_backward_pass_on_a_gpu_is_seen() -> None:
+    class Work:
+        def wait(self) -> None:
+            seen.append((waits_for_others(), threading.current_thread() is threading.main_thread()))
+
+    seen: list[tuple[bool, bool]] = []
+    x = torch.ones(2, device="cuda", requires_grad=True)
+    y = 2 * x
+    y.register_hook(lambda _: waited(Work()))
+    y.sum().backward()
+    assert seen == [(True, False)]
+    assert not waits_for_others()

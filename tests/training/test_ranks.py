@@ -33,11 +33,13 @@ def free_port() -> str:
         return str(server.getsockname()[1])
 
 
-def one_rank(rank: int, size: int, port: str, folder: str, settings: dict[str, Any]) -> None:
+def one_rank(
+    rank: int, size: int, port: str, folder: str, settings: dict[str, Any], options: dict[str, Any] | None = None
+) -> None:
     os.environ.update(
         RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE=str(size), MASTER_ADDR="127.0.0.1", MASTER_PORT=port
     )
-    train(Path(folder), PhaseSettings.model_validate(settings))
+    train(Path(folder), PhaseSettings.model_validate(settings), **options or {})
     parallel.leave()
 
 
@@ -62,6 +64,8 @@ def assert_equal_runs(one: Path, many: Path) -> None:
     x, y = load_file(one / "model.safetensors"), load_file(many / "model.safetensors")
     assert max(float((x[name] - y[name]).abs().max()) for name in x) <= 1e-10
     before, after = (json.loads((folder / "state.json").read_text()) for folder in (one, many))
+    merged = [state.pop("adapter", {"largest_logit_difference": 0.0}) for state in (before, after)]
+    assert all(state["largest_logit_difference"] <= 1e-12 for state in merged)
     assert before.pop("loss") == pytest.approx(after.pop("loss"), abs=1e-12)
     assert before == after
 

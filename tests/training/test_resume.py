@@ -209,3 +209,24 @@ def test_ranks_of_one_machine_share_its_cores(monkeypatch: pytest.MonkeyPatch) -
         monkeypatch.setenv("LOCAL_WORLD_SIZE", ranks)
         found.append(device.prepare(COMPUTE.model_copy(update={"threads": None}), cpu))
     assert [*found, device.prepare(COMPUTE, cpu)] == [8, 2, 1, 1]
+
+
+def test_no_byte_of_a_manifest_that_changes_ends_the_run(tmp_path: Path) -> None:
+    """Whatever a disk makes of it: the checkpoint is used, or passed over with a reason."""
+    (tmp_path / "state.json").write_text("{}")
+    facts = {"bytes": 2, "sha256": digest_file(tmp_path / "state.json")}
+    path, faults = tmp_path / "manifest.json", set[str]()
+    assert find_fault(tmp_path) == "no manifest"
+    write_json(path, {"step": 5, "conditions": {"threads": 1}, "files": {"state.json": facts}})
+    assert find_fault(tmp_path) is None
+    written = path.read_bytes()
+    for place in range(len(written)):
+        for bit in (0, 3, 5, 7):
+            changed = bytearray(written)
+            changed[place] ^= 1 << bit
+            path.write_bytes(changed)
+            faults.add(str(find_fault(tmp_path)))
+    assert {"its manifest cannot be read", "state.json has changed"} <= faults
+    for text in ("", "{}", "[]", '{"files": 3}', '{"files": {"state.json": null}}'):
+        path.write_text(text)
+        assert find_fault(tmp_path) == "its manifest cannot be read"

@@ -9,7 +9,17 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, LiteralString, Self, TypeVar, Union, get_args, get_origin
 
 import yaml
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    SerializationInfo,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+    model_validator,
+)
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from tilth.base.errors import UserError, nearest
@@ -24,6 +34,10 @@ class Settings(BaseModel):
     """Base of every section of a recipe: unknown keys are refused, values are never changed after reading."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+    later: ClassVar[tuple[str, ...]] = ()
+    """Settings that do nothing by default, and came when fingerprints were there: `canonical` tells them only where
+    they are not at their default, so that what was made before keeps its fingerprint."""
 
     @model_validator(mode="before")
     @classmethod
@@ -48,8 +62,21 @@ class Settings(BaseModel):
         return "expected true or false" if bool in kinds <= {bool, types.NoneType} and value is not None else None
 
     def canonical(self) -> dict[str, Any]:
-        """The settings as plain JSON values, defaults filled in: what enters a fingerprint."""
-        return self.model_dump(mode="json")
+        """The settings as plain JSON values, defaults filled in but for `later` ones: what enters a fingerprint."""
+        return self.model_dump(mode="json", context=_CANONICAL)
+
+    @model_serializer(mode="wrap")
+    def _told(self, dump: SerializerFunctionWrapHandler, info: SerializationInfo) -> dict[str, Any]:
+        values: dict[str, Any] = dump(self)
+        silent = set(self.later) - set(self.changed(*self.later)) if info.context is _CANONICAL else set()
+        return {name: value for name, value in values.items() if name not in silent}
+
+    def changed(self, *names: str) -> list[str]:
+        """Those of `names` that are not at their default."""
+        return [name for name in names if getattr(self, name) != type(self).model_fields[name].default]
+
+
+_CANONICAL = {"for": "a fingerprint"}
 
 
 def _plain_types(annotation: Any) -> Iterator[Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Literal
 
 from pydantic import Field, ValidationError, field_validator, model_validator
@@ -15,12 +16,6 @@ Norm = Literal["rms", "none"]
 Activation = Literal["silu", "gelu", "gelu_tanh", "relu", "relu2"]
 
 _LATER = ("norm", "initialisation", "mup", "activation")
-"""Settings that say nothing by default, and are not told then: so models from before they were there stay the same."""
-
-
-def _without(later: tuple[str, ...], settings: Settings, values: dict[str, Any]) -> dict[str, Any]:
-    fields = type(settings).model_fields
-    return {n: v for n, v in values.items() if n not in later or getattr(settings, n) != fields[n].default}
 
 
 class MuP(Settings):
@@ -49,6 +44,8 @@ class Llama3Scaling(Settings):
 
 class ModelSettings(Settings):
     """The recipe's `model:` section: a Llama-layout decoder; its vocabulary comes from the tokenizer."""
+
+    later = (*_LATER, "rope_scaling")
 
     hidden: int = Field(default=256, ge=2, description="width of the residual stream, H")
     layers: int = Field(default=4, ge=1)
@@ -103,16 +100,27 @@ class ModelSettings(Settings):
         values["intermediate"] = self.intermediate or -(-8 * self.hidden // 3 // 64) * 64
         return DecoderConfig(vocabulary_size=vocabulary_size, **values)
 
-    def canonical(self) -> dict[str, Any]:
-        """As plain JSON values."""
-        return _without((*_LATER, "rope_scaling"), self, super().canonical())
-
     @model_validator(mode="after")
     def _nothing_idle(self) -> ModelSettings:
-        fields = type(self).model_fields
-        idle = [n for n in ("initial_std", "output_projections", "mup") if getattr(self, n) != fields[n].default]
+        idle = self.changed("initial_std", "output_projections", "mup")
         if self.initialisation == "t_fixup" and idle:
             raise ValueError(f"{' and '.join(idle)} would do nothing under initialisation: t_fixup; remove it")
+        return self
+
+    @model_validator(mode="after")
+    def _with_a_base(self) -> ModelSettings:
+        """muP's base keeps the proportion of heads · D to hidden, so it must have whole heads (model/mup.py)."""
+        if self.mup is None:
+            return self
+        head_dim = self.head_dim or self.hidden // self.heads
+        base_dim = self.mup.head_dim or head_dim
+        of_base, of_one = self.mup.hidden * self.heads * head_dim, self.hidden * base_dim
+        if of_base % of_one:
+            step = of_one // math.gcd(of_one, self.heads * head_dim)
+            raise ValueError(
+                f"mup: a base of hidden {self.mup.hidden} would have {of_base / of_one:.4g} heads of width {base_dim}; "
+                f"set mup.hidden to a multiple of {step}"
+            )
         return self
 
     @model_validator(mode="after")
@@ -130,6 +138,8 @@ class ModelSettings(Settings):
 
 class DecoderConfig(Settings):
     """Everything that determines a decoder's parameters and function."""
+
+    later = _LATER
 
     vocabulary_size: int = Field(ge=1)
     hidden: int = Field(ge=2)
@@ -151,10 +161,6 @@ class DecoderConfig(Settings):
     norm: Norm = "rms"
     mup: MuP | None = None
     activation: Activation = "silu"
-
-    def canonical(self) -> dict[str, Any]:
-        """As plain JSON values."""
-        return _without(_LATER, self, super().canonical())
 
     @model_validator(mode="after")
     def _consistent(self) -> DecoderConfig:

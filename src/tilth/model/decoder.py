@@ -21,22 +21,27 @@ from torch.autograd.function import once_differentiable
 from tilth.laws.flops import Recompute
 from tilth.model.attention import Boundaries, attend
 from tilth.model.config import Activation, DecoderConfig
-from tilth.model.dropout import Dropout, drop, layer_keys, token_keys
+from tilth.model.draws import Dropout, drop, embedding_noise, site_keys, token_keys
 from tilth.model.initial import initial_std, initial_value
 from tilth.model.recompute import run_layer
 
-_EMBEDDING, _ATTENTION, _FEED_FORWARD = range(3)
-"""Where something is dropped: in the model, and in each layer."""
+_NOISE, _EMBEDDING = -1, 0
+"""Where something is drawn in the model; its layers count from 1."""
+_ATTENTION, _FEED_FORWARD = 1, 2
+"""And in each layer, where the projections' adapters come behind."""
 
 
 class Linear(nn.Linear):
-    """A projection whose weight is cast to the dtype of what it is applied to."""
+    """A projection whose weight is cast to the dtype of what it is applied to.
+
+    Of `keys_N`, by which a projection with an adapter drops, it makes no use.
+    """
 
     casts_again = False
     """Whether the backward pass casts the weight once more, instead of keeping the copy that the forward pass made.
     The compiler decides by itself, and keeps it."""
 
-    def forward(self, input: Tensor) -> Tensor:
+    def forward(self, input: Tensor, keys_N: Tensor | None = None) -> Tensor:
         bias = None if self.bias is None else self.bias.to(input.dtype)
         if self.casts_again and self.weight.dtype != input.dtype and not torch.compiler.is_compiling():
             output: Tensor = _CastAgain.apply(input, self.weight)
@@ -99,14 +104,6 @@ def rotate(x_NHD: Tensor, cos_N1D: Tensor, sin_N1D: Tensor) -> Tensor:
     return x_NHD * cos_N1D + torch.cat([-second, first], -1) * sin_N1D
 
 
-def embedding_noise(x_NH: Tensor, boundaries: Boundaries, alpha: float) -> Tensor:
-    """NEFTune: uniform noise in ±alpha / sqrt(L · H), L the tokens of the segment (Jain et al. 2023, algorithm 1)."""
-    ends_S = boundaries.offsets[1:].to(torch.int64)
-    segment_N = torch.bucketize(torch.arange(x_NH.shape[0], device=x_NH.device), ends_S, right=True)
-    length_N1 = boundaries.offsets.diff().index_select(0, segment_N)[:, None]
-    return (2 * torch.rand_like(x_NH) - 1) * (alpha / (length_N1 * x_NH.shape[1]).to(x_NH.dtype).sqrt())
-
-
 class Attention(nn.Module):
     """Grouped-query attention with rotary positions, and RMSNorm of queries and keys where configured."""
 
@@ -121,14 +118,17 @@ class Attention(nn.Module):
         self.query_norm = RMSNorm(config.head_dim, config.norm_eps) if config.qk_norm else None
         self.key_norm = RMSNorm(config.head_dim, config.norm_eps) if config.qk_norm else None
 
-    def forward(self, x_NH: Tensor, rotary: tuple[Tensor, Tensor], boundaries: Boundaries) -> Tensor:
+    def forward(
+        self, x_NH: Tensor, rotary: tuple[Tensor, Tensor], boundaries: Boundaries, keys_N: Tensor | None = None
+    ) -> Tensor:
         q, k, v = (
-            project(x_NH).view(x_NH.shape[0], -1, self.head_dim) for project in (self.query, self.key, self.value)
+            project(x_NH, keys_N).view(x_NH.shape[0], -1, self.head_dim)
+            for project in (self.query, self.key, self.value)
         )
         if self.query_norm is not None and self.key_norm is not None:
             q, k = self.query_norm(q), self.key_norm(k)
         q, k = rotate(q, *rotary), rotate(k, *rotary)
-        return self.output(attend(q, k, v, boundaries).flatten(1))
+        return self.output(attend(q, k, v, boundaries).flatten(1), keys_N)
 
 
 def _squared_relu(x: Tensor) -> Tensor:
@@ -155,8 +155,8 @@ class FeedForward(nn.Module):
         self.down = Linear(config.intermediate, config.hidden, bias=False)
         self.activation = ACTIVATIONS[config.activation]
 
-    def forward(self, x_NH: Tensor) -> Tensor:
-        return self.down(self.activation(self.gate(x_NH)) * self.up(x_NH))
+    def forward(self, x_NH: Tensor, keys_N: Tensor | None = None) -> Tensor:
+        return self.down(self.activation(self.gate(x_NH, keys_N)) * self.up(x_NH, keys_N), keys_N)
 
 
 def stream_norm(config: DecoderConfig) -> nn.Module:
@@ -182,11 +182,15 @@ class Block(nn.Module):
         dropout: float = 0.0,
         keys_N: Tensor | None = None,
     ) -> Tensor:
-        """`dropout` of what is added, by these tokens' keys of this layer."""
-        added_NH = self.attention(self.attention_norm(x_NH), rotary, boundaries)
-        x_NH = x_NH + (added_NH if keys_N is None else drop(added_NH, layer_keys(keys_N, _ATTENTION), dropout))
-        added_NH = self.feed_forward(self.feed_forward_norm(x_NH))
-        return x_NH + (added_NH if keys_N is None else drop(added_NH, layer_keys(keys_N, _FEED_FORWARD), dropout))
+        """`dropout` of what is added, by these tokens' keys of this layer: given where anything in it is dropped."""
+        added_NH = self.attention(self.attention_norm(x_NH), rotary, boundaries, keys_N)
+        x_NH = x_NH + _dropped(added_NH, keys_N, _ATTENTION, dropout)
+        added_NH = self.feed_forward(self.feed_forward_norm(x_NH), keys_N)
+        return x_NH + _dropped(added_NH, keys_N, _FEED_FORWARD, dropout)
+
+
+def _dropped(x_NH: Tensor, keys_N: Tensor | None, site: int, rate: float) -> Tensor:
+    return drop(x_NH, site_keys(keys_N, site), rate) if keys_N is not None and rate else x_NH
 
 
 class Decoder(nn.Module):
@@ -204,9 +208,9 @@ class Decoder(nn.Module):
         self.embedding_noise = 0.0
         """NEFTune's alpha; acts in training alone."""
         self.dropout = Dropout()
-        """Acts in training alone, by"""
+        """Acts in training alone."""
         self.sequence_keys: Tensor | None = None
-        """int32[rows], the keys of the sequences of the next forward pass."""
+        """int32[rows], the keys of the sequences of the next forward pass, by which it draws what it draws."""
         self.around: Callable[[int, Callable[[], Tensor]], Tensor] | None = None
         """Called with the number of each part and its forward pass, where parameters are not here throughout: 0 is the
         embedding, then come the blocks, then the last norm, behind which the head's weight is used."""
@@ -224,26 +228,30 @@ class Decoder(nn.Module):
         """Hidden states N×H after the last norm, of packed tokens (any integer dtype) at their positions."""
         around = self.around or _plainly
         x_NH = around(0, partial(self.embedding, tokens_N))
-        if self.embedding_noise and self.training:
-            x_NH = x_NH + embedding_noise(x_NH, boundaries, self.embedding_noise)
-        x_NH = x_NH if self.compute_dtype is None else x_NH.to(self.compute_dtype)
         keys_N = self._token_keys(len(x_NH))
-        if keys_N is not None and self.dropout.embedding:
-            x_NH = drop(x_NH, layer_keys(keys_N, _EMBEDDING), self.dropout.embedding)
+        if keys_N is not None and self.embedding_noise:
+            x_NH = x_NH + embedding_noise(x_NH, site_keys(keys_N, _NOISE), boundaries, self.embedding_noise)
+        x_NH = x_NH if self.compute_dtype is None else x_NH.to(self.compute_dtype)
+        x_NH = _dropped(x_NH, keys_N, _EMBEDDING, self.dropout.embedding)
         rotary = self.rotary(positions_N, x_NH.dtype)
         for number, block in enumerate(self.blocks, 1):
             inputs: tuple[Any, ...] = (x_NH, rotary, boundaries)
-            if keys_N is not None and self.dropout.residual:
-                inputs = (*inputs, self.dropout.residual, layer_keys(keys_N, number))
+            if keys_N is not None and (self.dropout.residual or self.dropout.adapter):
+                inputs = (*inputs, self.dropout.residual, site_keys(keys_N, number))
             x_NH = around(number, partial(run_layer, block, self.recompute, *inputs))
         return around(len(self.blocks) + 1, partial(self.norm, x_NH))
 
+    @property
+    def draws(self) -> bool:
+        """Whether a forward pass in training draws anything."""
+        return any(self.dropout) or self.embedding_noise > 0
+
     def _token_keys(self, tokens: int) -> Tensor | None:
-        """What decides what is dropped; None where nothing is."""
-        if not self.training or not any(self.dropout):
+        """What decides what is drawn; None where nothing is."""
+        if not self.training or not self.draws:
             return None
         if self.sequence_keys is None:
-            raise ValueError("dropout: sequence_keys are to be set before the forward pass")
+            raise ValueError("dropout and noise: sequence_keys are to be set before the forward pass")
         return token_keys(self.sequence_keys, tokens)
 
     def rotary(self, positions_N: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:

@@ -3,12 +3,11 @@
 `gaussian` is Radford et al. 2019's (GPT-2), whose output projections are divided by √(2 layers), or zero as in Yang et
 al. 2022. `t_fixup` is of Huang et al. 2020, "Improving Transformer Optimization Through Better Initialization" (ICML),
 section 3.2: a model without norms whose first updates are bounded, so that it needs no warm-up. The embedding begins
-with standard deviation H^(-1/2), every other matrix with Xavier's √(2 / (inputs + outputs)); then the embedding, and in
-each block value, output and the feed-forward's two matrices, are multiplied by a power of the depth L. A block of a
+with standard deviation H^(-1/2) · (9 L)^(-1/4), L layers, every other matrix with Xavier's √(2 / (inputs + outputs));
+then in each block value, output and the feed-forward's two matrices are multiplied by a power of L. A block of a
 decoder alone, without attention to an encoder, is the paper's encoder block under a causal mask: 0.67 · L^(-1/4) (its
-decoder's (9 L)^(-1/4) counts a third sub-layer). The embedding is scaled as the blocks are, where the paper takes its
-decoder's (9 L)^(-1/4), 0.58 · L^(-1/4), for every embedding. Of a gated feed-forward the
-two are `up` and `down`; the gate stays.
+decoder's (9 L)^(-1/4) counts a third sub-layer). Of a gated feed-forward the two are `up` and `down`; the gate stays.
+As in the paper's algorithm nothing multiplies the embedding on its way in; its code has fairseq's √H there.
 """
 
 from __future__ import annotations
@@ -18,7 +17,8 @@ import math
 from tilth.model.config import DecoderConfig
 from tilth.model.mup import factors
 
-T_FIXUP = 0.67
+_T_FIXUP_BLOCK, _T_FIXUP_EMBEDDING = 0.67, 9**-0.25
+"""Times L^(-1/4)."""
 
 
 def initial_value(config: DecoderConfig, name: str) -> float:
@@ -37,8 +37,8 @@ def initial_std(config: DecoderConfig, name: str, rows: int, columns: int) -> fl
 
 
 def _t_fixup(config: DecoderConfig, name: str, rows: int, columns: int) -> float:
-    depth = T_FIXUP * config.layers**-0.25
+    depth = config.layers**-0.25
     if name == "embedding.weight":
-        return depth * config.hidden**-0.5
+        return _T_FIXUP_EMBEDDING * depth * config.hidden**-0.5
     scaled = name.endswith(tuple(f"{part}.weight" for part in ("value", "output", "up", "down")))
-    return math.sqrt(2 / (rows + columns)) * (depth if scaled else 1.0)
+    return math.sqrt(2 / (rows + columns)) * (_T_FIXUP_BLOCK * depth if scaled else 1.0)

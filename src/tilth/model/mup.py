@@ -40,13 +40,16 @@ def factors(config: DecoderConfig, name: str) -> Factors:
     mup = config.mup
     if mup is None or "lora_" in name:
         return Factors()
-    width, attention = config.hidden / mup.hidden, math.sqrt((mup.head_dim or config.head_dim) / config.head_dim)
+    width = config.hidden / mup.hidden  # the m of table 8
+    # Scores are q·k / √D in every model: √(D₀ / D) times that is q·k / D, but for the √D₀ that the base has as well.
+    attention = math.sqrt((mup.head_dim or config.head_dim) / config.head_dim)
+    # The multiplier of attention stands in whatever scales the queries last: their norm, else projection and bias.
+    scales_queries = ("query_norm.weight",) if config.qk_norm else ("query.weight", "query.bias")
+    multiplier = 1.0
     if name == "norm.weight":
-        return Factors(*[1 / width] * 3)
-    if name.endswith("query_norm.weight") or name.endswith("query.bias"):
-        whole = config.qk_norm == name.endswith("query_norm.weight")
-        return Factors(*[attention] * 3) if whole else Factors()
-    if not name.startswith("blocks.") or "norm" in name or name.endswith("bias"):
-        return Factors()
-    own = attention if name.endswith("query.weight") and not config.qk_norm else 1.0
-    return Factors(own / math.sqrt(width), own / width, own)
+        multiplier = 1 / width
+    elif name.endswith(scales_queries):
+        multiplier = attention
+    if name.startswith("blocks.") and name.endswith("weight") and "norm" not in name:  # the hidden matrices
+        return Factors(multiplier / math.sqrt(width), multiplier / width, multiplier)
+    return Factors(multiplier, multiplier, multiplier)

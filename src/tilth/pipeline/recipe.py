@@ -188,4 +188,4 @@ def _existing(path: Path, field: str) -> Path:
 
 def dump_recipe(recipe: Recipe) -> str:
     """The recipe as YAML, defaults filled in."""
-    return yaml.safe_dump(recipe.canonical(), allow_unicode=True, sort_keys=False, width=120)
+    return yaml.safe_dump(recipe.model_dump(mode="json"), allow_unicode=True, sort_keys=False, width=120)

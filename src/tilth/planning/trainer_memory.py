@@ -177,6 +177,12 @@ def moments(shape: Shape, training: Training) -> Iterator[Moment]:
     goes = max(min(sent, head + done * layer) - (done - 1) * kept.stored for done in range(1, shape.layers + 1))
     there = head if training.stage == 3 else 0
     yield Moment("loss head", kept.everything, gradient + trained_head + there + _head_working(shape, training))
+    if training.adapter_dropout and not training.compiled and "down" in training.targets:
+        drawn = 2 * EXACT * tokens * shape.intermediate  # 32 bits an element and a shifted copy: model/draws.py
+        below = kept.layers - tokens * (MASK * shape.intermediate + size * training.rank)  # the input, not yet dropped
+        again = kept.again + gradient if kept.again else 0.0
+        streams = 4 * size * tokens * hidden  # the layer's input, what attention adds, their sum, W x
+        yield Moment("an adapter's dropout", below, drawn + again + streams)
     if not training.compiled:
         yield Moment("last norm, backward", kept.layers, late + there + comes + 24 * tokens * hidden)
     if training.residual_dropout and not training.compiled:
@@ -249,10 +255,8 @@ class _Kept:
 
 
 def _input_mask(training: Training) -> int:
-    """Bytes of a number in the mask of an adapter's input; the processor's own operation keeps factors."""
-    if not training.adapter_dropout:
-        return 0
-    return MASK if training.cuda or training.compiled else training.size
+    """Bytes of a number in the mask of an adapter's input."""
+    return MASK if training.adapter_dropout else 0
 
 
 def _adapter_bytes(shape: Shape, training: Training, names: tuple[str, ...] = TARGETS) -> float:

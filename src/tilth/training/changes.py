@@ -30,9 +30,7 @@ def resume_table() -> list[Change]:
 
 
 def _phase() -> Iterator[Change]:
-    ramp = [{"until": 1, "batch_sequences": 1}]  # what shapes nothing by default is named too
-    idle = {"guard": {"sigmas": 5.0}, "batch_ramp": ramp, "dropout": {"residual": 0.1}}
-    shaping = PhaseSettings(tokens=2, **idle).shaping()
+    shaping = {*PhaseSettings(tokens=2).shaping(), *PhaseSettings.later}  # those too that do nothing by default
     for name in PhaseSettings.model_fields:
         running = _running(name)
         if name in ("optimizer", "schedule"):

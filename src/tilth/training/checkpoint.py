@@ -8,7 +8,6 @@ torch.distributed.checkpoint: sharded over the ranks, loads in any layout), `sta
 from __future__ import annotations
 
 import contextlib
-import json
 import shutil
 import warnings
 from collections.abc import Callable, Iterator
@@ -145,13 +144,16 @@ def find_fault(checkpoint: Path) -> str | None:
     """Why a checkpoint cannot be used, or None."""
     try:
         manifest = files.read_json(checkpoint / "manifest.json")
-    except (OSError, json.JSONDecodeError):
+        expected = {name: (facts["bytes"], facts["sha256"]) for name, facts in manifest["files"].items()}
+    except FileNotFoundError:
         return "no manifest"
-    for name, known in manifest["files"].items():
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):  # any byte of it may have changed
+        return "its manifest cannot be read"
+    for name, (size, digest) in expected.items():
         path = checkpoint / name
-        if not path.exists():
+        if not path.is_file():
             return f"{name} is missing"
-        if path.stat().st_size != known["bytes"] or files.digest_file(path) != known["sha256"]:
+        if path.stat().st_size != size or files.digest_file(path) != digest:
             return f"{name} has changed"
     return None
 

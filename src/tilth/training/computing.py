@@ -10,7 +10,7 @@ from torch import Tensor
 
 from tilth.base.keyed import stable_hash
 from tilth.model import Decoder
-from tilth.model.dropout import sequence_keys
+from tilth.model.draws import sequence_keys
 from tilth.training import compiling
 from tilth.training.batch import Batch
 from tilth.training.gathering import Gathering
@@ -93,7 +93,7 @@ class Computing:
 
     def _micro_batches(self, seed: int, step: int, batches: list[Batch], counts: dict[str, int]) -> _Sums:
         """Forward and backward of this process's part, into the buffer: sums of groups, metrics, means of rows."""
-        torch.manual_seed(stable_hash(seed, "step", step, self.world.rank) >> 1)
+        torch.manual_seed(stable_hash(seed, "step", self.phase, step, self.world.rank) >> 1)  # the model draws by place
         self.gradients.zero()
         sums = torch.zeros(3, self.groups, dtype=self.exact, device=self.device)
         reported: list[dict[str, tuple[Tensor, str]]] = []
@@ -116,7 +116,7 @@ class Computing:
 
     def _name_sequences(self, seed: int, step: int, rows: range) -> None:
         """Tell the model which of the step's sequences come next: row i of rank r is sequence r + i · size."""
-        if any(self.model.dropout):
+        if self.model.draws:
             numbers = (self.world.rank + row * self.world.size for row in rows)
             self.model.sequence_keys = sequence_keys(seed, self.phase, step, numbers, self.device)
 

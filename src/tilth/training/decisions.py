@@ -47,8 +47,11 @@ class Decisions:
         return found[-1] if found else None
 
     def take(self, record: Record) -> None:
-        """Write a decision down, to be followed from now on; one that stands there already is not written again."""
-        if self.find(record["decision"], record["step"]) is None or record["decision"] == "rewind":
+        """Write a decision down, to be followed from now on; one that stands there already is not written again.
+
+        Rewinds happen anew, and so do control files: a resumed run may find another one where it follows one already.
+        """
+        if record["decision"] in ("rewind", "control") or self.find(record["decision"], record["step"]) is None:
             self._follow(record)
             self._journal.append(record, durable=self._writes)
 

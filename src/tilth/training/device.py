@@ -15,7 +15,9 @@ from tilth.base import machine
 from tilth.base.errors import UserError, nearest
 from tilth.laws.data_sheets import half_precision_peak
 from tilth.model.products import product_speed
-from tilth.training.settings import ComputeSettings, PhaseSettings
+from tilth.training.settings import ComputeSettings, PhaseSettings, decided
+
+_DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32, "fp64": torch.float64}
 
 
 def kind(name: str) -> str:
@@ -54,12 +56,8 @@ def prepare(settings: ComputeSettings, device: torch.device) -> int:
 
 def precision(wanted: str, device: torch.device) -> tuple[torch.dtype, torch.dtype]:
     """Dtype of the parameters and of the products, for a setting `auto`, `bf16`, `fp16`, `fp32` or `fp64`."""
-    if wanted == "fp64":
-        return torch.float64, torch.float64
-    if wanted == "fp16":
-        return torch.float32, torch.float16
-    half = wanted == "bf16" or (wanted == "auto" and fast_bf16(device))
-    return torch.float32, torch.bfloat16 if half else torch.float32
+    products = _DTYPES[decided(wanted, lambda: fast_bf16(device))]
+    return torch.promote_types(products, torch.float32), products
 
 
 def fast_bf16(device: torch.device) -> bool:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 import os
+import secrets
 import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from signal import SIGTERM
 from typing import Any
@@ -20,7 +22,7 @@ from tilth.base.progress import Progress
 from tilth.training import checkpoint, finished, suspects
 from tilth.training.batch import Batch, Pick, make_batch
 from tilth.training.computing import Computed
-from tilth.training.control import find_control, take_control
+from tilth.training.control import clear_control, find_control, take_control
 from tilth.training.interruption import Interrupted, Signals
 from tilth.training.job import Job
 from tilth.training.nodes import Node
@@ -125,7 +127,7 @@ class _Loop:
         self.trackers = Trackers(asked, self.job.tracking or self.folder, self.phase.name, self._warn)
         left = self.phase.steps - self.state.step
         node = Node.here(self.folder)
-        at_end = None if node is None else node.note_hang
+        at_end = None if node is None else partial(node.note_hang, self.world.told(partial(secrets.token_hex, 8)))
         watchdog = Watchdog(self.job.compute.step_limit, self.world.rank, self._tell_from_anywhere, at_end)
         try:
             with Signals() as signals, watchdog, Progress(f"train {self.phase.name}", left, "step") as bar:
@@ -191,19 +193,24 @@ class _Loop:
     def _control(self) -> bool:
         """Take up what a control file asks; returns whether it wants a checkpoint now."""
         step = self.state.step
-        found = take_control(self.folder) if self.world.first else (None, None)
+        found = take_control(self.folder, self._objection) if self.world.first else (None, None)
         shared: tuple[dict[str, Any] | None, str | None] = self.world.gathered(found)[0]
         asked, refused = shared
-        if asked is not None and asked.get("stop_at", step) < step:
-            refused, asked = f"stop_at is {asked['stop_at']}, and step {step} has been taken", None
-        if asked is not None and asked.get("weight_decay") is not None and not self.state.optimizers.decays:
-            refused, asked = UNDECAYED, None
         if asked is None:
             self._warn(f"step {step}: the control file is refused: {refused}")
             return False
         self.decisions.take({"step": step, "decision": "control", "asked": asked})
         self._tell({"event": "control", "step": step, "asked": asked})
         return bool(asked.get("save"))
+
+    def _objection(self, asked: dict[str, Any]) -> str | None:
+        """Why what a control file asks cannot be done in this phase, at this step."""
+        step, stop_at = self.state.step, asked.get("stop_at", self.state.step)
+        if stop_at < step:
+            return f"stop_at is {stop_at}, and step {step} has been taken"
+        if stop_at > self.phase.steps:
+            return f"stop_at is {stop_at}, and the phase has {self.phase.steps} steps"
+        return UNDECAYED if "weight_decay" in asked and not self.state.optimizers.decays else None
 
     def _decide(self, step: int) -> list[float]:
         """The mixture of `step` (from 0); a change is a decision, written down before it is used."""
@@ -389,6 +396,8 @@ class _Loop:
                 kept["adapter"] = finished.save_and_merge(self.folder, model, self.job.adapter, batch)
                 self._tell({"event": "merged"} | kept["adapter"])
             files.write_json(self.folder / "conditions.json", state.conditions)
+            if clear_control(self.folder):
+                self._warn("a control file came when no step was left to change; it is removed")
         finished.save_final(self.folder, model, state.optimizers, kept)
         if self.world.first:
             files.remove(self.folder / "checkpoints")

@@ -90,9 +90,13 @@ class Node:
         time.sleep(PATIENCE_SECONDS)
         self._excuse()
 
-    def note_hang(self, step: int, waiting: bool) -> None:
-        """A process of the node is given up in `step`, in which it stood in a call to the others, or not."""
-        self._write({"hung": self.name, "start": int(os.environ[_COUNT]), "step": step, "waiting": waiting})
+    def note_hang(self, together: str, step: int, waiting: bool) -> None:
+        """A process of the node is given up in `step`, in which it stood in a call to the others, or not.
+
+        `together` names what started with it: a node's own count of its starts says nothing about another's.
+        """
+        record = {"hung": self.name, "start": int(os.environ[_COUNT]), "together": together}
+        self._write(record | {"step": step, "waiting": waiting})
 
     def _excuse(self) -> None:
         if os.environ.get("LOCAL_RANK", "0") == "0":
@@ -107,18 +111,16 @@ class Node:
 def _hung_for_others(records: list[dict[str, Any]], name: str) -> set[int]:
     """The starts of this node that ended by a hang of which it was not alone the cause.
 
-    All processes hang when one does. Who waited in a collective call is not the cause; of several who did not (on a GPU
-    nobody can be seen waiting) none is known to be.
+    All processes that started together hang when one does, in one step or the next. Who waited in a collective call is
+    not the cause; of several who did not (on a GPU nobody can be seen waiting for NCCL) none is known to be.
     """
     hung = [record for record in records if "hung" in record]
-    causes = {(record["step"], record["hung"]) for record in hung if not record["waiting"]}
+    causes: dict[str, set[str]] = {}
+    for record in hung:
+        if not record["waiting"]:
+            causes.setdefault(record["together"], set()).add(record["hung"])
     mine = [record for record in hung if record["hung"] == name]
-    alone = {
-        record["start"]
-        for record in mine
-        if not record["waiting"] and not any(step == record["step"] and who != name for step, who in causes)
-    }
-    return {record["start"] for record in mine} - alone
+    return {record["start"] for record in mine if causes.get(record["together"]) != {name}}
 
 
 def fresh_store() -> Any:

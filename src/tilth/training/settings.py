@@ -7,7 +7,7 @@ from collections.abc import Callable
 from itertools import pairwise
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, SerializerFunctionWrapHandler, field_validator, model_serializer, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from tilth.base.pool import Engine, Workers
 from tilth.base.settings import Count, Name, Settings
@@ -23,10 +23,11 @@ COMPILE_FROM_STEPS = 300
 """Below this many steps compiling costs more than it saves (half a minute on two cores)."""
 
 
-def _other_than_default(settings: Settings, names: tuple[str, ...]) -> list[str]:
-    """Those of `names` that were given a value which is not their default."""
-    fields = type(settings).model_fields
-    return [n for n in names if n in settings.model_fields_set and getattr(settings, n) != fields[n].default]
+def decided(precision: str, fast_bf16: Callable[[], bool]) -> str:
+    """`precision`, where it is `auto` what that is on a device of which `fast_bf16` is asked only then."""
+    if precision == "auto":
+        return "bf16" if fast_bf16() else "fp32"
+    return precision
 
 
 class ScheduleSettings(Settings):
@@ -47,7 +48,7 @@ class ScheduleSettings(Settings):
     @model_validator(mode="after")
     def _nothing_idle(self) -> ScheduleSettings:
         names = ("decay", "end")  # without a word about shape, even their defaults show that a decay is meant
-        given = _other_than_default(self, names)
+        given = self.changed(*names)
         if "shape" not in self.model_fields_set:
             given = [name for name in names if name in self.model_fields_set]
         if self.shape == "constant" and given:
@@ -76,6 +77,8 @@ class ParameterGroup(Settings):
 class OptimizerSettings(Settings):
     """AdamW for all parameters, or Muon for the hidden matrices and AdamW for embeddings, head, norms and biases."""
 
+    later = ("l1", "groups")
+
     kind: Literal["adamw", "muon"] = "muon"
     learning_rate: float = Field(default=4e-3, gt=0, description="AdamW's, at multiplier 1")
     muon_learning_rate: float = Field(default=6e-3, gt=0, description="Muon's, at multiplier 1")
@@ -100,21 +103,16 @@ class OptimizerSettings(Settings):
         default="auto", description="precision; auto: as the products"
     )
 
-    @model_serializer(mode="wrap")
-    def _without_later(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Not l1 and groups where they do nothing: phases and steps from before they were there stay the same."""
-        return {name: value for name, value in dump(self).items() if value or name not in ("l1", "groups")}
-
     @model_validator(mode="after")
     def _nothing_idle(self) -> OptimizerSettings:
-        given = _other_than_default(self, ("muon_learning_rate", "momentum", "muon_scale", "newton_schulz"))
+        given = self.changed("muon_learning_rate", "momentum", "muon_scale", "newton_schulz")
         if self.kind == "adamw" and given:
             raise ValueError(f"{' and '.join(given)} would do nothing with kind: adamw; remove it, or set kind: muon")
         return self
 
 
 class DropoutSettings(Settings):
-    """Shares of elements that are zero in training, by place and not by chance (model/dropout.py)."""
+    """Shares of elements that are zero in training, by place and not by chance (model/draws.py)."""
 
     embedding: float = Field(default=0.0, ge=0, lt=1, description="of the embedded tokens")
     residual: float = Field(default=0.0, ge=0, lt=1, description="of what attention and feed-forward add")
@@ -161,6 +159,8 @@ MUON_AND_MUP = (
 
 class PhaseSettings(Settings):
     """One pre-training phase: how much, of what, in which batches, at which rate."""
+
+    later = ("guard", "batch_ramp", "dropout")
 
     name: Name = Field(default="main")
     tokens: PositiveCount = Field(description="tokens to train on, rounded to whole steps")
@@ -236,12 +236,8 @@ class PhaseSettings(Settings):
         return {name: weight for name, weight in mixture.items() if weight}
 
     def shaping(self) -> dict[str, Any]:
-        """The settings that shape the result, as plain JSON values: not `max_epochs`, which only permits, nor the guard
-        as it is by default, which leaves an ordinary run as it is."""
-        fields = type(self).model_fields
-        silent = {"max_epochs"} | ({"guard"} if self.guard == GuardSettings() else set())
-        silent |= {name for name in ("batch_ramp", "dropout") if getattr(self, name) == fields[name].default}
-        return {name: value for name, value in self.canonical().items() if name not in silent}
+        """The settings that shape the result, as plain JSON values: not `max_epochs`, which only permits."""
+        return {name: value for name, value in self.canonical().items() if name != "max_epochs"}
 
     @property
     def sequences(self) -> int:
@@ -266,7 +262,7 @@ class PhaseSettings(Settings):
 
     def in_half(self, fast_bf16: Callable[[], bool]) -> bool:
         """Whether products are in half precision on a device of which `fast_bf16` is asked only for `auto`."""
-        return self.precision in ("bf16", "fp16") or (self.precision == "auto" and fast_bf16())
+        return decided(self.precision, fast_bf16) in ("bf16", "fp16")
 
     def compiled(self, compiler_found: Callable[[], bool]) -> bool:
         """As set, or where there is a compiler and the phase is long enough to earn it back."""

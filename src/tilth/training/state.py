@@ -16,7 +16,6 @@ from tilth.base.errors import UserError
 from tilth.laws.flops import Recompute
 from tilth.model import Decoder, DecoderConfig
 from tilth.model.adapters import attach
-from tilth.model.dropout import Dropout
 from tilth.training import changes, checkpoint, device, finished
 from tilth.training.batch import Feeder, Reader
 from tilth.training.computing import Computing
@@ -74,7 +73,7 @@ class PhaseState:
         self._begin()
         self.model.embedding_noise = job.embedding_noise
         dropout = self.phase.dropout
-        self.model.dropout = Dropout(dropout.embedding, dropout.residual)
+        self.model.dropout = self.model.dropout._replace(embedding=dropout.embedding, residual=dropout.residual)
         self.model.recompute = self._recompute()
         self.model.train()
         if compiled:

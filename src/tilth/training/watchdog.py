@@ -13,6 +13,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from types import FrameType
 from typing import Any
 
 HUNG = 75
@@ -101,12 +102,15 @@ def waited(work: Any) -> None:
 
 
 def waits_for_others() -> bool:
-    """Whether the main thread stands in a collective call of torch.distributed, or waits for one under way."""
-    at = sys._current_frames().get(threading.main_thread().ident or 0)
-    while at is not None:
-        if at.f_code is waited.__code__ or "/torch/distributed/" in at.f_code.co_filename.replace(os.sep, "/"):
-            return True
-        at = at.f_back
+    """Whether the main thread stands in a collective call of torch.distributed, or any waits for one under way: a
+    backward pass on a GPU runs in threads of its own. (Others may stand in torch.distributed for a checkpoint.)"""
+    for thread, innermost in sys._current_frames().items():
+        at: FrameType | None = innermost
+        while at is not None:
+            called = "/torch/distributed/" in at.f_code.co_filename.replace(os.sep, "/")
+            if at.f_code is waited.__code__ or (called and thread == threading.main_thread().ident):
+                return True
+            at = at.f_back
     return False
 
 

@@ -13,29 +13,34 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tilth.base.keyed import stable_hash
-from tilth.model.adapters.settings import AdapterSettings
+from tilth.model.adapters.settings import TARGETS, AdapterSettings
 from tilth.model.attention import Boundaries
 from tilth.model.decoder import Decoder, Linear
+from tilth.model.draws import drop, site_keys
+
+_FIRST_SITE = 3
+"""Of a projection among the places in a layer where something is dropped; the layer's own two come before."""
 
 
 class LowRankLinear(Linear):
     """W x + scale · B A x: A is r×in, B is out×r, both in W's dtype; the products run in the dtype of x."""
 
-    def __init__(self, base: Linear, settings: AdapterSettings, seed: int) -> None:
+    def __init__(self, base: Linear, settings: AdapterSettings, seed: int, site: int) -> None:
         nn.Module.__init__(self)  # Linear's own would make a second weight
         self.in_features, self.out_features = base.in_features, base.out_features
         self.weight, self.bias = base.weight, base.bias
-        self.scale, self.dropout, self.merged = settings.scale, settings.dropout, False
+        self.scale, self.dropout, self.site, self.merged = settings.scale, settings.dropout, site, False
         bound = 1 / math.sqrt(base.in_features)  # Kaiming's uniform values at a = sqrt(5)
         uniform = torch.rand(settings.rank, base.in_features, generator=torch.Generator().manual_seed(seed))
         self.lora_A = nn.Parameter((bound * (2 * uniform - 1)).to(base.weight))
         self.lora_B = nn.Parameter(base.weight.new_zeros(base.out_features, settings.rank))
 
-    def forward(self, input: Tensor) -> Tensor:
+    def forward(self, input: Tensor, keys_N: Tensor | None = None) -> Tensor:
+        """`keys_N` are the tokens' in this layer, in training."""
         out = super().forward(input)
         if self.merged:
             return out
-        x = F.dropout(input, self.dropout, self.training)
+        x = drop(input, site_keys(keys_N, self.site), self.dropout) if keys_N is not None and self.dropout else input
         return out + self.scale * F.linear(F.linear(x, self.lora_A.to(x.dtype)), self.lora_B.to(x.dtype))
 
     def add(self, sign: int) -> None:
@@ -61,8 +66,10 @@ def attach(model: Decoder, settings: AdapterSettings, seed: int) -> None:
     for name, module in list(model.blocks.named_modules()):
         parent, _, last = name.rpartition(".")
         if isinstance(module, Linear) and last in settings.targets:
-            adapter = LowRankLinear(module, settings, stable_hash(seed, "adapter", f"blocks.{name}") >> 1)
+            own_seed, site = stable_hash(seed, "adapter", f"blocks.{name}") >> 1, _FIRST_SITE + TARGETS.index(last)
+            adapter = LowRankLinear(module, settings, own_seed, site)
             setattr(model.blocks.get_submodule(parent), last, adapter)
+    model.dropout = model.dropout._replace(adapter=settings.dropout)
     if settings.embeddings:
         model.embedding.requires_grad_(True)
         model.head_weight.requires_grad_(True)
@@ -93,6 +100,7 @@ def remove(model: Decoder) -> None:
         plain = Linear(module.in_features, module.out_features, bias=False, device="meta")
         plain.weight, plain.bias = module.weight, module.bias
         setattr(model.get_submodule(parent), last, plain)
+    model.dropout = model.dropout._replace(adapter=0.0)
     model.requires_grad_(True)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, get_args
 
 from tilth.base.errors import UserError
 from tilth.base.settings import validate
@@ -16,14 +16,9 @@ ARCHITECTURES = {
     "Qwen3ForCausalLM": "qwen3",
 }
 
-ACTIVATIONS: dict[str, Activation] = {
-    "silu": "silu",
-    "gelu": "gelu",
-    "gelu_pytorch_tanh": "gelu_tanh",
-    "relu": "relu",
-    "relu2": "relu2",
-}
-"""Their names and ours."""
+_OTHERWISE_CALLED = {"gelu_tanh": "gelu_pytorch_tanh"}
+_ACTIVATIONS: dict[str, Activation] = {_OTHERWISE_CALLED.get(ours, ours): ours for ours in get_args(Activation)}
+"""Their names and ours: the same but for one."""
 
 OTHERS = {
     "GPT2LMHeadModel": "it has LayerNorm, learned positions and a GELU feed-forward with biases",
@@ -106,7 +101,7 @@ def our_config(theirs: Mapping[str, Any], where: str) -> DecoderConfig:
         "max_positions": theirs.get("max_position_embeddings", 2048),
         "initial_std": theirs.get("initializer_range", 0.02),
         "output_projections": "normal",
-        "activation": ACTIVATIONS[theirs.get("hidden_act", "silu")],
+        "activation": _ACTIVATIONS[theirs.get("hidden_act", "silu")],
     }
     return validate(DecoderConfig, ours, source=where)
 
@@ -147,10 +142,10 @@ def _refuse_unsupported(architecture: str, theirs: Mapping[str, Any], where: str
         window = None
     reasons = {
         f"sliding_window is {window}: attention here sees the whole document": window is not None,
-        f"hidden_act is {theirs.get('hidden_act')!r}, not one of {', '.join(ACTIVATIONS)}": theirs.get(
+        f"hidden_act is {theirs.get('hidden_act')!r}, not one of {', '.join(_ACTIVATIONS)}": theirs.get(
             "hidden_act", "silu"
         )
-        not in ACTIVATIONS,
+        not in _ACTIVATIONS,
         "attention_bias is set: biases here are on query, key and value alone (Qwen2)": bool(
             theirs.get("attention_bias")
         ),
@@ -205,7 +200,7 @@ def their_config(config: DecoderConfig, dtype: str) -> dict[str, Any]:
         "num_key_value_heads": config.kv_heads,
         "head_dim": config.head_dim,
         "intermediate_size": config.intermediate,
-        "hidden_act": next(theirs for theirs, ours in ACTIVATIONS.items() if ours == config.activation),
+        "hidden_act": next(theirs for theirs, ours in _ACTIVATIONS.items() if ours == config.activation),
         "rms_norm_eps": config.norm_eps,
         "tie_word_embeddings": config.tie_embeddings,
         "max_position_embeddings": config.max_positions,
