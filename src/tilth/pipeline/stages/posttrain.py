@@ -33,6 +33,8 @@ RENDER_VERSION = 4
 PACK_VERSION = 1
 REFERENCE_VERSION = 3
 STEP_VERSION = 1
+DRAWS_VERSION = 2
+"""Of the dropout of adapters and of the noise of embeddings: it counts for steps that have one of them."""
 PREFERENCES_VERSION = 2
 
 
@@ -221,10 +223,13 @@ def step_stage(
     inputs = {"rendered": rendered, "pack": pack, **replay}
     inputs |= {"before": before} if before else {}
     inputs |= {"reference": reference} if reference else {}
+    settings = {"step": step.shaping(), "seed": recipe.seed}
+    if step.embedding_noise or (step.adapter and step.adapter.dropout):
+        settings["draws"] = DRAWS_VERSION
     return Stage(
         step_name(step),
         STEP_VERSION,
-        {"step": step.shaping(), "seed": recipe.seed},
+        settings,
         partial(_train, recipe=recipe, step=step),
         inputs,
         external,
