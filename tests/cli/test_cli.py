@@ -106,7 +106,8 @@ def test_home_is_where_a_tilde_says(tmp_path, monkeypatch):
 @pytest.mark.parametrize("module", ["typer", "tilth.pipeline.run"])
 def test_ctrl_c_while_anything_is_loaded_is_one_quiet_line(module):
     program = (
-        "import sys, time\n"
+        "import signal, sys, time\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # what runs the tests may have it ignored
         "class Slow:\n"
         "    def find_spec(self, name, path=None, target=None):\n"
         f"        if name == {module!r}:\n"

@@ -4,7 +4,7 @@ config      ModelSettings (the recipe's `model:`), DecoderConfig                
 decoder     Decoder: packed tokens in, hidden states out; build
 initial     what every parameter begins with: Gaussian, by depth, T-Fixup                (no torch)
 mup         factors of sizes and rates by width                                          (no torch)
-dropout     drop, Dropout: what is set to zero is a function of its place
+draws       drop, Dropout, embedding_noise: what chance takes or adds is a function of its place
 recompute   what a layer keeps for its backward pass, and what it computes again there
 attention   attend, Boundaries: causal attention inside documents, several backends
 loss        linear_cross_entropy: head and loss together, in chunks
