@@ -18,9 +18,6 @@ if TYPE_CHECKING:
 # share their cores with anything else spin most of the time away; measured on two cores (steps a second): alone 2.7
 # either way, beside two busy processes 0.06 by default and 0.8 so.
 os.environ.setdefault("GOMP_SPINCOUNT", "10000")
-# For how many milliseconds Arrow keeps freed memory, set before it is loaded: until the end of a stage (see
-# `machine.release_memory`). By default it goes back after 10, and the system clears its pages again for the next batch.
-os.environ.setdefault("MIMALLOC_PURGE_DELAY", "10000")
 # At its end the interpreter looks for cycles among all that is left, though the system takes everything back anyway: a
 # quarter of a second behind a corpus.
 atexit.register(gc.freeze)

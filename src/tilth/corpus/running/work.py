@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from tilth.base import machine
 from tilth.base.files import clear_leftovers, fingerprint, read_json, remove, write_json
 
 UNREADABLE = "unreadable.jsonl"
@@ -29,8 +28,6 @@ OUTPUTS = (
     CARD,
 )
 """What the stages write below their output folder."""
-_KEPT = 2**25
-"""Bytes of the largest block of memory that is kept: a few batches. Columns of the whole corpus are given back."""
 
 
 def claim(work: Path, out: Path, key: dict[str, Any]) -> None:
@@ -50,14 +47,9 @@ def claim(work: Path, out: Path, key: dict[str, Any]) -> None:
 
 
 @contextlib.contextmanager
-def undisturbed() -> Iterator[None]:
-    """Batches of documents in the block, or in the function that this decorates: no garbage collection, and memory that
-    one batch frees is kept for the next.
-
-    What is read makes no cycles, and looking for them walks over every record of a batch, and over every module, again
-    and again. What is given back to the system is cleared before it comes again.
-    """
-    machine.keep_memory(_KEPT)
+def uncollected() -> Iterator[None]:
+    """No garbage collection in the block, or in the function that this decorates: what is read makes no cycles, and
+    looking for them walks over every record of a batch, and over every module, again and again."""
     enabled = gc.isenabled()
     gc.disable()
     try:
