@@ -41,8 +41,8 @@ class Owners(NamedTuple):
     """Distinct keys in an open-addressing table, and the items that have each.
 
     `keys` uint64 [slots] (0: free) and `ids` int32 [slots]: a key's slot is its upper bits, or the next free one behind
-    them, round the end. The items that have key i are `items[first[i] : first[i] + counts[i]]` (all int32: memory that
-    is touched for the first time takes longer than all that is done in it).
+    them, round the end. The items that have key i are `items[first[i] : first[i] + counts[i]]`: int32 but for `first`,
+    as memory that is touched for the first time takes longer than what is done in it.
     """
 
     keys: np.ndarray
@@ -70,12 +70,11 @@ def index_keys(keys: np.ndarray, grams: np.ndarray) -> Owners:
     distinct = _count_distinct(ordered, ends, np.zeros(1 << max(3, (2 * largest).bit_length()), np.uint64))
     bits = max(3, (3 * distinct // 2).bit_length())
     slot_keys, ids = np.zeros(1 << bits, np.uint64), np.zeros(1 << bits, np.int32)
-    of_keys, counts, last = np.empty(len(keys), np.int32), np.zeros(distinct, np.int32), np.empty(distinct, np.int32)
-    last[:] = -1
-    _number(ordered, owners, 64 - bits, slot_keys, ids, of_keys, counts, last)
-    first = np.cumsum(counts, dtype=np.int32) - counts
-    items, last[:] = np.empty(int(counts.sum()), np.int32), 0
-    _list_owners(owners, of_keys, first, last, items)
+    of_keys, counts = np.empty(len(keys), np.int32), np.zeros(distinct, np.int32)
+    _number(ordered, owners, 64 - bits, slot_keys, ids, of_keys, counts, np.full(distinct, -1, np.int32))
+    first = np.cumsum(counts, dtype=np.int64) - counts
+    items = np.empty(int(counts.sum()), np.int32)
+    _list_owners(owners, of_keys, first, np.zeros(distinct, np.int32), items)
     return Owners(slot_keys, ids, first, counts, items)
 
 
@@ -130,7 +129,7 @@ def _number(keys: Any, owners: Any, shift: int, slot_keys: Any, ids: Any, of_key
         last[found] = owners[at]
 
 
-@jit(void(READ_I32, READ_I32, READ_I32, WRITE_I32, WRITE_I32))
+@jit(void(READ_I32, READ_I32, READ_I64, WRITE_I32, WRITE_I32))
 def _list_owners(owners: Any, of_keys: Any, first: Any, filled: Any, out: Any) -> None:
     """The items that have each key, key after key: those of key k stand from `first[k]` on. `filled` is 0."""
     for at in range(len(of_keys)):

@@ -71,14 +71,14 @@ def named_fields(settings: SourceSettings) -> set[str]:
 
 class _Taken(NamedTuple):
     """Fields of a record: those of the text and the id, or None, and those that no column takes. Of the labels the
-    values that no record changes; by their numbers the fields that are taken as they are, each with what stands for an
-    empty one; and those that templates have a say in."""
+    values that no record changes; by their numbers those that are a field as it is, each with what stands for an empty
+    one; and those that are made otherwise."""
 
     text: str | None
     id: str | None
     rest: list[str]
     labels: list[str]
-    own: list[tuple[int, str, str]]
+    plain: list[tuple[int, str, str]]
     made: list[tuple[int, _Source]]
 
 
@@ -117,7 +117,7 @@ class Mapper:
         if not text or text.isspace():
             raise Unusable("no text: it is empty")
         labels = taken.labels.copy()
-        for i, name, default in taken.own:
+        for i, name, default in taken.plain:
             value = record[name]
             labels[i] = (value if type(value) is str else _plain(value)) or default
         for i, source in taken.made:
@@ -161,14 +161,13 @@ class Mapper:
             for name in record
             if name not in used and name not in ("parent", "repeat") and not name.startswith("signal.")
         ]
-        plain = {i for i, source in asking if source.is_plain(record)}
         return _Taken(
-            text,
-            own,
-            rest,
-            ["" if source.asks else source.value({}) for source in labels],
-            [(i, str(source.field), source.value({})) for i, source in asking if i in plain],
-            [(i, source) for i, source in asking if i not in plain],
+            text=text,
+            id=own,
+            rest=rest,
+            labels=["" if source.asks else source.value({}) for source in labels],
+            plain=[(i, name, source.value({})) for i, source in asking if (name := source.plain(record)) is not None],
+            made=[(i, source) for i, source in asking if source.plain(record) is None],
         )
 
     def _without_text(self, record: dict[str, Any]) -> Unusable:
@@ -203,11 +202,14 @@ class _Source(NamedTuple):
         """Whether a record has a say in it."""
         return self.field is not None or any(template and template.field for template in (self.fixed, self.default))
 
-    def is_plain(self, record: dict[str, Any]) -> bool:
-        """Whether it is a field of such records, or a default that is the same for all."""
-        return self.field in record and self.fixed is None and not (self.default and self.default.field)
+    def plain(self, record: dict[str, Any]) -> str | None:
+        """The field, where such records have it by this name, and nothing but a default that is the same for all stands
+        beside it; else None."""
+        alone = self.field in record and self.fixed is None and not (self.default and self.default.field)
+        return self.field if alone else None
 
     def value(self, record: dict[str, Any]) -> str:
+        """Of this record."""
         own = "" if self.field is None else _plain(lookup(record, self.field))
         own = own if self.fixed is None else self.fixed.value(record)
         return own or (self.default.value(record) if self.default else "")
