@@ -117,25 +117,33 @@ class ReducedGradients(OwnedGradients):
         own = [parameter for parameter in partition.parameters if partition.mine(parameter)]
         GradientBuffer.__init__(self, own, like=partition.parameters[0])
         self.world, self.own, self.partition = partition.world, self.flat, partition
-        self._under_way: deque[tuple[Any, Tensor]] = deque()
+        self._under_way: deque[tuple[Any, Tensor, bool]] = deque()
+        """What was begun, of which gradient, and whether that is another's."""
         for parameter in partition.parameters:
             parameter.register_post_accumulate_grad_hook(self._send)
 
     def _send(self, parameter: Tensor) -> None:
         """In the backward pass, when the parameter's gradient is whole: all processes come by in the same order."""
-        gradient = parameter.grad
+        gradient, foreign = parameter.grad, not self.partition.mine(parameter)
         assert gradient is not None
-        if not self.partition.mine(parameter):
+        if foreign:
             parameter.grad = None
         work = dist.reduce(gradient, self.partition.owner[parameter], async_op=True)
-        self._under_way.append((work, gradient))
-        while len(self._under_way) > 1 and sum(sent.numel() for _, sent in self._under_way) > UNDER_WAY:
-            waited(self._under_way.popleft()[0])
+        self._under_way.append((work, gradient, foreign))
+        while len(self._under_way) > 1 and sum(sent.numel() for _, sent, _ in self._under_way) > UNDER_WAY:
+            self._arrive()
+
+    def _arrive(self) -> None:
+        """Wait for the oldest, and free it if it is another's: the thread that sent it may let go of it much later."""
+        work, gradient, foreign = self._under_way.popleft()
+        waited(work)
+        if foreign and gradient.untyped_storage().nbytes() == gradient.nbytes:
+            gradient.untyped_storage().resize_(0)
 
     def settle(self) -> None:
         """Behind each backward pass: what is under way has arrived."""
         while self._under_way:
-            waited(self._under_way.popleft()[0])
+            self._arrive()
 
     def sum(self, world: World) -> None:
         """Nothing is left to be summed."""
