@@ -84,9 +84,11 @@ _TERMS, _CLEAN = types.Array(types.float64, 1, "C"), types.Array(types.uint8, 1,
 _PROFILES = types.Tuple((READ_U8, READ_I64_2D, READ_U8))
 _CHARACTERS, _MARKS = _arrays("int64", "uint8", "int64"), _arrays("uint8", "int64")
 _LINES_SPACE = _arrays("int64", "int64", "int64", "int64", "uint64")
-_SCRATCH = types.Tuple((_RUN_AND_MEMO, _TOKENS, _TOKENS, _LEVEL, _SLOTS, _TERMS, _CLEAN, _CHARACTERS, _LINES_SPACE))
+_SCRATCH = types.Tuple(
+    (_RUN_AND_MEMO, _TOKENS, _TOKENS, _LEVEL, _SLOTS, _TERMS, _CLEAN, _CHARACTERS, _LINES_SPACE, _CLEAN)
+)
 """Space for one text: a run without spaces; the tokens of the text and of a line; n-grams, a table and terms for what
-repeats; a line without citations; profiles, marks of bytes and places of line feeds; lines and their hashes."""
+repeats; a line without citations; profiles, marks of bytes and places of line feeds; lines and their hashes; the bytes of the table's keys."""
 
 
 @helper
@@ -124,6 +126,7 @@ def _measure(
     )
     terms, text, copy = pointer(scratch[5]), (data, len(buffer)), (pointer(scratch[6]), len(scratch[6]))
     found, marks, feeds = pointers(scratch[7])
+    table_of_ngrams = (slots[0], slots[1], pointer(scratch[9]))
     starts, stops, firsts, lasts, hashes = pointers(scratch[8])
     lines, cutting = (starts, stops, firsts, lasts), (classes, table, run)
     spread = (
@@ -138,7 +141,7 @@ def _measure(
         count_characters(data, start, stop, classes, spread, (marks, feeds), result)
         count = split_words(text, start, stop, classes, table, run, tokens)
         _count_words(count, tokens, result[_AT_WORDS:])
-        measure_repetition(count, tokens, (level, slots, terms), stop_words, result[_AT_REPETITION:])
+        measure_repetition(count, tokens, (level, table_of_ngrams, terms), stop_words, result[_AT_REPETITION:])
         size = cut_at_feeds(data, start, stop, classes, feeds, int64(result[_NEWLINES]), lines)
         measure_lines(text, size, lines, classes, hashes, slots, result[_AT_LINES:])
         measure_paragraphs(text, size, lines, hashes, slots, result[_AT_PARAGRAPHS:])
@@ -176,18 +179,18 @@ def _order(raw: dict[str, np.ndarray]) -> np.ndarray:
 def _raw(buffers: Strings) -> dict[str, np.ndarray]:
     """The counts behind the statistics, float64 [N] each, by the names in _COLUMNS."""
     room = buffers.longest + 8
-    slots = 1 << (2 * room).bit_length()
 
     def space(name: str, arrays: types.Tuple, items: int = room) -> tuple[np.ndarray, ...]:
         return scratch(f"measure.{name}", [str(array.dtype) for array in arrays], items)
 
+    table = space("slots", _SLOTS, 1 << (2 * room).bit_length())
     tables = unicode.classes(), profiles(), tuple(word_table()), stop_words()
     arrays = (
         (*space("run", _RUN), *scratch("memo", ["uint64"], memo.ROWS * memo.WIDTH, zero=True)),
         space("tokens", _TOKENS),
         space("spare", _TOKENS),
         space("level", _LEVEL),
-        space("slots", _SLOTS, slots),
+        table,
         np.empty(TERMS),
         *scratch("measure.clean", ["uint8"], room + 8),
         (
@@ -195,6 +198,7 @@ def _raw(buffers: Strings) -> dict[str, np.ndarray]:
             *scratch("measure.marks", ["uint8", "int64"], room + 8),
         ),
         space("lines", _LINES_SPACE),
+        table[0].view(np.uint8),
     )
     out = np.zeros((len(buffers), len(_COLUMNS)))
     _measure(buffers.data, buffers.offsets, *tables, arrays, out)

@@ -7,7 +7,7 @@ A Han or kana character is a word and no space is counted beside it.
 
 An n-gram can only repeat where both (n - 1)-grams in it do, and the two say which it is. So each length looks only at
 the places that the length before left over, and names its n-grams by pairs of numbers: almost all the work is in words
-and pairs.
+and pairs. Those that occur once are most, and few of them reach the table: small marks tell them apart before.
 """
 
 from __future__ import annotations
@@ -25,6 +25,10 @@ NEAR = 50
 """Tokens within which a repeated 5-gram is a loop: text that says the same again at once."""
 TERMS = 64
 """Words that occur fewer times than this share the terms of the entropy."""
+_SPARSE = 4
+"""Up to this length many n-grams occur once although both of their (n - 1)-grams repeat."""
+_MARKS = 4
+"""Bytes of marks for each slot of the table, so eight and more for a place: few n-grams share one by chance."""
 _PRIME, _ZERO, _ONE, _32 = np.uint64(0x9E3779B97F4A7C15), np.uint64(0), np.uint64(1), np.uint64(32)
 
 
@@ -130,19 +134,49 @@ def _name_words(count: int, hashes: Any, level: Any, table: Any) -> int:
 
 
 @helper
-def _name_ngrams(active: int, level: Any, table: Any) -> Any:
-    """From the (n - 1)-grams at `active` places to the n-grams that may repeat: how many places, how many distinct."""
-    places, names, ids, counts, firsts = level
+def _name_places(active: int, level: Any) -> int:
+    """Name the n-grams of which both (n - 1)-grams repeat; returns how many places there are."""
+    places, names, ids, counts, _ = level
     kept = 0
     for k in range(active - 1):
         here, following = ids[k], ids[k + 1]
         name = (np.uint64(here) << _32 | np.uint64(following)) * _PRIME  # two steps that can be undone: a pair, a name
         places[kept], names[kept] = places[k], name ^ name >> _32
         kept += (counts[here] != 1) & (counts[following] != 1) & (places[k + 1] == places[k] + 1)  # without a branch
-    size = clear(table[0], kept)
+    return kept
+
+
+@helper
+def _keep_repeated(active: int, level: Any, seen: Any) -> int:
+    """Leave out most of the places whose name comes by once: by marks at the last bits of a name, in the bytes `seen`,
+    that it came by once (1) or again (3)."""
+    places, names = level[0], level[1]
+    size = _MARKS * slots(active)
+    for byte in range(size):
+        seen[byte] = 0
+    for k in range(active):
+        byte = np.int64(names[k] & np.uint64(size - 1))
+        seen[byte] = (seen[byte] << 1 | 1) & 3
+    kept = 0
+    for k in range(active):
+        name = names[k]
+        places[kept], names[kept] = places[k], name
+        kept += seen[np.int64(name & np.uint64(size - 1))] >> 1
+    return kept
+
+
+@helper
+def _name_ngrams(n: int, active: int, level: Any, table: Any) -> Any:
+    """From the (n - 1)-grams at `active` places to the n-grams that may repeat: how many places, how many distinct."""
+    keys, values, seen = table
+    places, names, ids, counts, firsts = level
+    kept = _name_places(active, level)
+    if n <= _SPARSE:
+        kept = _keep_repeated(kept, level, seen)
+    size = clear(keys, kept)
     distinct = 0
     for k in range(kept):
-        found = insert(table[0], table[1], size, names[k], distinct)
+        found = insert(keys, values, size, names[k], distinct)
         if found == distinct:
             counts[found], firsts[found] = 0, places[k]
             distinct += 1
@@ -216,8 +250,9 @@ def measure_repetition(count: int, tokens: Any, scratch: Any, stop_words: Any, o
     ones, and how many single characters and pairs of them there are; how many of the `stop_words` (hashes) occur.
 
     `scratch`: of the n-grams of one length the places int64, names uint64 and numbers int32, and by number the counts
-    int32 and first places int64 (each of count items); a table of keys uint64 and numbers int32 (`slots`); the terms
-    of the entropy float64 (TERMS). All arrays but `stop_words` and `out` come as pointers.
+    int32 and first places int64 (each of count items); a table of keys uint64 and numbers int32 (`slots`), and the
+    bytes of the same keys; the terms of the entropy float64 (TERMS). All arrays but `stop_words` and `out` come as
+    pointers.
     """
     hashes, _, lengths, flags = tokens
     level, table, terms = scratch
@@ -229,7 +264,7 @@ def measure_repetition(count: int, tokens: Any, scratch: Any, stop_words: Any, o
     out[17], out[18] = alone
     out[15] = equal_pairs(distinct, counts, firsts, flags, 1) if alone[0] else 0
     for n in range(2, LONGEST + 1):
-        active, distinct = _name_ngrams(active, level, table)
+        active, distinct = _name_ngrams(n, active, level, table)
         if n == 2:
             out[16] = equal_pairs(distinct, counts, firsts, flags, 2) if alone[1] else 0
         if n <= 4:
