@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 # share their cores with anything else spin most of the time away; measured on two cores (steps a second): alone 2.7
 # either way, beside two busy processes 0.06 by default and 0.8 so.
 os.environ.setdefault("GOMP_SPINCOUNT", "10000")
-# Arrow takes its memory where Python and the kernels do, so that what one frees the others use: measured on a corpus, 14 %
-# less of it at the peak, and 3 % less time, than with a pool of Arrow's own beside.
+# Arrow takes its memory where Python and the kernels do, so that what one frees the others use: measured on a corpus,
+# 14 % less of it at the peak, and 3 % less time, than with a pool of Arrow's own beside.
 os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
 # At its end the interpreter looks for cycles among all that is left, though the system takes everything back anyway: a
 # quarter of a second behind a corpus.

@@ -25,7 +25,7 @@ from tilth.corpus.running.clock import BOOKS, spent
 from tilth.corpus.running.shards import count_rows, shard_paths
 from tilth.corpus.running.tasks import Decisions, Pass, ShardTask
 from tilth.corpus.running.view import ShardView
-from tilth.corpus.running.work import CARD, Scratch, claim, uncollected
+from tilth.corpus.running.work import CARD, Scratch, batchwise, claim
 from tilth.corpus.running.writing import write_shard
 from tilth.corpus.settings import CorpusSettings
 from tilth.corpus.sources import InputFile
@@ -34,7 +34,7 @@ from tilth.corpus.steps import ColumnDecision, Label, Rejections
 VERSION = 3
 
 
-@uncollected()
+@batchwise()
 def corpus_stage(
     settings: CorpusSettings,
     measure_dir: Path,

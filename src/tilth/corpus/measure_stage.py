@@ -22,7 +22,7 @@ from tilth.corpus.running.clock import BOOKS, READ, each, spent
 from tilth.corpus.running.passes import apply_steps, with_columns
 from tilth.corpus.running.shards import ShardWriter, read_groups
 from tilth.corpus.running.tally import StepTally
-from tilth.corpus.running.work import UNREADABLE, claim, uncollected
+from tilth.corpus.running.work import UNREADABLE, batchwise, claim
 from tilth.corpus.settings import CorpusSettings
 from tilth.corpus.sources import InputFile, Unit, Unreadable, plan_units, read_unit
 from tilth.corpus.sources.batches import source_signals
@@ -146,7 +146,7 @@ def _key(settings: CorpusSettings, files: Sequence[InputFile]) -> dict[str, Any]
     }
 
 
-@uncollected()
+@batchwise()
 def _measure_unit(task: _Task) -> dict[str, Any]:
     marker = task.work / f"{task.name}.json"
     if marker.exists():

@@ -13,7 +13,7 @@ from tilth.base.files import ContentHashes, read_json
 from tilth.base.pool import Engine
 from tilth.base.settings import Lines, load_yaml, validate
 from tilth.corpus.chain import build_chain
-from tilth.corpus.running.work import uncollected
+from tilth.corpus.running.work import batchwise
 from tilth.corpus.settings import CorpusSettings, SourceSettings
 from tilth.corpus.sources import find_files
 from tilth.pipeline.execute import execute, lock
@@ -49,7 +49,7 @@ def run_chain(
     _check_out(inputs, out)
     recipe = Recipe(name="corpus", corpus=_with_inputs(settings, inputs, domain, base))
     hashes = ContentHashes(out / ".cache" / "content_hashes.json")
-    with uncollected():  # numba and the kernels are loaded here
+    with batchwise():  # numba and the kernels are loaded here
         measured = measure_stage(recipe, base, None, hashes)
         stages = [measured, corpus_stage(recipe, base, measured, hashes)]
     with lock(out):

@@ -88,7 +88,8 @@ _SCRATCH = types.Tuple(
     (_RUN_AND_MEMO, _TOKENS, _TOKENS, _LEVEL, _SLOTS, _TERMS, _CLEAN, _CHARACTERS, _LINES_SPACE, _CLEAN)
 )
 """Space for one text: a run without spaces; the tokens of the text and of a line; n-grams, a table and terms for what
-repeats; a line without citations; profiles, marks of bytes and places of line feeds; lines and their hashes; the bytes of the table's keys."""
+repeats; a line without citations; profiles, marks of bytes and places of line feeds; lines and their hashes; the bytes
+of the table's keys."""
 
 
 @helper

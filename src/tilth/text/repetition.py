@@ -155,8 +155,8 @@ def _keep_repeated(active: int, level: Any, seen: Any) -> int:
     for byte in range(size):
         seen[byte] = 0
     for k in range(active):
-        byte = np.int64(names[k] & np.uint64(size - 1))
-        seen[byte] = (seen[byte] << 1 | 1) & 3
+        mark = np.int64(names[k] & np.uint64(size - 1))
+        seen[mark] = (seen[mark] << 1 | 1) & 3
     kept = 0
     for k in range(active):
         name = names[k]

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from tilth.base.files import clear_leftovers, fingerprint, read_json, remove, write_json
+from tilth.base.machine import keep_memory
 
 UNREADABLE = "unreadable.jsonl"
 """The list of records that could not be read."""
@@ -46,10 +47,16 @@ def claim(work: Path, out: Path, key: dict[str, Any]) -> None:
     write_json(owner, {"key": wanted})
 
 
+_BLOCK, _HEAP = 2**25, 2**27
+"""Of what a batch frees, blocks of up to 32 MiB and 128 MiB in all are kept for the next one."""
+
+
 @contextlib.contextmanager
-def uncollected() -> Iterator[None]:
-    """No garbage collection in the block, or in the function that this decorates: what is read makes no cycles, and
-    looking for them walks over every record of a batch, and over every module, again and again."""
+def batchwise() -> Iterator[None]:
+    """A block, or a function that this decorates, works through batches: memory of one serves the next, and nobody
+    looks for cycles: what is read makes none, and looking walks over every record and every module, again and again.
+    """
+    keep_memory(_BLOCK, _HEAP)
     enabled = gc.isenabled()
     gc.disable()
     try:

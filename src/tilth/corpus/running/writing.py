@@ -20,7 +20,7 @@ from tilth.corpus.running.passes import apply_steps, count_rejected, divide, wit
 from tilth.corpus.running.shards import ShardWriter, read_groups
 from tilth.corpus.running.tally import StepTally
 from tilth.corpus.running.tasks import Decisions, ShardTask
-from tilth.corpus.running.work import uncollected
+from tilth.corpus.running.work import batchwise
 from tilth.corpus.steps import Decide, Label, Rejections, Step
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class _Counts:
         }
 
 
-@uncollected()
+@batchwise()
 def write_shard(task: ShardTask) -> dict[str, Any]:
     """Do one shard and return its counts; a shard that a killed run finished is only looked up."""
     marker = task.pass_.folder / f"{task.shard.stem}.json"
