@@ -59,6 +59,30 @@ def test_an_item_with_a_changed_word_is_found_whole(tmp_path: Path) -> None:
         assert [unit for unit, _, _ in units(text[start:end])] == [unit for unit, _, _ in units(changed[number])]
 
 
+@pytest.mark.parametrize(
+    ("around", "left"),
+    [
+        ("老师说：“{}”（见下页）", "老师说：“”（见下页）"),
+        ('He asked: "{}" and left', 'He asked: "" and left'),
+        ("{}？！……（完）", "（完）"),
+        ("x = [{}]; y = {{}}", "x = []; y = {}"),
+        ("{}👨‍👩‍👧𠮷 next", "👨‍👩‍👧𠮷 next"),
+    ],
+)
+def test_cut_takes_no_mark_that_is_not_the_items(tmp_path: Path, around: str, left: str) -> None:
+    item = ITEMS[1].rstrip("？?。.")
+    run(tmp_path, [f"{CHINESE}\n{around.format(item)}\n{ENGLISH}"], action="cut")
+    (kept,) = rows(tmp_path / "corpus" / "documents")
+    assert kept["text"] == f"{CHINESE}\n{left}\n{ENGLISH}"
+
+
+def test_a_bracket_that_the_item_opens_goes_with_it(tmp_path: Path) -> None:
+    item = ITEMS[1].rstrip("？?。.") + "（单位"
+    run(tmp_path, [f"{CHINESE}\n{item}）？\n{ENGLISH}"], action="cut", items=[item])
+    (kept,) = rows(tmp_path / "corpus" / "documents")
+    assert kept["text"] == f"{CHINESE}\n\n{ENGLISH}"
+
+
 def test_cut_takes_the_items_out_and_leaves_the_rest(tmp_path: Path) -> None:
     texts = [f"{ENGLISH}\n\n{item}\n\n{CHINESE}" for item in ITEMS]
     texts += [f"{ENGLISH}\n\n{ITEMS[0]}\n\n{CHINESE}\n\n{ITEMS[1]}\n\n{ENGLISH}", ITEMS[2], ENGLISH]

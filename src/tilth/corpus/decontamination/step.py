@@ -172,6 +172,7 @@ class CutItemsStep(Edit):
     """Cuts the spans of leaked items out of the documents; what is left of a document stays."""
 
     alone = False
+    VERSION = 2
 
     def __init__(self, name: str, search: Search) -> None:
         super().__init__(name)
@@ -187,7 +188,7 @@ class CutItemsStep(Edit):
         spans = []
         for row in sorted(found):
             text = texts[row].as_py()
-            spans += [(row, start, _behind_marks(text, end)) for start, end in _joined(found[row])]
+            spans += [(row, start, _behind_marks(text, start, end)) for start, end in _joined(found[row])]
         columns = np.array(spans, np.int64).reshape(-1, 3).T
         table, log = CutEdit(self.name, "benchmark_item", Spans(*columns)).edit(table)
         log.findings = self.search.findings(leaks, table)
@@ -205,11 +206,27 @@ def _joined(spans: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
     return joined
 
 
-def _behind_marks(text: str, at: int) -> int:
-    """The next place that is a letter, a digit or white space: marks that close an item go with it."""
-    while at < len(text) and not text[at].isalnum() and not text[at].isspace():
-        at += 1
-    return at
+_ENDS = frozenset(".!?…。！？")
+_OPENED = {")": "(", "]": "[", "}": "{", "）": "（", "】": "【", "》": "《", "」": "「", "』": "『", "”": "“", "’": "‘"}
+_OPENED |= {mark: mark for mark in "\"'`$"}
+"""Which mark opens what this one closes."""
+
+
+def _behind_marks(text: str, start: int, end: int) -> int:
+    """Behind the marks that close the span: what ends a sentence, and what closes a bracket or quotation within it."""
+    while end < len(text) and (text[end] in _ENDS or _closes(text, start, end)):
+        end += 1
+    return end
+
+
+def _closes(text: str, start: int, end: int) -> bool:
+    """Whether the mark at `end` closes what is open in [start, end)."""
+    mark = text[end]
+    opened = _OPENED.get(mark)
+    if opened is None:
+        return False
+    count = text.count(opened, start, end)
+    return count % 2 == 1 if opened == mark else count > text.count(mark, start, end)
 
 
 @functools.lru_cache(maxsize=1)
