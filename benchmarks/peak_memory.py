@@ -117,6 +117,8 @@ CASES = [
     Case("dropout of an adapter, compiled", SMALL, rank=16, adapter=0.1, compile="on"),
     Case("dropout of an adapter, recomputed", DEEP, rank=16, residual=0.1, adapter=0.1, recompute="full"),
     Case("dropout of an adapter of queries", SMALL, rank=16, adapter=0.1, targets=("query", "value")),
+    Case("dropout of an adapter of queries, compiled", SMALL, rank=16, adapter=0.1, targets=("query", "value"),
+         compile="on"),
     Case("dropout of an adapter, fp32", SMALL, rank=8, adapter=0.1, precision="fp32"),
     Case("optimizer shared by 2", WIDE, rows=2, processes=2, shard="optimizer"),
     Case("gradients shared by 2", WIDE, rows=2, processes=2, shard="gradients"),

@@ -226,9 +226,9 @@ class _Kept:
         self.layers = self.throughout + shape.layers * stored
         self.again = float(layer - shared)
         """Of the one layer that is computed again: what was not stored of it."""
-        if training.rank and not training.compiled:
-            unread = EXACT + (_input_mask(training) * len(training.reading(*SHARED_INPUTS[0])))
-            self.layers -= unread * n * hidden if stored == layer else 0  # nothing is differentiated before the adapter
+        if training.rank and stored == layer:  # nothing is differentiated before the first layer's adapters
+            normalised = training.size if training.compiled else EXACT
+            self.layers -= n * (normalised * hidden + _masked(shape, training, SHARED_INPUTS[0]))
         self.to_attention = self.layers - layer + norm + attention
         self.to_attention += sum(copies[name] for name in SHARED_INPUTS[0])
         self.to_attention += n * _adapter_bytes(shape, training, SHARED_INPUTS[0])
@@ -254,9 +254,16 @@ class _Kept:
         return inputs + both + size * n * (queries + keys + 2 * hidden), both  # and q, k, both sums' second halves
 
 
-def _input_mask(training: Training) -> int:
-    """Bytes of a number in the mask of an adapter's input."""
-    return MASK if training.adapter_dropout else 0
+def _masked(shape: Shape, training: Training, names: tuple[str, ...]) -> float:
+    """Bytes of a token's masks of what the adapters beside these projections read.
+
+    A compiled layer draws two of them again in its backward pass: that of its first adapter, and of `down`'s.
+    """
+    if not training.adapter_dropout:
+        return 0.0
+    again = {*training.reading(*TARGETS)[:1], "down"} if training.compiled else set()
+    matrices = _matrices(shape)
+    return float(MASK * sum(matrices[name][1] for name in training.reading(*names) if name not in again))
 
 
 def _adapter_bytes(shape: Shape, training: Training, names: tuple[str, ...] = TARGETS) -> float:
@@ -269,7 +276,7 @@ def _adapter_bytes(shape: Shape, training: Training, names: tuple[str, ...] = TA
     beside = training.reading(*names)
     kept = float(size * training.rank * len(beside))
     if training.adapter_dropout:
-        kept += (size + _input_mask(training)) * sum(matrices[name][1] for name in beside)
+        kept += size * sum(matrices[name][1] for name in beside) + _masked(shape, training, names)
     for shared in SHARED_INPUTS if training.rank else ():
         if shared[0] in names and (training.adapter_dropout or not training.reading(*shared)):
             kept -= size * matrices[shared[0]][1]
