@@ -80,6 +80,8 @@ def test_diff_says_which_corpus_is_which(made, tmp_path: Path) -> None:
     ("arguments", "message"),
     [
         (["--out", "o"], "nothing to read (give files, globs or folders, or --config with `sources`)"),
+        (["--out", "o", "--config", "empty.yaml"], "tilth: nothing to read (give files, globs or folders, or --config"),
+        (["--plan", "--config", "empty.yaml"], "tilth: nothing to read (give files, globs or folders, or --config"),
         (["", "--out", "o"], "the name of an input is empty"),
         (["a.txt", "--out", "o", "--workers", "0"], "--workers 0: must be at least 1"),
         (["a.txt", "--out", "o", "--domain", "{nope}"], "'{nope}' is no template"),
@@ -87,6 +89,7 @@ def test_diff_says_which_corpus_is_which(made, tmp_path: Path) -> None:
 )
 def test_mistakes_in_the_corpus_command(arguments: list[str], message: str, tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text(ENGLISH)
+    (tmp_path / "empty.yaml").write_text("sources: []\n")
     done = tilth("corpus", *arguments, cwd=tmp_path)
     assert done.returncode == 2
     assert message in " ".join(done.stderr.replace("│", " ").split())

@@ -75,7 +75,9 @@ def corpus(
              "sample": sample, "seed": seed}  # fmt: skip
     given = {name: value for name, value in asked.items() if value is not None}
     if not inputs and config is None:
-        raise UserError("nothing to read", hint="give files, globs or folders, or --config with `sources`")
+        from tilth.pipeline.corpus_only import nothing_to_read
+
+        raise nothing_to_read()
     if plan:
         if out is not None:
             raise UserError("--plan makes no corpus, so --out says nothing", hint="leave one of them out")

@@ -87,11 +87,20 @@ def plan_corpus(
 
 
 def _with_inputs(settings: CorpusSettings, inputs: list[str], domain: str, base: Path) -> CorpusSettings:
-    """The settings with the inputs of the command line behind their own sources; refuses those that match nothing."""
+    """The settings with the inputs of the command line behind their own sources; refuses those that match nothing, and
+    a chain that has neither.
+    """
+    if not inputs and not settings.sources:
+        raise nothing_to_read()
     sources = [SourceSettings(path=os.path.abspath(os.path.expanduser(path)), default_domain=domain) for path in inputs]
     if sources:
         find_files(sources, base, called=[f"the input {path!r}" for path in inputs], hint="check the path")
     return settings.model_copy(update={"sources": [*settings.sources, *sources]})
+
+
+def nothing_to_read() -> UserError:
+    """Neither the command line nor the settings name a file."""
+    return UserError("nothing to read", hint="give files, globs or folders, or --config with `sources`")
 
 
 def _settings(config: Path | None) -> CorpusSettings:
