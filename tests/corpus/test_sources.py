@@ -600,6 +600,14 @@ def test_a_name_that_is_not_utf8_is_told_readably(tmp_path: Path) -> None:
     assert len(find_files([SourceSettings(path=".", include=["good*"])], tmp_path)) == 1
 
 
+def test_a_file_of_exactly_that_name_is_no_glob(tmp_path: Path) -> None:
+    odd = tmp_path / "d[1]" / "[a]{b}*.jsonl"
+    for path in (odd, tmp_path / "d[1]" / "a{b}1.jsonl", tmp_path / "d1" / "[a]{b}*.jsonl"):
+        write_jsonl(path, [{"text": "a"}])
+    (file,) = find_files([SourceSettings(path="d[1]/[a]{b}*.jsonl")], tmp_path)
+    assert (file.path, file.name) == (odd, odd.name)
+
+
 def test_a_file_is_read_once_and_units_do_not_depend_on_workers(tmp_path: Path) -> None:
     for name in ("b.jsonl", "a.jsonl"):
         write_jsonl(tmp_path / name, [{"text": name}])

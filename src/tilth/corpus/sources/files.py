@@ -174,8 +174,9 @@ def _matches(source: SourceSettings, index: int, base: Path) -> Iterator[InputFi
             path = root / relative
             yield InputFile(path, f"{root.name}/{relative}", index, _format(path, source, named=False), _size(path))
         return
-    fixed = _fixed_folder(root)
-    for match in sorted(glob.glob(str(root), recursive=True)):
+    literal = os.path.isfile(root)  # a name may hold wildcards itself, and then stands for nothing else
+    fixed = root.parent if literal else _fixed_folder(root)
+    for match in [str(root)] if literal else sorted(glob.glob(str(root), recursive=True)):
         path = Path(match)
         if path.is_file():
             name = path.relative_to(fixed).as_posix()
