@@ -148,6 +148,24 @@ def digest_file(path: Path) -> str:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
+def artifact_fault(folder: Path) -> str | None:
+    """Why an artifact cannot be used, or None: its description and its files, by name and size.
+
+    A folder is renamed into place only when it is complete; what is missing or shorter was damaged later.
+    """
+    try:
+        sizes = read_json(folder / "artifact.json")["bytes"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return "artifact.json is missing or not readable"
+    for name, size in sizes.items():
+        file = folder / name
+        if not file.is_file():
+            return f"{name} is missing"
+        if file.stat().st_size != size:
+            return f"{name} has {file.stat().st_size:,} bytes instead of {size:,}"
+    return None
+
+
 def canonical_json(value: Any) -> str:
     """One text for equal values: sorted keys, no spaces."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
