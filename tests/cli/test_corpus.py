@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import random
+import re
+import shlex
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -94,6 +98,24 @@ def test_mistakes_in_the_corpus_command(arguments: list[str], message: str, tmp_
     assert done.returncode == 2
     assert message in " ".join(done.stderr.replace("│", " ").split())
     assert not (tmp_path / "o").exists()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems end a process that reaches the limit")
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_file_that_cannot_be_written_to_its_end_is_told(workers: str, tmp_path: Path) -> None:
+    for part in "ab":
+        noise = random.Random(part).randbytes(3_000_000).hex()
+        write_jsonl(tmp_path / f"{part}.jsonl", [{"text": noise[i : i + 60000]} for i in range(0, len(noise), 60000)])
+    (tmp_path / "c.yaml").write_text("steps: [repair]\n")
+    inputs = [tmp_path / "a.jsonl", tmp_path / "b.jsonl"]
+    line = command("corpus", *inputs, "--out", tmp_path / "out", "--config", tmp_path / "c.yaml", "--workers", workers)
+    done = subprocess.run(["bash", "-c", f"ulimit -f 2000; exec {shlex.join(line)}"], capture_output=True, text=True)
+    assert done.returncode == 2, done.stderr
+    (said,) = [told for told in done.stderr.splitlines() if told.startswith("tilth: ")]
+    assert re.match(rf"tilth: {tmp_path}/out/\S+\.parquet: no file may be as large here, by a limit", said)
+    assert said.endswith("(make room, or raise the limit; the same command goes on with what was finished)")
+    assert "Traceback" not in done.stderr
+    assert not list((tmp_path / "out").rglob("*.tmp"))
 
 
 @pytest.fixture(scope="module")
