@@ -44,6 +44,26 @@ def test_the_end_names_the_list_of_unreadable_records_and_what_to_do_next(made) 
     assert "unreadable_list: " in tilth("look", base / "out").stdout
 
 
+def test_a_benchmark_that_protects_nothing_is_told(made, tmp_path: Path) -> None:
+    write_jsonl(tmp_path / "no_text.jsonl", [{"question": 7}])
+    write_jsonl(tmp_path / "short.jsonl", [{"question": "How?"}, {"question": "为何"}])
+    write_jsonl(
+        tmp_path / "exam.jsonl",
+        [{"question": "How?"}, {"question": "How many oxen were sold to the abbot by the miller of Kingsbridge?"}],
+    )
+    files = [tmp_path / f"{name}.jsonl" for name in ("no_text", "short", "exam")]
+    against = [word for file in files for word in ("--against", file)]
+    line = ["decontaminate", made[0] / "notes.jsonl", *against, "--out", tmp_path / "out", "--workers", "1"]
+    done = tilth(*line)
+    assert done.returncode == 0, done.stderr
+    said = [text for text in done.stdout.splitlines() if text.startswith("warning: ")]
+    assert [text.split(" can be looked for")[0] for text in said] == [
+        "warning: no_text.jsonl: none of its 1 items",
+        "warning: short.jsonl: none of its 2 items",
+    ]
+    assert [f"warning: {text}" for text in json.loads(tilth(*line, "--json").stdout)["warnings"]] == said
+
+
 def test_look_obeys_sample_and_knows_its_parts(made) -> None:
     folder = made[0] / "out"
     rows = json.loads(tilth("look", folder, "--rejected", "same_text", "--sample", "2", "--json").stdout)

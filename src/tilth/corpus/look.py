@@ -16,6 +16,7 @@ from typing import Any
 from tilth.base.errors import UserError, nearest
 from tilth.base.files import artifact_fault, read_json
 from tilth.base.keyed import stable_hash
+from tilth.corpus.report import warnings_of
 from tilth.corpus.running.shards import read_groups, shard_paths
 from tilth.corpus.running.work import UNREADABLE
 
@@ -63,7 +64,7 @@ def overview(corpus: Path) -> dict[str, Any]:
     report = _report(corpus)
     counts = {k: report[k] for k in report if k.startswith(("records", "unreadable", "documents", "bytes"))}
     rules = {k: row["documents"] for k, row in sorted(report["by_rule"].items(), key=lambda i: -i[1]["documents"])}
-    told = {"warnings": report["warnings"]} if "warnings" in report else {}
+    told = {"warnings": warnings} if (warnings := warnings_of(report)) else {}
     edits = {f"{row['step']}/{kind}": n for row in report["funnel"] for kind, n in row.get("edits", {}).items()}
     leaks = {name: row | {"too_short": len(row["too_short"])} for name, row in report.get("contamination", {}).items()}
     unread = unreadable_list(corpus) if report["unreadable"] else None
