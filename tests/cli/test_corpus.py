@@ -15,7 +15,9 @@ import pytest
 
 from tests.corpus.helpers import ENGLISH, write_jsonl
 from tests.pipeline.conftest import command, tilth
+from tilth.base.errors import UserError
 from tilth.cli.look import as_text
+from tilth.pipeline.corpus_only import run_corpus
 from tilth.tokens.tokenizer import train_bpe
 
 
@@ -136,6 +138,37 @@ def test_a_file_that_cannot_be_written_to_its_end_is_told(workers: str, tmp_path
     assert said.endswith("(make room, or raise the limit; the same command goes on with what was finished)")
     assert "Traceback" not in done.stderr
     assert not list((tmp_path / "out").rglob("*.tmp"))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("rules:\n  - set: chinese\n    where: language > 5", "3: corpus.rules.0.where: 'language > 5' compares what"),
+        (
+            "decontaminate:\n  against:\n    - ../no.jsonl",
+            "3: corpus.decontaminate.against.0: no file matches '{}/no.jsonl'",
+        ),
+        ("decontaminate: {against: no.jsonl}", "1: corpus.decontaminate.against.0: no file matches '{}/x/no.jsonl'"),
+        (
+            "steps: [repair, keywords]\nkeywords:\n  lists: [{name: x, file: ../no.txt}]",
+            "3: corpus.keywords.lists.0.file: there is no file '{}/no.txt'",
+        ),
+    ],
+)
+@pytest.mark.parametrize("as_recipe", [False, True])
+def test_a_setting_that_cannot_be_used_is_told_with_its_line(
+    text: str, message: str, as_recipe: bool, tmp_path: Path
+) -> None:
+    (tmp_path / "x").mkdir()
+    (tmp_path / "a.txt").write_text(ENGLISH)
+    config = tmp_path / "x" / "c.yaml"
+    lines = text.splitlines()
+    config.write_text("\n".join(["corpus:", *(f"  {line}" for line in lines)] if as_recipe else lines))
+    number, _, said = message.format(tmp_path).partition(":")
+    with pytest.raises(UserError) as caught:
+        run_corpus([str(tmp_path / "a.txt")], tmp_path / "o", config, "web", 1)
+    assert str(caught.value).startswith(f"{config}:{int(number) + as_recipe}:{said}")
+    assert not (tmp_path / "o").exists()
 
 
 @pytest.fixture(scope="module")
