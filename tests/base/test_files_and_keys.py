@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import pickle
 import signal
 import time
 from functools import partial
@@ -15,10 +16,26 @@ from hypothesis import strategies as st
 from tilth.base.errors import UserError
 from tilth.base.events import Journal, read_journal, rewind_journal
 from tilth.base.expression import Condition
-from tilth.base.files import ContentHashes, atomic_file, fingerprint, strict_json, write_text
+from tilth.base.files import NO_ROOM, ContentHashes, atomic_file, fingerprint, names_full, strict_json, write_text
 from tilth.base.keyed import Permutation, uniform
 from tilth.base.pool import map_units
 from tilth.base.progress import Progress, byte_size, duration
+
+
+@pytest.mark.parametrize("number", NO_ROOM)
+def test_a_full_disk_is_an_error_that_names_the_file(number, tmp_path):
+    """As an OSError, which a run may survive, through the pickle of a worker process too."""
+
+    def write():
+        with atomic_file(tmp_path / "a.bin") as aside, names_full(tmp_path / "a.bin"):
+            aside.write_bytes(b"a part")
+            raise OSError(number, "wrote a part")
+
+    with pytest.raises(OSError, match="wrote a part") as caught:
+        write()
+    there = pickle.loads(pickle.dumps(caught.value))
+    assert (there.errno, there.filename) == (number, str(tmp_path / "a.bin"))
+    assert not list(tmp_path.iterdir())
 
 
 @given(st.integers(1, 700), st.integers(0, 5))

@@ -91,6 +91,15 @@ def test_counts_and_floats_are_read_as_people_write_them(tmp_path):
             r"recipe\.yaml:4: rules\.0\.words: expected a whole number, found 'two'$",
         ),
         (
+            "name: x\nphases: &a [*a]\n",
+            r"recipe\.yaml:2: an anchor \(&\) that holds itself \(\*\) \(write the value out\)$",
+        ),
+        ("name: x\nnamed:\n  b: &a\n    rate: {c: *a}\n", r"recipe\.yaml:3: an anchor \(&\) that holds itself"),
+        (
+            "name: x\nphases: [&a {rate: 2}, *a]\n",
+            r"phases\.0\.rate: must be below 1, found 2; .*phases\.1\.rate: must",
+        ),
+        (
             "name: x\nrules: [{set: gopher_quality, wrds: 3}]\n",
             r"unknown setting 'rules\.0\.wrds' \(did you mean 'words'",
         ),

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import json
 import os
+import random
+import re
+import shlex
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from tests.corpus.helpers import ENGLISH, write_jsonl
 from tests.pipeline.conftest import command, tilth
+from tilth.base.errors import UserError
 from tilth.cli.look import as_text
+from tilth.pipeline.corpus_only import run_corpus
 from tilth.tokens.tokenizer import train_bpe
 
 
@@ -38,6 +44,26 @@ def test_the_end_names_the_list_of_unreadable_records_and_what_to_do_next(made) 
     assert "the fields are 'messages'" in json.loads(line)["reason"]
     assert next_step == f"look into it: tilth look {base / 'out'}"
     assert "unreadable_list: " in tilth("look", base / "out").stdout
+
+
+def test_a_benchmark_that_protects_nothing_is_told(made, tmp_path: Path) -> None:
+    write_jsonl(tmp_path / "no_text.jsonl", [{"question": 7}])
+    write_jsonl(tmp_path / "short.jsonl", [{"question": "How?"}, {"question": "为何"}])
+    write_jsonl(
+        tmp_path / "exam.jsonl",
+        [{"question": "How?"}, {"question": "How many oxen were sold to the abbot by the miller of Kingsbridge?"}],
+    )
+    files = [tmp_path / f"{name}.jsonl" for name in ("no_text", "short", "exam")]
+    against = [word for file in files for word in ("--against", file)]
+    line = ["decontaminate", made[0] / "notes.jsonl", *against, "--out", tmp_path / "out", "--workers", "1"]
+    done = tilth(*line)
+    assert done.returncode == 0, done.stderr
+    said = [text for text in done.stdout.splitlines() if text.startswith("warning: ")]
+    assert [text.split(" can be looked for")[0] for text in said] == [
+        "warning: no_text.jsonl: none of its 1 items",
+        "warning: short.jsonl: none of its 2 items",
+    ]
+    assert [f"warning: {text}" for text in json.loads(tilth(*line, "--json").stdout)["warnings"]] == said
 
 
 def test_look_obeys_sample_and_knows_its_parts(made) -> None:
@@ -80,6 +106,8 @@ def test_diff_says_which_corpus_is_which(made, tmp_path: Path) -> None:
     ("arguments", "message"),
     [
         (["--out", "o"], "nothing to read (give files, globs or folders, or --config with `sources`)"),
+        (["--out", "o", "--config", "empty.yaml"], "tilth: nothing to read (give files, globs or folders, or --config"),
+        (["--plan", "--config", "empty.yaml"], "tilth: nothing to read (give files, globs or folders, or --config"),
         (["", "--out", "o"], "the name of an input is empty"),
         (["a.txt", "--out", "o", "--workers", "0"], "--workers 0: must be at least 1"),
         (["a.txt", "--out", "o", "--domain", "{nope}"], "'{nope}' is no template"),
@@ -87,9 +115,59 @@ def test_diff_says_which_corpus_is_which(made, tmp_path: Path) -> None:
 )
 def test_mistakes_in_the_corpus_command(arguments: list[str], message: str, tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text(ENGLISH)
+    (tmp_path / "empty.yaml").write_text("sources: []\n")
     done = tilth("corpus", *arguments, cwd=tmp_path)
     assert done.returncode == 2
     assert message in " ".join(done.stderr.replace("│", " ").split())
+    assert not (tmp_path / "o").exists()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems end a process that reaches the limit")
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_file_that_cannot_be_written_to_its_end_is_told(workers: str, tmp_path: Path) -> None:
+    for part in "ab":
+        noise = random.Random(part).randbytes(3_000_000).hex()
+        write_jsonl(tmp_path / f"{part}.jsonl", [{"text": noise[i : i + 60000]} for i in range(0, len(noise), 60000)])
+    (tmp_path / "c.yaml").write_text("steps: [repair]\n")
+    inputs = [tmp_path / "a.jsonl", tmp_path / "b.jsonl"]
+    line = command("corpus", *inputs, "--out", tmp_path / "out", "--config", tmp_path / "c.yaml", "--workers", workers)
+    done = subprocess.run(["bash", "-c", f"ulimit -f 2000; exec {shlex.join(line)}"], capture_output=True, text=True)
+    assert done.returncode == 2, done.stderr
+    (said,) = [told for told in done.stderr.splitlines() if told.startswith("tilth: ")]
+    assert re.match(rf"tilth: {tmp_path}/out/\S+\.parquet: no file may be as large here, by a limit", said)
+    assert said.endswith("(make room, or raise the limit; the same command goes on with what was finished)")
+    assert "Traceback" not in done.stderr
+    assert not list((tmp_path / "out").rglob("*.tmp"))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("rules:\n  - set: chinese\n    where: language > 5", "3: corpus.rules.0.where: 'language > 5' compares what"),
+        (
+            "decontaminate:\n  against:\n    - ../no.jsonl",
+            "3: corpus.decontaminate.against.0: no file matches '{}/no.jsonl'",
+        ),
+        ("decontaminate: {against: no.jsonl}", "1: corpus.decontaminate.against.0: no file matches '{}/x/no.jsonl'"),
+        (
+            "steps: [repair, keywords]\nkeywords:\n  lists: [{name: x, file: ../no.txt}]",
+            "3: corpus.keywords.lists.0.file: there is no file '{}/no.txt'",
+        ),
+    ],
+)
+@pytest.mark.parametrize("as_recipe", [False, True])
+def test_a_setting_that_cannot_be_used_is_told_with_its_line(
+    text: str, message: str, as_recipe: bool, tmp_path: Path
+) -> None:
+    (tmp_path / "x").mkdir()
+    (tmp_path / "a.txt").write_text(ENGLISH)
+    config = tmp_path / "x" / "c.yaml"
+    lines = text.splitlines()
+    config.write_text("\n".join(["corpus:", *(f"  {line}" for line in lines)] if as_recipe else lines))
+    number, _, said = message.format(tmp_path).partition(":")
+    with pytest.raises(UserError) as caught:
+        run_corpus([str(tmp_path / "a.txt")], tmp_path / "o", config, "web", 1)
+    assert str(caught.value).startswith(f"{config}:{int(number) + as_recipe}:{said}")
     assert not (tmp_path / "o").exists()
 
 

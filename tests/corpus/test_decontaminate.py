@@ -12,6 +12,8 @@ import pytest
 from tests.conftest import read_zst
 from tests.corpus.helpers import CHINESE, ENGLISH, assert_conserved, rows, run_chain, write_jsonl
 from tests.reference.text_words import units
+from tilth.base.errors import UserError
+from tilth.base.settings import validate
 from tilth.corpus.settings import CorpusSettings
 
 ITEMS = [
@@ -128,6 +130,20 @@ def test_one_word_in_twenty_changed(real_data: Path, tmp_path: Path) -> None:
             noisy.append(text)
         report = run(tmp_path / name, [*(f"{ENGLISH}\n{text}\n{CHINESE}" for text in noisy), ENGLISH], items)
         assert report["contamination"]["bench.jsonl"]["items_found"] >= 0.95 * len(items)
+
+
+@pytest.mark.parametrize("given", [{"action": "cut"}, {"against": []}, {"against": [], "words": 6}, {"coverage": 0.5}])
+def test_settings_without_benchmarks_are_refused(given: dict[str, Any]) -> None:
+    with pytest.raises(UserError, match=r"^c: decontaminate: there is nothing to look for; give `against` benchmark"):
+        validate(CorpusSettings, {"decontaminate": given}, source="c")
+
+
+@pytest.mark.parametrize(
+    "given", [{}, {"decontaminate": {}}, {"decontaminate": {"action": "cut", "against": "b.jsonl"}}]
+)
+def test_a_resolved_chain_is_read_again(given: dict[str, Any]) -> None:
+    settings = validate(CorpusSettings, given, source="c")
+    assert validate(CorpusSettings, settings.model_dump(mode="json"), source="c") == settings
 
 
 @pytest.mark.parametrize("action", ["remove", "cut"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +15,7 @@ import pytest
 from tests.conftest import read_zst
 from tests.corpus.helpers import ENGLISH, rows, run_chain, write_jsonl
 from tilth.base.errors import UserError
-from tilth.base.files import write_json
+from tilth.base.files import list_files, write_json
 from tilth.base.settings import validate
 from tilth.corpus import look
 from tilth.corpus.settings import CorpusSettings
@@ -78,7 +79,7 @@ def test_why_was_it_rejected(corpus: Path) -> None:
 
 def test_the_corpus_of_a_run_is_that_of_its_outcome(tmp_path: Path) -> None:
     for name in ("corpus-old", "corpus-new"):
-        write_json(tmp_path / name / "artifact.json", {})
+        write_json(tmp_path / name / "artifact.json", {"bytes": {}})
     os.utime(tmp_path / "corpus-old" / "artifact.json", (1, 1))
     assert look.find_corpus(tmp_path) == tmp_path / "corpus-new"
     write_json(tmp_path / "outcome.json", {"stages": {"corpus": "corpus-old"}})
@@ -87,6 +88,28 @@ def test_the_corpus_of_a_run_is_that_of_its_outcome(tmp_path: Path) -> None:
     assert look.find_corpus(tmp_path) == tmp_path / "corpus-new"
     with pytest.raises(UserError, match="no corpus here"):
         look.find_corpus(tmp_path / "corpus-new")
+
+
+def test_a_damaged_corpus_is_told(corpus: Path, tmp_path: Path) -> None:
+    for name in ("corpus-cut", "corpus-changed"):
+        folder = shutil.copytree(corpus / "corpus", tmp_path / name[7:] / name)
+        sizes = {file: (folder / file).stat().st_size for file in list_files(folder)}
+        write_json(folder / "artifact.json", {"bytes": sizes})
+        (shard,) = (folder / "documents").iterdir()
+        whole = shard.read_bytes()
+        shard.write_bytes(whole[:1000] if name == "corpus-cut" else whole[:-8] + bytes(8))
+    said = rf"damaged: documents/{shard.name} has 1,000 bytes instead of {len(whole):,} \(the command that made it"
+    for place in (tmp_path / "cut", tmp_path / "cut" / "corpus-cut"):
+        with pytest.raises(UserError, match=said):
+            look.find_corpus(place)
+    folder = look.find_corpus(tmp_path / "changed")
+    with pytest.raises(UserError, match=rf"{shard.name}: is damaged: .*makes it anew"):
+        look.sample(folder, 1)
+    (folder / "report.json").write_text("{")
+    with pytest.raises(UserError, match=r"report\.json: is missing, or damaged"):
+        look.overview(folder)
+    with pytest.raises(UserError, match=r"damaged: report\.json has 1 bytes"):
+        look.find_corpus(tmp_path / "changed")
 
 
 def test_difference(corpus: Path, tmp_path: Path) -> None:

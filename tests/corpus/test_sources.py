@@ -6,6 +6,7 @@ import base64
 import gzip
 import json
 import os
+import sys
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -585,6 +586,26 @@ def test_mistakes_in_sources_name_what_to_do(tmp_path: Path) -> None:
         find_files([SourceSettings(path="*.warc.gz")], tmp_path)
     with pytest.raises(UserError, match="no sources"):
         find_files([], tmp_path)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the file system refuses such names")
+def test_a_name_that_is_not_utf8_is_told_readably(tmp_path: Path) -> None:
+    (tmp_path / "good.jsonl").write_text('{"text": "a"}\n')
+    Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff\xfe.jsonl")).write_text('{"text": "a"}\n')
+    for path in (".", "*.jsonl"):
+        with pytest.raises(UserError) as caught:
+            find_files([SourceSettings(path=path)], tmp_path)
+        assert str(caught.value).endswith(r"\xff\xfe.jsonl: the file's name is not UTF-8 (rename it, or leave it out)")
+        str(caught.value).encode()
+    assert len(find_files([SourceSettings(path=".", include=["good*"])], tmp_path)) == 1
+
+
+def test_a_file_of_exactly_that_name_is_no_glob(tmp_path: Path) -> None:
+    odd = tmp_path / "d[1]" / "[a]{b}*.jsonl"
+    for path in (odd, tmp_path / "d[1]" / "a{b}1.jsonl", tmp_path / "d1" / "[a]{b}*.jsonl"):
+        write_jsonl(path, [{"text": "a"}])
+    (file,) = find_files([SourceSettings(path="d[1]/[a]{b}*.jsonl")], tmp_path)
+    assert (file.path, file.name) == (odd, odd.name)
 
 
 def test_a_file_is_read_once_and_units_do_not_depend_on_workers(tmp_path: Path) -> None:

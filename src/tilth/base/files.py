@@ -15,6 +15,13 @@ from typing import Any
 
 from tilth.base.errors import UserError
 
+NO_ROOM = {
+    errno.ENOSPC: "the disk is full",
+    errno.EDQUOT: "your quota of the disk is used up",
+    errno.EFBIG: "no file may be as large here, by a limit of the file system or of `ulimit -f`",
+}
+"""What the system means where a file cannot be written to its end."""
+
 
 @contextlib.contextmanager
 def atomic_file(path: Path) -> Iterator[Path]:
@@ -30,12 +37,26 @@ def atomic_file(path: Path) -> Iterator[Path]:
         mode = _usual_mode(aside)
     try:
         yield aside
-        aside.chmod(mode)
-        sync(aside)
-        os.replace(aside, path)
-        sync(path.parent)
+        with names_full(path):
+            aside.chmod(mode)
+            sync(aside)
+            os.replace(aside, path)
+            sync(path.parent)
     finally:
         aside.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def names_full(path: Path) -> Iterator[None]:
+    """In the block `path` is written and nothing else: where there is no room for it, the error gets its name, which
+    the handle that was written to does not know.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno in NO_ROOM and error.filename is None:
+            error.filename = str(path)
+        raise
 
 
 def _usual_mode(unused: Path) -> int:
@@ -73,7 +94,7 @@ def _place_of(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno in NO_ROOM:
             raise
         hint = "give a place that you may write to"
         raise UserError(f"cannot be written: {error.strerror}", where=str(path), hint=hint) from None
@@ -87,7 +108,7 @@ def clear_leftovers(folder: Path) -> None:
 
 def write_text(path: Path, text: str) -> None:
     """Write a whole text file atomically."""
-    with atomic_file(path) as aside:
+    with atomic_file(path) as aside, names_full(path):
         aside.write_text(text, encoding="utf-8")
 
 
@@ -146,6 +167,24 @@ def digest_file(path: Path) -> str:
     """SHA-256 of a file's bytes, in hex."""
     with path.open("rb") as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def artifact_fault(folder: Path) -> str | None:
+    """Why an artifact cannot be used, or None: its description and its files, by name and size.
+
+    A folder is renamed into place only when it is complete; what is missing or shorter was damaged later.
+    """
+    try:
+        sizes = read_json(folder / "artifact.json")["bytes"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return "artifact.json is missing or not readable"
+    for name, size in sizes.items():
+        file = folder / name
+        if not file.is_file():
+            return f"{name} is missing"
+        if file.stat().st_size != size:
+            return f"{name} has {file.stat().st_size:,} bytes instead of {size:,}"
+    return None
 
 
 def canonical_json(value: Any) -> str:

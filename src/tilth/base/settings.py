@@ -201,7 +201,7 @@ def load_yaml(path: Path) -> tuple[Any, Lines]:
         lines = Lines()
         if node is None:
             raise UserError("the file is empty", where=str(path), hint="write settings into it, as KEY: VALUE")
-        for key, line in _walk(node):
+        for key, line in _walk(node, str(path)):
             if key in lines:
                 raise UserError(
                     f"{'.'.join(map(str, key))!r} is set twice, first in line {lines[key]}", where=f"{path}:{line}"
@@ -236,17 +236,24 @@ def _problem(error: Exception) -> str:
     return "use spaces, not tabs" if r"'\t'" in problem else problem
 
 
-def _walk(node: yaml.Node, path: Path_ = ()) -> Iterator[tuple[Path_, int]]:
+def _walk(
+    node: yaml.Node, source: str, path: Path_ = (), above: tuple[yaml.Node, ...] = ()
+) -> Iterator[tuple[Path_, int]]:
+    """The line of every key and item below a node; `above` are those that it stands in, and may not hold again."""
+    if node in above:
+        where = f"{source}:{node.start_mark.line + 1}"
+        raise UserError("an anchor (&) that holds itself (*)", where=where, hint="write the value out")
+    above = (*above, node)
     if isinstance(node, yaml.MappingNode):
         for key, value in node.value:
             here = (*path, str(key.value))
             yield here, key.start_mark.line + 1
-            yield from _walk(value, here)
+            yield from _walk(value, source, here, above)
     elif isinstance(node, yaml.SequenceNode):
         for index, value in enumerate(node.value):
             here = (*path, index)
             yield here, value.start_mark.line + 1
-            yield from _walk(value, here)
+            yield from _walk(value, source, here, above)
 
 
 def override(data: dict[str, Any], assignments: list[str], lines: Lines | None = None) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import typer
 
 import tilth
 from tilth.base.errors import UserError
+from tilth.base.files import NO_ROOM
 from tilth.cli import chat, corpus, doctor, evaluate, fit, look, mask, plan, repeat, run, serve, single_steps, tokens
 from tilth.cli.usage import sentence
 
@@ -24,7 +25,7 @@ app = typer.Typer(
 )
 # click's class for a command line that is wrong; newer versions of typer carry click inside, under another name
 UsageError = cast("type[typer.BadParameter]", typer.BadParameter.__mro__[1])
-PLACES = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EISDIR, errno.EEXIST,
+PLACES = {*NO_ROOM, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EISDIR, errno.EEXIST,
           errno.ENAMETOOLONG}  # fmt: skip
 """Errors of a place that is full, closed or of another kind: the user's to mend, so one sentence is enough."""
 run.register(app)
@@ -56,6 +57,14 @@ def _options(
 ) -> None: ...
 
 
+def _of_a_place(error: OSError) -> UserError:
+    """What the system said of a place, as a sentence: libraries that write put the number into words of their own."""
+    if error.errno not in NO_ROOM:
+        return UserError(str(error.strerror), where=error.filename)
+    hint = "make room, or raise the limit; the same command goes on with what was finished"
+    return UserError(NO_ROOM[error.errno], where=error.filename, hint=hint)
+
+
 def execute(arguments: list[str] | None = None) -> int:
     """Run a command line; returns its exit status. Raises KeyboardInterrupt where Ctrl-C stopped it."""
     try:
@@ -77,7 +86,6 @@ def execute(arguments: list[str] | None = None) -> int:
     except OSError as error:
         if error.errno not in PLACES:
             raise
-        where = f"{error.filename}: " if error.filename else ""
-        print(f"tilth: {where}{error.strerror}", file=sys.stderr)
+        print(f"tilth: {_of_a_place(error)}", file=sys.stderr)
         return UserError.exit_code
     return status if isinstance(status, int) else 0

@@ -75,7 +75,9 @@ def corpus(
              "sample": sample, "seed": seed}  # fmt: skip
     given = {name: value for name, value in asked.items() if value is not None}
     if not inputs and config is None:
-        raise UserError("nothing to read", hint="give files, globs or folders, or --config with `sources`")
+        from tilth.pipeline.corpus_only import nothing_to_read
+
+        raise nothing_to_read()
     if plan:
         if out is not None:
             raise UserError("--plan makes no corpus, so --out says nothing", hint="leave one of them out")
@@ -136,11 +138,13 @@ def _make(
 def show(report: dict[str, Any], folder: Path, out: Path, as_json: bool) -> None:
     """Print the counts of a finished corpus, and where it lies."""
     from tilth.corpus.look import unreadable_list
+    from tilth.corpus.report import warnings_of
 
     unreadable = unreadable_list(folder) if report["unreadable"] else None
     if as_json:
         listed = {"unreadable_list": str(unreadable)} if unreadable else {}
-        print(json.dumps({"folder": str(folder), **listed, **report}, ensure_ascii=False))
+        warned = {"warnings": warnings} if (warnings := warnings_of(report)) else {}
+        print(json.dumps({"folder": str(folder), **listed, **report, **warned}, ensure_ascii=False))
         return
     for name in ("records_read", "unreadable", "documents_in", "documents_born", "documents_kept",
                  "documents_holdout", "documents_rejected", "bytes_in", "bytes_kept"):  # fmt: skip
@@ -154,6 +158,6 @@ def show(report: dict[str, Any], folder: Path, out: Path, as_json: bool) -> None
     if unreadable:
         many = f"{report['unreadable']:,} records" if report["unreadable"] > 1 else "1 record"
         print(f"{many} could not be read, as {unreadable} says by file and line")
-    for warning in report.get("warnings", []):
+    for warning in warnings_of(report):
         print(f"warning: {warning}")
     print(f"look into it: tilth look {shlex.quote(str(out))}")

@@ -7,6 +7,8 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from tilth.base.errors import UserError, nearest
 from tilth.base.expression import Condition
 from tilth.corpus.document import COLUMNS, SIGNAL
@@ -136,7 +138,7 @@ def _make(kind: str, name: str, settings: CorpusSettings, benchmarks: Sequence[I
 
 
 def _check_names(settings: CorpusSettings, steps: Sequence[Step]) -> None:
-    """Conditions name columns that can be there at all."""
+    """Conditions name columns that can be there at all, and compare a document's own with strings."""
     if "keywords" in settings.steps and not settings.keywords.lists:
         raise UserError("corpus.steps has `keywords`, but there are no words", hint="add `keywords: {lists: [...]}`")
     conditions = [(f"corpus.rules.{i}.where", rules.where) for i, rules in enumerate(settings.rules)]
@@ -144,6 +146,9 @@ def _check_names(settings: CorpusSettings, steps: Sequence[Step]) -> None:
     conditions += [("corpus.holdout.where", settings.holdout.where), ("corpus.markup.where", settings.markup.where)]
     lists = enumerate(settings.keywords.lists)
     conditions += [(f"corpus.keywords.lists.{i}.where", entry.where) for i, entry in lists]
+    for field, text in conditions:
+        if text:
+            _check_strings(field, Condition(text))
     asked = [(field, text, name) for field, text in conditions if text for name in Condition(text).names]
     if all(name in COLUMNS for _, _, name in asked):
         return
@@ -155,6 +160,15 @@ def _check_names(settings: CorpusSettings, steps: Sequence[Step]) -> None:
     for field, text, name in asked:
         if name not in known:
             raise UserError(f"{text!r}: there is no column {name!r}", where=field, hint=nearest(name, known))
+
+
+def _check_strings(field: str, condition: Condition) -> None:
+    """A document's own columns are strings: tried on one row of them, a condition over nothing else says what fails."""
+    if all(name in COLUMNS for name in condition.names):
+        try:
+            condition({name: np.array([""], object) for name in condition.names}, 1)
+        except UserError as error:
+            raise UserError(error.message, where=field, hint=error.hint) from None
 
 
 def _check(steps: Sequence[Step], settings: CorpusSettings) -> frozenset[str]:

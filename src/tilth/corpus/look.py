@@ -14,16 +14,29 @@ from pathlib import Path
 from typing import Any
 
 from tilth.base.errors import UserError, nearest
-from tilth.base.files import read_json
+from tilth.base.files import artifact_fault, read_json
 from tilth.base.keyed import stable_hash
+from tilth.corpus.report import warnings_of
 from tilth.corpus.running.shards import read_groups, shard_paths
 from tilth.corpus.running.work import UNREADABLE
 
 PARTS = ("documents", "holdout", "rejected")
+_MADE_ANEW = "the command that made it, with the same --out or run folder, makes it anew"
 
 
 def find_corpus(folder: Path) -> Path:
-    """The corpus artifact that `folder` is or holds: the one of a run's outcome, else the newest."""
+    """The corpus artifact that `folder` is or holds: the one of a run's outcome, else the newest.
+
+    UserError where there is none, or where one of its files is missing or has another size than it was made with.
+    """
+    corpus = _place(folder)
+    fault = artifact_fault(corpus) if (corpus / "artifact.json").exists() else None
+    if fault:
+        raise UserError(f"the corpus is damaged: {fault}", where=str(corpus), hint=_MADE_ANEW)
+    return corpus
+
+
+def _place(folder: Path) -> Path:
     if (folder / "rejected").is_dir():
         return folder
     outcome = folder / "outcome.json"
@@ -36,14 +49,22 @@ def find_corpus(folder: Path) -> Path:
     return found[-1].parent
 
 
+def _report(corpus: Path) -> dict[str, Any]:
+    file = corpus / "report.json"
+    try:
+        return dict(read_json(file))
+    except (OSError, ValueError, TypeError):
+        raise UserError("is missing, or damaged: it is no report", where=str(file), hint=_MADE_ANEW) from None
+
+
 def overview(corpus: Path) -> dict[str, Any]:
     """The counts of the report, places that each step edited, documents that each rule rejected, what could not be
     read, and what was found of each benchmark.
     """
-    report = read_json(corpus / "report.json")
+    report = _report(corpus)
     counts = {k: report[k] for k in report if k.startswith(("records", "unreadable", "documents", "bytes"))}
     rules = {k: row["documents"] for k, row in sorted(report["by_rule"].items(), key=lambda i: -i[1]["documents"])}
-    told = {"warnings": report["warnings"]} if "warnings" in report else {}
+    told = {"warnings": warnings} if (warnings := warnings_of(report)) else {}
     edits = {f"{row['step']}/{kind}": n for row in report["funnel"] for kind, n in row.get("edits", {}).items()}
     leaks = {name: row | {"too_short": len(row["too_short"])} for name, row in report.get("contamination", {}).items()}
     unread = unreadable_list(corpus) if report["unreadable"] else None
@@ -112,7 +133,7 @@ def rejected(corpus: Path, rule: str = "", *, limit: int = 20, count: int | None
     Where there are more than `limit`, a final entry says how many more: `{"more": n}`. With `count`, so many of them at
     random instead.
     """
-    known = read_json(corpus / "report.json")["by_rule"]
+    known = _report(corpus)["by_rule"]
     if rule and rule not in known and rule not in {name.partition("/")[2] for name in known}:
         hint = nearest(rule, known) if known else "none was rejected at all"
         raise UserError(f"no document was rejected by {rule!r}", hint=hint)
@@ -177,7 +198,7 @@ def difference(left: Path, right: Path, *, examples: int = 5) -> dict[str, Any]:
                 move["examples"].append(document)
         elif old[1] != new[1]:
             changed.append(document)
-    reports = [read_json(folder / "report.json") for folder in (left, right)]
+    reports = [_report(folder) for folder in (left, right)]
     names = ("documents_in", "documents_kept", "documents_holdout", "documents_rejected", "bytes_kept")
     return {
         "from": str(left),
@@ -229,8 +250,13 @@ def _groups(corpus: Path, part: str, columns: Sequence[str] | None) -> Iterator[
     folder = corpus / part
     if not folder.is_dir():
         raise UserError(f"not a finished corpus: {folder} is missing", hint="give the folder of a corpus artifact")
+    import pyarrow as pa
+
     for path in shard_paths(folder):
-        yield from read_groups(path, columns)
+        try:
+            yield from read_groups(path, columns)
+        except (pa.ArrowException, OSError) as error:
+            raise UserError(f"is damaged: {error}", where=str(path), hint=_MADE_ANEW) from None
 
 
 def _known(part: str) -> str:

@@ -129,6 +129,16 @@ def _funnel_entry(step: StepTally) -> dict[str, Any]:
     return entry
 
 
+def warnings_of(report: dict[str, Any]) -> list[str]:
+    """What a person should know of a stage's input: what its report says, and benchmarks that protect nothing."""
+    idle = (
+        f"{name}: none of its {row['items']:,} items can be looked for: they have no text, or all of it is too short"
+        for name, row in report.get("contamination", {}).items()
+        if len(row["too_short"]) == row["items"]
+    )
+    return [*report.get("warnings", []), *idle]
+
+
 def benchmark_rows(report: dict[str, Any]) -> list[tuple[str, int, int, int, int]]:
     """For each benchmark file: its name, items, items too short to look for, items found, documents removed or cut."""
     return [

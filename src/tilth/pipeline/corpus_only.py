@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -17,7 +19,8 @@ from tilth.corpus.running.work import batchwise
 from tilth.corpus.settings import CorpusSettings, SourceSettings
 from tilth.corpus.sources import find_files
 from tilth.pipeline.execute import execute, lock
-from tilth.pipeline.recipe import ComputeSettings, Recipe
+from tilth.pipeline.recipe import ComputeSettings, Recipe, setting_keys
+from tilth.pipeline.stage import Stage
 from tilth.pipeline.stages.corpus import benchmark_files, corpus_stage, measure_stage, source_files
 from tilth.planning.corpus_plan import CorpusPlan, Hardware, plan
 from tilth.planning.corpus_sample import draw
@@ -32,8 +35,10 @@ def run_corpus(
     Finished parts are kept: the same call goes on after a kill, and a changed threshold in `config` measures nothing
     again.
     """
-    base = (config.resolve() if config else out.resolve()).parent
-    return run_chain(_settings(config), inputs, out, base, domain, workers, engine)
+    settings, base = _settings(config), (config.resolve() if config else out.resolve()).parent
+    with _placed(config):
+        planned = _plan_stages(settings, inputs, out, base, domain)
+    return _run(*planned, out, workers, engine)
 
 
 def run_chain(
@@ -46,12 +51,24 @@ def run_chain(
     engine: Engine = "local",
 ) -> tuple[dict[str, Any], Path]:
     """The same for the chain that `settings` say, whose paths are seen from `base`."""
+    return _run(*_plan_stages(settings, inputs, out, base, domain), out, workers, engine)
+
+
+def _plan_stages(
+    settings: CorpusSettings, inputs: list[str], out: Path, base: Path, domain: str
+) -> tuple[list[Stage], ContentHashes]:
+    """Both stages, and the hashes that were read for them."""
     _check_out(inputs, out)
     recipe = Recipe(name="corpus", corpus=_with_inputs(settings, inputs, domain, base))
     hashes = ContentHashes(out / ".cache" / "content_hashes.json")
     with batchwise():  # numba and the kernels are loaded here
         measured = measure_stage(recipe, base, None, hashes)
-        stages = [measured, corpus_stage(recipe, base, measured, hashes)]
+        return [measured, corpus_stage(recipe, base, measured, hashes)], hashes
+
+
+def _run(
+    stages: list[Stage], hashes: ContentHashes, out: Path, workers: int | None, engine: Engine
+) -> tuple[dict[str, Any], Path]:
     with lock(out):
         hashes.save()
         done = list(execute(stages, out, ComputeSettings(workers=workers or machine.cores(), engine=engine)))
@@ -75,10 +92,12 @@ def plan_corpus(
     from tilth.corpus.rules.keywords import located
 
     base = (config.resolve() if config else Path.cwd() / "corpus").parent
-    settings = located(_with_inputs(_settings(config), inputs, domain, base), base)
-    files = source_files(settings, base)
-    benchmarks = benchmark_files(settings, base)
-    build_chain(settings, benchmarks)
+    own = _settings(config)
+    with _placed(config):
+        settings = located(_with_inputs(own, inputs, domain, base), base)
+        files = source_files(settings, base)
+        benchmarks = benchmark_files(settings, base)
+        build_chain(settings, benchmarks)
     if not sum(file.size for file in files):
         raise UserError("there is nothing to sample: the files are empty", hint="check the path")
     with TemporaryDirectory(prefix="tilth-plan-") as folder:
@@ -87,19 +106,46 @@ def plan_corpus(
 
 
 def _with_inputs(settings: CorpusSettings, inputs: list[str], domain: str, base: Path) -> CorpusSettings:
-    """The settings with the inputs of the command line behind their own sources; refuses those that match nothing."""
+    """The settings with the inputs of the command line behind their own sources; refuses those that match nothing, and
+    a chain that has neither.
+    """
+    if not inputs and not settings.sources:
+        raise nothing_to_read()
     sources = [SourceSettings(path=os.path.abspath(os.path.expanduser(path)), default_domain=domain) for path in inputs]
     if sources:
         find_files(sources, base, called=[f"the input {path!r}" for path in inputs], hint="check the path")
     return settings.model_copy(update={"sources": [*settings.sources, *sources]})
 
 
-def _settings(config: Path | None) -> CorpusSettings:
-    """The corpus section of a recipe, or a file that holds nothing else."""
-    data, lines = load_yaml(config) if config else ({}, Lines())
+def nothing_to_read() -> UserError:
+    """Neither the command line nor the settings name a file."""
+    return UserError("nothing to read", hint="give files, globs or folders, or --config with `sources`")
+
+
+@contextlib.contextmanager
+def _placed(config: Path | None) -> Iterator[None]:
+    """In the block, a mistake whose place is a setting (`corpus.rules.0.where`) is told with the line that sets it."""
+    try:
+        yield
+    except UserError as error:
+        name = error.where or ""
+        if config is None or not name.startswith("corpus."):
+            raise
+        data, lines = _section(config)
+        keys = setting_keys({"corpus": data}, name)[1:]
+        raise UserError(f"{name}: {error.message}", where=lines.where(keys, str(config)), hint=error.hint) from None
+
+
+def _section(config: Path) -> tuple[Any, Lines]:
+    """The corpus section of a recipe, or a file that holds nothing else, and the lines of its settings."""
+    data, lines = load_yaml(config)
     if isinstance(data, dict) and "corpus" in data:
-        data = data["corpus"]
-        lines = Lines({path[1:]: line for path, line in lines.items() if path[:1] == ("corpus",)})
+        return data["corpus"], Lines({path[1:]: line for path, line in lines.items() if path[:1] == ("corpus",)})
+    return data, lines
+
+
+def _settings(config: Path | None) -> CorpusSettings:
+    data, lines = _section(config) if config else ({}, Lines())
     return validate(CorpusSettings, data, source=str(config), lines=lines)
 
 

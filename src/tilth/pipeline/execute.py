@@ -16,6 +16,7 @@ from tilth.base import machine
 from tilth.base.errors import Unfinished, UserError
 from tilth.base.events import Journal
 from tilth.base.files import (
+    artifact_fault,
     clear_leftovers,
     digest_file,
     list_files,
@@ -41,25 +42,7 @@ class Done:
 
 def is_done(run_folder: Path, stage: Stage) -> bool:
     """Whether the stage's artifact is there and whole."""
-    return _fault(run_folder / stage.folder) is None
-
-
-def _fault(folder: Path) -> str | None:
-    """Why an artifact cannot be used, or None: its description and its files, by name and size.
-
-    A folder is renamed into place only when it is complete; what is missing or shorter was damaged later.
-    """
-    try:
-        sizes = read_json(folder / "artifact.json")["bytes"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return "artifact.json is missing or not readable"
-    for name, size in sizes.items():
-        file = folder / name
-        if not file.is_file():
-            return f"{name} is missing"
-        if file.stat().st_size != size:
-            return f"{name} has {file.stat().st_size:,} bytes instead of {size:,}"
-    return None
+    return artifact_fault(run_folder / stage.folder) is None
 
 
 def execute(stages: Sequence[Stage], run_folder: Path, compute: ComputeSettings) -> Iterator[Done]:
@@ -112,7 +95,7 @@ def _clear(aside: Path) -> None:
 def _make(stage: Stage, run_folder: Path, compute: ComputeSettings, events: Journal) -> Done:
     final = run_folder / stage.folder
     if final.exists():
-        print(f"warning: {final} is damaged ({_fault(final)}); it is made anew", file=sys.stderr)
+        print(f"warning: {final} is damaged ({artifact_fault(final)}); it is made anew", file=sys.stderr)
         remove(final)
     aside = _aside(run_folder, stage)
     out, work = aside / "out", aside / "work"

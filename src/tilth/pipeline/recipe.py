@@ -121,7 +121,7 @@ def placed(path: Path, assignments: list[str]) -> Iterator[None]:
     except UserError as error:
         data, lines = load_yaml(path)
         override(data, assignments, lines)
-        keys = _keys(data, error.where or "")
+        keys = setting_keys(data, error.where or "")
         if error.where is None:
             error = UserError(error.message, where=str(path), hint=error.hint)
         elif keys:
@@ -130,7 +130,7 @@ def placed(path: Path, assignments: list[str]) -> Iterator[None]:
         raise error from None
 
 
-def _keys(data: Any, dotted: str) -> tuple[str | int, ...]:
+def setting_keys(data: Any, dotted: str) -> tuple[str | int, ...]:
     """The path of a setting, items of lists by number or name, as far as the recipe spells it out; empty for what is no
     setting."""
     keys: tuple[str | int, ...] = ()
@@ -154,12 +154,12 @@ def _absolute(recipe: Recipe, folder: Path) -> Recipe:
     Paths never enter a fingerprint: sources are known by their content.
     """
     corpus = recipe.corpus
-    sources = [source.model_copy(update={"path": _anchored(source.path, folder)}) for source in corpus.sources]
-    against = [_anchored(path, folder) for path in corpus.decontaminate.against]
+    sources = [source.model_copy(update={"path": anchored(source.path, folder)}) for source in corpus.sources]
+    against = [anchored(path, folder) for path in corpus.decontaminate.against]
     decontaminate = corpus.decontaminate.model_copy(update={"against": against})
     updates: dict[str, Any] = {"corpus": corpus.model_copy(update={"sources": sources, "decontaminate": decontaminate})}
     updates["posttrain"] = tuple(_anchored_data(step, folder) for step in recipe.posttrain)
-    tasks = [t.model_copy(update={"path": _anchored(t.path, folder)}) if t.path else t for t in recipe.evaluate.tasks]
+    tasks = [t.model_copy(update={"path": anchored(t.path, folder)}) if t.path else t for t in recipe.evaluate.tasks]
     updates["evaluate"] = recipe.evaluate.model_copy(update={"tasks": tuple(tasks)})
     if recipe.base is not None:
         updates["base"] = _existing(folder / recipe.base.expanduser(), "base")
@@ -171,11 +171,11 @@ def _absolute(recipe: Recipe, folder: Path) -> Recipe:
 
 def _anchored_data(step: Any, folder: Path) -> Any:
     """A step whose data's paths are absolute."""
-    data = [d.model_copy(update={"path": _anchored(d.path, folder)}) if d.path else d for d in step.data]
+    data = [d.model_copy(update={"path": anchored(d.path, folder)}) if d.path else d for d in step.data]
     return step.model_copy(update={"data": tuple(data)})
 
 
-def _anchored(path: str, folder: Path) -> str:
+def anchored(path: str, folder: Path) -> str:
     """A path or glob seen from `folder`; `{python}` stands for an absolute path, and so does `~`."""
     return path if path.startswith("{python}") else os.path.normpath(folder / os.path.expanduser(path))
 

@@ -13,6 +13,7 @@ from tilth.base import machine
 from tilth.base.errors import UserError, nearest
 from tilth.base.files import read_json, write_json, write_text
 from tilth.base.progress import note
+from tilth.corpus.report import warnings_of
 from tilth.pipeline.amounts import check_corpus, check_sources
 from tilth.pipeline.checks import check_recipe, known_domains
 from tilth.pipeline.execute import Done, execute, is_done, lock
@@ -167,13 +168,21 @@ def run_recipe(
             if item.fresh:
                 made.append(item.stage.name)
                 _tell(item, quiet)
-                if item.stage.name == "measure":
-                    for warning in read_json(item.folder / "report.json").get("warnings", []):
-                        note(warning)
+                _warn(item)
             if item.stage.name == "corpus" and any(stage.needs_torch for stage in wanted):
                 with placed(path, assignments):
                     check_corpus(recipe, read_json(item.folder / "report.json"))
         return _outcome(run_folder, graph, made, changed)
+
+
+def _warn(item: Done) -> None:
+    """What a person should know of the sources once they are read, and of the benchmarks once they were looked for."""
+    if item.stage.name in ("measure", "corpus"):
+        report = read_json(item.folder / "report.json")
+        known = report.get("warnings", []) if item.stage.name == "corpus" else []
+        for warning in warnings_of(report):
+            if warning not in known:
+                note(warning)
 
 
 def _check_amounts(recipe: Recipe, path: Path, assignments: list[str], wanted: list[Stage]) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import gzip
 import json
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,7 +57,8 @@ def located(settings: CorpusSettings, base: Path) -> CorpusSettings:
 def _located(entry: WordList, base: Path, number: int) -> WordList:
     if not entry.file:
         return entry
-    path = Path(__file__).with_name("spam_words.txt") if entry.file == SPAM else base / entry.file
+    spam = Path(__file__).with_name("spam_words.txt")
+    path = spam if entry.file == SPAM else Path(os.path.normpath(base / entry.file))
     where = f"corpus.keywords.lists.{number}.file"
     if not path.is_file():
         raise UserError(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tilth.base.files import atomic_file
+from tilth.base.files import atomic_file, names_full
 from tilth.corpus.document import HASH, LABELS, MINHASH, text_bytes
 from tilth.corpus.running.clock import READ, WRITE, each, spent
 
@@ -31,6 +31,7 @@ class ShardWriter:
         import pyarrow.parquet as pq
 
         self._stack = atomic_file(path)
+        self._path = path
         self.schema = schema
         names = set(schema.names)
         codec = "lz4" if passing else "zstd"
@@ -50,15 +51,19 @@ class ShardWriter:
         return self
 
     def __exit__(self, *error: Any) -> None:
-        with spent(WRITE):
-            if error[0] is None:
-                self._flush()
-            self._writer.close()
+        try:
+            with spent(WRITE), names_full(self._path):
+                if error[0] is None:
+                    self._flush()
+                self._writer.close()
+        except OSError as failed:  # the disk is full: what was written goes, as for any other error
+            self._stack.__exit__(type(failed), failed, failed.__traceback__)
+            raise
         self._stack.__exit__(*error)
 
     def write(self, table: pa.Table) -> None:
         """Add rows; columns are put into the file's order and types."""
-        with spent(WRITE):
+        with spent(WRITE), names_full(self._path):
             self._gather(table if table.schema == self.schema else table.select(self.schema.names).cast(self.schema))
 
     def _gather(self, table: pa.Table) -> None:

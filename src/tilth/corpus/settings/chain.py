@@ -105,3 +105,12 @@ class CorpusSettings(Settings):
         if name not in info.data.get("steps", [name]) and value != cls.model_fields[name].default:
             raise ValueError(f"the chain has no step {name!r}; add it to `steps`, or leave this out")
         return value
+
+    @field_validator("decontaminate")
+    @classmethod
+    def _has_benchmarks(cls, value: DecontaminateSettings) -> DecontaminateSettings:
+        """Settings without an effect are refused; defaults written out, as in the recipe of a run folder, are not."""
+        others = set(DecontaminateSettings.model_fields) - {"against"}
+        if not value.against and (value.changed(*others) or value.model_fields_set == {"against"}):
+            raise ValueError("there is nothing to look for; give `against` benchmark files, or leave this out")
+        return value

@@ -91,8 +91,8 @@ def find_files(
     """Every input file, in the order of the sources and by name inside each; a file is read once in a format.
 
     `called` is what messages call the sources: a field, of which they are the items, or a name for each; `hint` says
-    what to look at where nothing matches. Raises `UserError` where a source matches nothing, or names a format that
-    is not read here.
+    what to look at where nothing matches. Raises `UserError` where a source matches nothing, names a format that is not
+    read here, or has a file whose name is not UTF-8.
     """
     if not sources:
         raise UserError("the corpus has no sources", hint="add `sources: [{path: data/*.jsonl.zst}]`")
@@ -109,6 +109,7 @@ def find_files(
                 f"every file of {source.path!r} is read by a source before it", where=names[index], hint="remove it"
             )
         for file in fresh:
+            _refuse_unreadable_name(file.path)
             if _once(file) not in seen:
                 seen.add(_once(file))
                 found.append(file)
@@ -130,6 +131,15 @@ def _nothing_there(source: SourceSettings, base: Path, name: str, hint: str) -> 
     missing = next((part for part in (*reversed(folder.parents), folder) if not part.exists()), None)
     reason = f"; there is no folder {missing}" if missing else ""
     return UserError(f"no file matches {source.path!r}{seen}{reason}", where=name, hint=hint)
+
+
+def _refuse_unreadable_name(path: Path) -> None:
+    """Names become ids, and stand in reports: both are UTF-8. The bytes that are none are shown as `\\xff`."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        shown = os.fsencode(path).decode("utf-8", "backslashreplace")
+        raise UserError("the file's name is not UTF-8", where=shown, hint="rename it, or leave it out") from None
 
 
 def _root(source: SourceSettings, base: Path) -> Path:
@@ -164,8 +174,9 @@ def _matches(source: SourceSettings, index: int, base: Path) -> Iterator[InputFi
             path = root / relative
             yield InputFile(path, f"{root.name}/{relative}", index, _format(path, source, named=False), _size(path))
         return
-    fixed = _fixed_folder(root)
-    for match in sorted(glob.glob(str(root), recursive=True)):
+    literal = os.path.isfile(root)  # a name may hold wildcards itself, and then stands for nothing else
+    fixed = root.parent if literal else _fixed_folder(root)
+    for match in [str(root)] if literal else sorted(glob.glob(str(root), recursive=True)):
         path = Path(match)
         if path.is_file():
             name = path.relative_to(fixed).as_posix()

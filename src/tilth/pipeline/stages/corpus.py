@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from tilth.base.files import ContentHashes
 from tilth.corpus.settings import CorpusSettings, SourceSettings
-from tilth.pipeline.recipe import Recipe
+from tilth.pipeline.recipe import Recipe, anchored
 from tilth.pipeline.stage import Context, Stage
 
 if TYPE_CHECKING:
@@ -121,5 +121,5 @@ def benchmark_files(settings: CorpusSettings, base: Path) -> list[InputFile]:
     """The benchmark files that the corpus is held against."""
     from tilth.corpus.sources import find_files
 
-    against = [SourceSettings(path=path) for path in settings.decontaminate.against]
+    against = [SourceSettings(path=anchored(path, base)) for path in settings.decontaminate.against]
     return find_files(against, base, called="corpus.decontaminate.against") if against else []
