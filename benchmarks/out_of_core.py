@@ -138,8 +138,13 @@ class Course:
 
 
 def finished(out: Path) -> int:
-    """Shards that either stage has written."""
-    return sum(path.parent.name == "documents" for path in out.rglob("[!.]*.parquet"))
+    """Shards that either stage has written; folders may be renamed into place meanwhile."""
+    return sum(
+        name.endswith(".parquet") and not name.startswith(".")
+        for folder, _, names in os.walk(out)
+        if Path(folder).name == "documents"
+        for name in names
+    )
 
 
 def run(work: Path, out: Path, workers: int, engine: str, kill_at: tuple[int, float] | None = None) -> Course | None:

@@ -49,8 +49,10 @@ def _load() -> Callable[[list[str] | None], int]:
     heard = before is signal.default_int_handler
     if heard:
         signal.signal(signal.SIGINT, _leave)
+    gc.disable()  # modules are no garbage
     from tilth.cli.app import execute
 
+    gc.enable()
     if heard:
         signal.signal(signal.SIGINT, before)
     return execute

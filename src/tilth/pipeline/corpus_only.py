@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tilth.base import machine
 from tilth.base.errors import UserError
@@ -22,9 +23,9 @@ from tilth.pipeline.execute import execute, lock
 from tilth.pipeline.recipe import ComputeSettings, Recipe, setting_keys
 from tilth.pipeline.stage import Stage
 from tilth.pipeline.stages.corpus import benchmark_files, corpus_stage, measure_stage, source_files
-from tilth.planning.corpus_plan import CorpusPlan, Hardware, plan
-from tilth.planning.corpus_sample import draw
-from tilth.planning.corpus_trial import run_trial
+
+if TYPE_CHECKING:  # the planner is loaded where a plan is asked for
+    from tilth.planning.corpus_plan import CorpusPlan, Hardware
 
 
 def run_corpus(
@@ -63,7 +64,9 @@ def _plan_stages(
     hashes = ContentHashes(out / ".cache" / "content_hashes.json")
     with batchwise():  # numba and the kernels are loaded here
         measured = measure_stage(recipe, base, None, hashes)
-        return [measured, corpus_stage(recipe, base, measured, hashes)], hashes
+        stages = [measured, corpus_stage(recipe, base, measured, hashes)]
+    gc.freeze()  # what was loaded stays: nobody looks for garbage in it, behind each stage
+    return stages, hashes
 
 
 def _run(
@@ -90,6 +93,9 @@ def plan_corpus(
     The forecast is for `size` bytes of such files as they lie; None: for the files themselves.
     """
     from tilth.corpus.rules.keywords import located
+    from tilth.planning.corpus_plan import plan
+    from tilth.planning.corpus_sample import draw
+    from tilth.planning.corpus_trial import run_trial
 
     base = (config.resolve() if config else Path.cwd() / "corpus").parent
     own = _settings(config)
