@@ -3,9 +3,9 @@
     python benchmarks/chain.py DATA/pretrain DATA/bench OUT_FOLDER
 
 Rules (Gopher, C4, FineWeb, Chinese), exact and near-duplicates, masking and decontamination against every file of the
-second folder, in one process. MB are of UTF-8 text, seconds of CPU, start of the interpreter included. Checked: the
-counts add up, and `tilth look` tells of every rejected document the step, the rule, the value and the threshold, and
-of every duplicate a partner that is somewhere. Writes results/chain.json.
+second folder, in one process on one core. MB are of UTF-8 text, seconds of CPU, start of the interpreter included.
+Checked: the counts add up, and `tilth look` tells of every rejected document the step, the rule, the value and the
+threshold, and of every duplicate a partner that is somewhere. Writes results/chain.json.
 """
 
 from __future__ import annotations
@@ -75,6 +75,8 @@ def main() -> None:
     config = asked.out / "chain.yaml"
     config.write_text(CONFIG.replace("BENCH", str(asked.bench.resolve())))
     tilth = [sys.executable, "-m", "tilth.cli.main", "corpus", str(asked.pretrain / "*.jsonl.zst")]
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     meter = machine.Meter()
     command = [*tilth, "--config", str(config), "--out", str(asked.out / "corpus"), "--workers", "1", "--json"]
     done = subprocess.run(command, capture_output=True, text=True)
