@@ -240,7 +240,7 @@ def test_what_a_crowd_needed_does_not_grow_with_one_long_answer() -> None:
 
 
 def test_memory_goes_with_what_needs_it() -> None:
-    """Many long answers leave; one short one goes on in a cache of its size, uncollected; then nothing is held."""
+    """Many long answers leave; one short one goes on in a cache of its size, undisturbed; then nothing is held."""
     model = decoder(dtype=torch.float64)
     engine = Engine(model)
     crowd = [engine.submit([1 + i] * 40, max_new=3) for i in range(16)]

@@ -146,10 +146,12 @@ def _check_names(settings: CorpusSettings, steps: Sequence[Step]) -> None:
     conditions += [("corpus.holdout.where", settings.holdout.where), ("corpus.markup.where", settings.markup.where)]
     lists = enumerate(settings.keywords.lists)
     conditions += [(f"corpus.keywords.lists.{i}.where", entry.where) for i, entry in lists]
+    asked: list[tuple[str, str, str]] = []
     for field, text in conditions:
         if text:
-            _check_strings(field, Condition(text))
-    asked = [(field, text, name) for field, text in conditions if text for name in Condition(text).names]
+            condition = Condition(text)
+            _check_strings(field, condition)
+            asked += [(field, text, name) for name in condition.names]
     if all(name in COLUMNS for _, _, name in asked):
         return
     from tilth.corpus.measure import MeasureStep
