@@ -28,7 +28,7 @@ from tilth.pipeline.run import run_recipe
 
 HERE = Path(__file__).parent
 RECIPE = HERE.parent / "recipes" / "bilingual.yaml"
-RATES = {"adamw": {"learning_rate": 2e-3}, "muon": {"learning_rate": 4e-3, "muon_learning_rate": 6e-3}}
+RATES = {"adamw": {"learning_rate": 2e-3}, "muon": {"learning_rate": 8e-3, "muon_learning_rate": 1.2e-2}}
 """The middle of each optimizer's grid; Muon's AdamW part moves along."""
 FACTORS = (0.25, 0.5, 1.0, 2.0, 4.0)
 SCHEDULES = {"cosine": "shape: cosine, end: 0.1", "stable": "shape: linear, decay: 0.3"}

@@ -130,13 +130,17 @@ def _funnel_entry(step: StepTally) -> dict[str, Any]:
 
 
 def warnings_of(report: dict[str, Any]) -> list[str]:
-    """What a person should know of a stage's input: what its report says, and benchmarks that protect nothing."""
-    idle = (
+    """What a person should know of a corpus: of what was read, and of benchmarks that protect nothing."""
+    return [*report.get("warnings", []), *idle_benchmarks(report)]
+
+
+def idle_benchmarks(report: dict[str, Any]) -> list[str]:
+    """A sentence for each benchmark file of which no item can be looked for."""
+    return [
         f"{name}: none of its {row['items']:,} items can be looked for: they have no text, or all of it is too short"
         for name, row in report.get("contamination", {}).items()
         if len(row["too_short"]) == row["items"]
-    )
-    return [*report.get("warnings", []), *idle]
+    ]
 
 
 def benchmark_rows(report: dict[str, Any]) -> list[tuple[str, int, int, int, int]]:

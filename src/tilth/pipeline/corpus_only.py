@@ -20,7 +20,7 @@ from tilth.corpus.running.work import batchwise
 from tilth.corpus.settings import CorpusSettings, SourceSettings
 from tilth.corpus.sources import find_files
 from tilth.pipeline.execute import execute, lock
-from tilth.pipeline.recipe import ComputeSettings, Recipe, setting_keys
+from tilth.pipeline.recipe import ComputeSettings, Recipe, with_line
 from tilth.pipeline.stage import Stage
 from tilth.pipeline.stages.corpus import benchmark_files, corpus_stage, measure_stage, source_files
 
@@ -134,25 +134,23 @@ def _placed(config: Path | None) -> Iterator[None]:
     try:
         yield
     except UserError as error:
-        name = error.where or ""
-        if config is None or not name.startswith("corpus."):
+        if config is None:
             raise
-        data, lines = _section(config)
-        keys = setting_keys({"corpus": data}, name)[1:]
-        raise UserError(f"{name}: {error.message}", where=lines.where(keys, str(config)), hint=error.hint) from None
+        raise with_line(error, *_as_recipe(config), config) from None
 
 
-def _section(config: Path) -> tuple[Any, Lines]:
-    """The corpus section of a recipe, or a file that holds nothing else, and the lines of its settings."""
+def _as_recipe(config: Path) -> tuple[dict[str, Any], Lines]:
+    """A recipe, or a file that is its corpus section alone, as a recipe, and the lines of its settings."""
     data, lines = load_yaml(config)
     if isinstance(data, dict) and "corpus" in data:
-        return data["corpus"], Lines({path[1:]: line for path, line in lines.items() if path[:1] == ("corpus",)})
-    return data, lines
+        return data, lines
+    return {"corpus": data}, Lines({("corpus", *path): line for path, line in lines.items()})
 
 
 def _settings(config: Path | None) -> CorpusSettings:
-    data, lines = _section(config) if config else ({}, Lines())
-    return validate(CorpusSettings, data, source=str(config), lines=lines)
+    data, lines = _as_recipe(config) if config else ({"corpus": {}}, Lines())
+    within = Lines({path[1:]: line for path, line in lines.items() if path[0] == "corpus"})
+    return validate(CorpusSettings, data["corpus"], source=str(config), lines=within)
 
 
 def _check_out(inputs: list[str], out: Path) -> None:

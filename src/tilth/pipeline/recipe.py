@@ -12,7 +12,7 @@ import yaml
 from pydantic import Field, field_validator, model_validator
 
 from tilth.base.errors import UserError
-from tilth.base.settings import Settings, load_yaml, named, override, validate
+from tilth.base.settings import Lines, Settings, load_yaml, named, override, validate
 from tilth.corpus.settings import CorpusSettings
 from tilth.evaluation.settings import EvaluateSettings
 from tilth.model.config import ModelSettings
@@ -121,16 +121,20 @@ def placed(path: Path, assignments: list[str]) -> Iterator[None]:
     except UserError as error:
         data, lines = load_yaml(path)
         override(data, assignments, lines)
-        keys = setting_keys(data, error.where or "")
         if error.where is None:
-            error = UserError(error.message, where=str(path), hint=error.hint)
-        elif keys:
-            where = lines.where(keys, str(path))
-            error = UserError(f"{error.where}: {error.message}", where=where, hint=error.hint)
-        raise error from None
+            raise UserError(error.message, where=str(path), hint=error.hint) from None
+        raise with_line(error, data, lines, path) from None
 
 
-def setting_keys(data: Any, dotted: str) -> tuple[str | int, ...]:
+def with_line(error: UserError, data: Any, lines: Lines, path: Path) -> UserError:
+    """The same mistake, told with what sets the setting that is its place; as it is where that is no setting."""
+    keys = _setting_keys(data, error.where or "")
+    if not keys:
+        return error
+    return UserError(f"{error.where}: {error.message}", where=lines.where(keys, str(path)), hint=error.hint)
+
+
+def _setting_keys(data: Any, dotted: str) -> tuple[str | int, ...]:
     """The path of a setting, items of lists by number or name, as far as the recipe spells it out; empty for what is no
     setting."""
     keys: tuple[str | int, ...] = ()

@@ -13,7 +13,7 @@ from tilth.base import machine
 from tilth.base.errors import UserError, nearest
 from tilth.base.files import read_json, write_json, write_text
 from tilth.base.progress import note
-from tilth.corpus.report import warnings_of
+from tilth.corpus.report import idle_benchmarks, warnings_of
 from tilth.pipeline.amounts import check_corpus, check_sources
 from tilth.pipeline.checks import check_recipe, known_domains
 from tilth.pipeline.execute import Done, execute, is_done, lock
@@ -177,12 +177,9 @@ def run_recipe(
 
 def _warn(item: Done) -> None:
     """What a person should know of the sources once they are read, and of the benchmarks once they were looked for."""
-    if item.stage.name in ("measure", "corpus"):
-        report = read_json(item.folder / "report.json")
-        known = report.get("warnings", []) if item.stage.name == "corpus" else []
-        for warning in warnings_of(report):
-            if warning not in known:
-                note(warning)
+    told = {"measure": warnings_of, "corpus": idle_benchmarks}.get(item.stage.name)
+    for warning in told(read_json(item.folder / "report.json")) if told else ():
+        note(warning)
 
 
 def _check_amounts(recipe: Recipe, path: Path, assignments: list[str], wanted: list[Stage]) -> None:
