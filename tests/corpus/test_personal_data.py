@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import string
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -111,6 +113,23 @@ def test_forms(text: str, expected: str) -> None:
     (found,), log = masked(MASK, text)
     assert found == expected
     assert len(log) == sum(found.count(place) for place in PLACEHOLDERS.values())
+
+
+WIDE_DIGITS, WIDE = (
+    {ord(c): ord(c) + 0xFEE0 for c in characters}
+    for characters in ("0123456789", string.digits + string.ascii_letters + "@.-+_")
+)
+
+
+@pytest.mark.parametrize("wide", [WIDE_DIGITS, WIDE], ids=["digits", "all"])
+def test_full_width_forms_are_those_of_ascii(wide: dict[int, int]) -> None:
+    """At the same places, and the text around them stays in full width."""
+    forms = [text for text, _ in FORMS] + DECOYS
+    chosen = [text for text in forms if re.search(r"[0-9@]", text)]
+    found, log = masked(MASK_ALL, *(text.translate(wide) for text in chosen))
+    assert log == masked(MASK_ALL, *chosen)[1]
+    assert found[0] == "ｗｒｉｔｅ ｔｏ 张三[EMAIL]，谢谢" if wide is WIDE else "[PHONE]" in "".join(found)
+    assert masked(MASK, "电话１３８００１３８０００，第１２３４５６７８号")[0] == ["电话[PHONE]，第１２３４５６７８号"]
 
 
 @pytest.mark.parametrize("text", DECOYS)

@@ -9,6 +9,7 @@ anchors, windows where substrings can stand at several places, and their hashes
 Seen, by_part    which keys have been met before, part by part of the keys
 Ngrams, Hits     the n-grams of benchmark items and where documents hold them
 personal_places  where personal data can stand
+narrow           full-width letters and digits as ASCII
 Heads            lines in which one of some phrases may begin: a cheap test
 Keywords         many words looked for at once, in Chinese and English
 web_lines        lines that are no prose: capitals, figures, one word
@@ -19,7 +20,7 @@ script_shares    in which scripts a text is written
 The statistics: measure (all in one call), words (with cutting and memo), units, lines, repetition, c4, code. What text
 is made of: characters and unicode (tables), scripts, urls and exceptions (where words do not end), flags, furniture.
 Under them: buffers (Arrow's memory), hashing; minhash, leaders, ngrams (with ngram_index and spans), passages,
-substrings, seen, heads, keywords and places (which gives signs, by the company of a place) stand on them.
+substrings, seen, heads, keywords, widths and places (which gives signs, by the company of a place) stand on them.
 
 What reads texts takes a `pa.LargeStringArray` without nulls and gives numpy arrays of its length, or places in it.
 numba and the kernels are loaded at the first use of a name, not by `import tilth.text`.
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     from tilth.text.seen import Seen, by_part
     from tilth.text.substrings import anchors, windows
     from tilth.text.units import unit_counts
+    from tilth.text.widths import narrow
 
 __getattr__ = lazy(
     __name__,
@@ -66,6 +68,7 @@ __getattr__ = lazy(
         "seen": "Seen by_part",
         "substrings": "anchors windows",
         "units": "unit_counts",
+        "widths": "narrow",
     },
 )
 
@@ -80,6 +83,7 @@ __all__ = [
     "cluster",
     "content_hashes",
     "control_flags",
+    "narrow",
     "personal_places",
     "script_shares",
     "signatures",

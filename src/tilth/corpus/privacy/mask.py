@@ -1,7 +1,7 @@
 """Masking: personal data found by form and check digit, replaced by placeholders that keep the text trainable.
 
 A kernel finds the few places of a text that can hold anything, and what (`tilth.text.personal_places`); the patterns
-(`patterns`) look for that and only there.
+(`patterns`) look for that and only there. Full-width digits and letters are read as those of ASCII.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class MaskStep(Edit):
     stood, so that shares move by next to nothing, but for that of digits where much of a text is numbers.
     """
 
-    VERSION = 2
+    VERSION = 3
     invalidates = (HASH, MINHASH)
 
     def __init__(self, name: str, settings: MaskSettings) -> None:
@@ -53,7 +53,7 @@ class MaskStep(Edit):
         import pyarrow as pa
         import pyarrow.compute as pc
 
-        from tilth.text import personal_places
+        from tilth.text import narrow, personal_places
 
         texts, log = texts_of(table), EditLog()
         rows: list[int] = []
@@ -61,7 +61,7 @@ class MaskStep(Edit):
         pieces: list[str] = []
         done = 0
         text = ""
-        for row, window, offset, core, told in personal_places(texts, self.finder.signs):
+        for row, window, offset, core, told in personal_places(narrow(texts), self.finder.signs):
             for kind, start, end in self.finder.find(window, told, core):
                 if not rows or rows[-1] != row:
                     if rows:
