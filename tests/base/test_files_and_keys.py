@@ -171,6 +171,10 @@ def test_conditions(text, expected):
         ("tokens.real", "no column 'tokens.real'"),
         ("domain < 3", "cannot be compared"),
         ("tokens > 'a'", "cannot be compared"),
+        ("domain == 3", "cannot be compared: a string and a number"),
+        ("tokens != 'a'", "a string and a number"),
+        ("tokens in [1, 'a']", "a string and a number"),
+        ("domain not in ['law', 3]", "a string and a number"),
     ],
 )
 def test_conditions_refuse_what_they_do_not_know(text, message):

@@ -125,7 +125,7 @@ class Condition:
                 return -number
             case ast.Compare(left=left, ops=ops, comparators=comparators):
                 sides = [self._value(side, columns) for side in (left, *comparators)]
-                checks = [_COMPARE[type(op)](a, b) for op, a, b in zip(ops, sides, sides[1:], strict=False)]
+                checks = [_compare(op, a, b) for op, a, b in zip(ops, sides, sides[1:], strict=False)]
                 return np.logical_and.reduce(np.broadcast_arrays(*checks))
             case ast.Name() | ast.Attribute():
                 return columns[_name(node)]
@@ -134,6 +134,18 @@ class Condition:
             case ast.List(elts=items) | ast.Tuple(elts=items):
                 return [self._value(item, columns) for item in items]
         raise self._refusal(node)
+
+
+def _compare(op: ast.cmpop, a: Any, b: Any) -> Any:
+    """Raises `TypeError` for a string beside a number, which numpy calls unequal without a word."""
+    kinds = {_is_text(side) for side in (a, *(b if isinstance(b, list) else [b]))}
+    if len(kinds) > 1:
+        raise TypeError("a string and a number")
+    return _COMPARE[type(op)](a, b)
+
+
+def _is_text(side: Any) -> bool:
+    return side.dtype.kind in "OSU" if isinstance(side, np.ndarray) else isinstance(side, str)
 
 
 def _is_constant(node: ast.expr) -> bool:

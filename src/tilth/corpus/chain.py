@@ -138,7 +138,7 @@ def _make(kind: str, name: str, settings: CorpusSettings, benchmarks: Sequence[I
 
 
 def _check_names(settings: CorpusSettings, steps: Sequence[Step]) -> None:
-    """Conditions name columns that can be there at all, and compare a document's own with strings."""
+    """Conditions name columns that can be there at all, and compare each with its own kind."""
     if "keywords" in settings.steps and not settings.keywords.lists:
         raise UserError("corpus.steps has `keywords`, but there are no words", hint="add `keywords: {lists: [...]}`")
     conditions = [(f"corpus.rules.{i}.where", rules.where) for i, rules in enumerate(settings.rules)]
@@ -146,31 +146,34 @@ def _check_names(settings: CorpusSettings, steps: Sequence[Step]) -> None:
     conditions += [("corpus.holdout.where", settings.holdout.where), ("corpus.markup.where", settings.markup.where)]
     lists = enumerate(settings.keywords.lists)
     conditions += [(f"corpus.keywords.lists.{i}.where", entry.where) for i, entry in lists]
-    asked: list[tuple[str, str, str]] = []
-    for field, text in conditions:
-        if text:
-            condition = Condition(text)
-            _check_strings(field, condition)
-            asked += [(field, text, name) for name in condition.names]
-    if all(name in COLUMNS for _, _, name in asked):
-        return
+    asked = [(field, Condition(text)) for field, text in conditions if text]
+    known: dict[str, str | float | bytes] = dict.fromkeys(COLUMNS, "")
+    if any(name not in known for _, condition in asked for name in condition.names):
+        known |= _measured(settings, steps)
+    for field, condition in asked:
+        row = {name: _column(known[name]) for name in condition.names if name in known}
+        try:
+            condition(row, 1)
+        except UserError as error:
+            missing = next((name for name in condition.names if name not in known), None)
+            hint = error.hint if missing is None else nearest(missing, known)
+            raise UserError(error.message, where=field, hint=hint) from None
+
+
+def _measured(settings: CorpusSettings, steps: Sequence[Step]) -> dict[str, str | float | bytes]:
+    """Columns that the chain can add, each with some value of its kind."""
     from tilth.corpus.measure import MeasureStep
 
-    measured = [*MeasureStep("measure", settings.measure).adds()]
-    measured += [name for step in steps if isinstance(step, Measure | Edit) for name in step.adds()]
-    known = {*COLUMNS, *measured, *(SIGNAL + name for source in settings.sources for name in source.signals)}
-    for field, text, name in asked:
-        if name not in known:
-            raise UserError(f"{text!r}: there is no column {name!r}", where=field, hint=nearest(name, known))
+    measured = dict(MeasureStep("measure", settings.measure).adds())
+    for step in steps:
+        if isinstance(step, Measure | Edit):
+            measured.update(step.adds())
+    return measured | {SIGNAL + name: 0.0 for source in settings.sources for name in source.signals}
 
 
-def _check_strings(field: str, condition: Condition) -> None:
-    """A document's own columns are strings: tried on one row of them, a condition over nothing else says what fails."""
-    if all(name in COLUMNS for name in condition.names):
-        try:
-            condition({name: np.array([""], object) for name in condition.names}, 1)
-        except UserError as error:
-            raise UserError(error.message, where=field, hint=error.hint) from None
+def _column(value: str | float | bytes) -> np.ndarray:
+    """One row, of the kind that a table's column has."""
+    return np.array([value], np.float32 if isinstance(value, float) else object)
 
 
 def _check(steps: Sequence[Step], settings: CorpusSettings) -> frozenset[str]:

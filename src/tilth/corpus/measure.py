@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -27,13 +26,14 @@ class MeasureStep(Measure):
         super().__init__(name)
         self.settings = settings
 
-    def adds(self) -> Sequence[str]:
+    def adds(self) -> dict[str, str | float | bytes]:
         """Every column of `tilth.text.statistics`, and the hash and the signature."""
         import pyarrow as pa
 
         from tilth.text import statistics
 
-        return [SIGNAL + name for name in statistics(pa.array([], pa.large_string()))] + [HASH, MINHASH]
+        signals = {SIGNAL + name: 0.0 for name in statistics(pa.array([], pa.large_string()))}
+        return {**signals, HASH: b"", MINHASH: b""}
 
     def measure(self, table: pa.Table) -> pa.Table:
         """Add the columns, batch by batch, on the calling thread."""

@@ -12,7 +12,7 @@ edit: a plain one depends on nothing but the document, a CorpusEdit first looks 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
@@ -47,8 +47,8 @@ class Measure(Step):
     kind = "measure"
 
     @abstractmethod
-    def adds(self) -> Sequence[str]:
-        """Names of the columns that the step writes."""
+    def adds(self) -> Mapping[str, str | float | bytes]:
+        """Names of the columns that the step writes, each with some value of its kind."""
 
     @abstractmethod
     def measure(self, table: pa.Table) -> pa.Table:
@@ -86,9 +86,9 @@ class Edit(Step):
     alone: ClassVar[bool] = True
     """Needs the document and the settings and nothing else, so that it may stand in front of the first decision."""
 
-    def adds(self) -> Sequence[str]:
-        """Columns that say what the edit did; they hold until another edit."""
-        return ()
+    def adds(self) -> Mapping[str, str | float | bytes]:
+        """Columns that say what the edit did, each with some value of its kind; they hold until another edit."""
+        return {}
 
     @abstractmethod
     def edit(self, table: pa.Table) -> tuple[pa.Table, EditLog]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -41,9 +41,9 @@ class LinesStep(Edit):
         self._own = [_compile(pattern) for pattern in settings.patterns]
         self._kinds = [(kind, re.compile(pattern, re.IGNORECASE)) for kind, pattern in PATTERNS.items()]
 
-    def adds(self) -> Sequence[str]:
+    def adds(self) -> dict[str, str | float | bytes]:
         """What part of the words is gone, where web lines are asked for: a rule may reject by it."""
-        return (REMOVED,) if self.settings.web else ()
+        return {REMOVED: 0.0} if self.settings.web else {}
 
     def edit(self, table: pa.Table) -> tuple[pa.Table, EditLog]:
         """Lines in which none of the telling words begins are passed over by a kernel."""

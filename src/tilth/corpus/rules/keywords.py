@@ -132,8 +132,9 @@ class KeywordTags(Measure):
     def needs(self) -> Sequence[str]:
         return _needs(self.lists)
 
-    def adds(self) -> Sequence[str]:
-        return [f"{SIGNAL}{entry.name}_{what}" for entry in self.lists for what in ("count", "share", "word")]
+    def adds(self) -> dict[str, str | float | bytes]:
+        kinds: dict[str, str | float | bytes] = {"count": 0.0, "share": 0.0, "word": ""}
+        return {f"{SIGNAL}{entry.name}_{what}": kind for entry in self.lists for what, kind in kinds.items()}
 
     def measure(self, table: pa.Table) -> pa.Table:
         import pyarrow as pa
