@@ -4,7 +4,8 @@
 
 Each setting trains three steps in a process of its own under torch's profiler, whose memory events name every
 allocation and release of a tensor; the peak of their running sum is set against `trainer_memory`, tensors alone. A
-second process without the profiler tells the peak of its resident memory. Writes results/peak_memory.json.
+second process without the profiler tells the peak of its resident memory. A CPU multiplies 8-bit floats in fp32, in
+memory that no GPU takes: under fp8 products are zeros of their size. Writes results/peak_memory.json.
 """
 
 from __future__ import annotations
@@ -120,6 +121,14 @@ CASES = [
     Case("dropout of an adapter of queries, compiled", SMALL, rank=16, adapter=0.1, targets=("query", "value"),
          compile="on"),
     Case("dropout of an adapter, fp32", SMALL, rank=8, adapter=0.1, precision="fp32"),
+    Case("8 bits", SMALL, precision="fp8"),
+    Case("8 bits, query-key norms, muon", {**SMALL, "qk_norm": True}, precision="fp8", optimizer="muon"),
+    Case("8 bits, recomputed", DEEP, precision="fp8", recompute="full"),
+    Case("8 bits, recomputed in part", DEEP, precision="fp8", recompute="selective"),
+    Case("8 bits, compiled", SMALL, precision="fp8", compile="on"),
+    Case("8 bits, recomputed, compiled", DEEP, precision="fp8", recompute="full", compile="on"),
+    Case("8 bits, small batch", WIDE, precision="fp8", rows=1),
+    Case("8 bits, parameters shared by 2", WIDE, rows=2, processes=2, shard="parameters", precision="fp8"),
     Case("optimizer shared by 2", WIDE, rows=2, processes=2, shard="optimizer"),
     Case("gradients shared by 2", WIDE, rows=2, processes=2, shard="gradients"),
     Case("parameters shared by 2", WIDE, rows=2, processes=2, shard="parameters"),
@@ -151,10 +160,15 @@ class Reader:
 
 def train(case: Case) -> None:
     """Three steps of the real trainer."""
+    import torch
+
     from tilth.model.adapters.settings import AdapterSettings
     from tilth.posttrain.dpo import DPO
     from tilth.training import ComputeSettings, Job, PhaseSettings, train_phase
 
+    library = torch.library.Library("aten", "IMPL")
+    if case.precision == "fp8":
+        library.impl("_scaled_mm", _empty_product, "CPU")
     sequences = case.rows * case.micro_batches * case.processes
     phase = PhaseSettings(
         tokens=3 * sequences * case.length, sequence_length=case.length, batch_sequences=sequences,
@@ -174,6 +188,20 @@ def train(case: Case) -> None:
                 objective=DPO(pairs) if case.kind == "dpo" else None,
             )
         )  # fmt: skip
+
+
+def _empty_product(
+    a: Any,
+    b: Any,
+    scale_a: Any,
+    scale_b: Any,
+    bias: Any = None,
+    scale: Any = None,
+    dtype: Any = None,
+    fast: Any = False,
+) -> Any:
+    """In place of `aten._scaled_mm`."""
+    return a.new_zeros(a.shape[0], b.shape[1], dtype=dtype)
 
 
 def traced(case: Case) -> dict[str, Any]:
@@ -229,7 +257,8 @@ def forecast(case: Case) -> Any:
     return trainer_memory(
         ModelSettings(**case.model).config(case.vocabulary).shape,
         Training(
-            tokens=case.rows * case.length, length=case.document, half=case.precision == "bf16",
+            tokens=case.rows * case.length, length=case.document, half=case.precision != "fp32",
+            float8=case.precision == "fp8",
             optimizer="muon" if case.optimizer == "muon" else "adamw", compiled=case.compile == "on", rank=case.rank,
             targets=case.targets, embedding_dropout=case.embedding > 0, residual_dropout=case.residual > 0,
             adapter_dropout=case.adapter > 0,

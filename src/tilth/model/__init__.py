@@ -5,6 +5,7 @@ decoder     Decoder: packed tokens in, hidden states out; build
 initial     what every parameter begins with: Gaussian, by depth, T-Fixup                (no torch)
 mup         factors of sizes and rates by width                                          (no torch)
 draws       drop, Dropout, embedding_noise: what chance takes or adds is a function of its place
+float8      products of the layers in 8 bits, both passes
 recompute   what a layer keeps for its backward pass, and what it computes again there
 attention   attend, Boundaries: causal attention inside documents, several backends
 loss        linear_cross_entropy: head and loss together, in chunks

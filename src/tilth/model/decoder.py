@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from tilth.laws.flops import Recompute
+from tilth.model import float8
 from tilth.model.attention import Boundaries, attend
 from tilth.model.config import Activation, DecoderConfig
 from tilth.model.draws import Dropout, drop, embedding_noise, site_keys, token_keys
@@ -40,11 +41,17 @@ class Linear(nn.Linear):
     casts_again = False
     """Whether the backward pass casts the weight once more, instead of keeping the copy that the forward pass made.
     The compiler decides by itself, and keeps it."""
+    in_float8 = False
+    """Whether the product, in either pass, is one of 8-bit floats."""
 
     def forward(self, input: Tensor, keys_N: Tensor | None = None) -> Tensor:
         bias = None if self.bias is None else self.bias.to(input.dtype)
-        if self.casts_again and self.weight.dtype != input.dtype and not torch.compiler.is_compiling():
-            output: Tensor = _CastAgain.apply(input, self.weight)
+        output: Tensor | None = None
+        if self.in_float8:
+            output = float8.product(input, self.weight)
+        elif self.casts_again and self.weight.dtype != input.dtype and not torch.compiler.is_compiling():
+            output = _CastAgain.apply(input, self.weight)
+        if output is not None:
             return output if bias is None else output + bias
         return F.linear(input, self.weight.to(input.dtype), bias)
 
@@ -240,6 +247,13 @@ class Decoder(nn.Module):
                 inputs = (*inputs, self.dropout.residual, site_keys(keys_N, number))
             x_NH = around(number, partial(run_layer, block, self.recompute, *inputs))
         return around(len(self.blocks) + 1, partial(self.norm, x_NH))
+
+    def use_float8(self) -> None:
+        """From now on the projections of the layers multiply in 8-bit floats; embedding and head stay as they are."""
+        for block in self.blocks:
+            for part in block.modules():
+                if isinstance(part, Linear):
+                    part.in_float8 = True
 
     @property
     def draws(self) -> bool:

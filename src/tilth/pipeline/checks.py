@@ -9,11 +9,12 @@ from tilth.base.errors import UserError, nearest
 from tilth.base.expression import Condition
 from tilth.evaluation.tasks import read_items
 from tilth.model import check_exportable, read_config
+from tilth.pipeline.forecast import shape_of_recipe
 from tilth.pipeline.recipe import Recipe
 from tilth.pipeline.stages.corpus import benchmark_files, source_files
 from tilth.pipeline.stages.posttrain import Step, data_files
 from tilth.tokens.templates import chat_template
-from tilth.training.settings import MUON_AND_MUP
+from tilth.training.settings import FLOAT8_MULTIPLE, MUON_AND_MUP
 
 DOCUMENT_TABLE = ("id", "domain", "source", "language", "repeat", "tokens", "bytes")
 """Columns that a group's condition may name, beside `signal.NAME`."""
@@ -92,6 +93,34 @@ def _check_training(recipe: Recipe) -> None:
     lengths["evaluate.samples.tokens"] = recipe.evaluate.samples.tokens
     for name, length in lengths.items():
         _check_length(recipe, name, length)
+    _check_float8(recipe)
+
+
+def _check_float8(recipe: Recipe) -> None:
+    """The device multiplies 8-bit floats, and the sides of the factors are such that it can."""
+    asked = {f"pretrain.{phase.name}": phase for phase in recipe.pretrain if phase.precision == "fp8"}
+    if not asked:
+        return
+    shape = shape_of_recipe(recipe)
+    widths = {"hidden": shape.hidden, "heads x head_dim": shape.query_width, "kv_heads x head_dim": shape.kv_width,
+              "intermediate": shape.intermediate}  # fmt: skip
+    for name, phase in asked.items():
+        for what, size in {**widths, "sequence_length": phase.sequence_length}.items():
+            if size % FLOAT8_MULTIPLE:
+                raise UserError(
+                    f"fp8 wants {what} to be a multiple of {FLOAT8_MULTIPLE}; it is {size:,}",
+                    where=f"{name}.precision",
+                    hint="change it, or set precision: bf16",
+                )
+        if importlib.util.find_spec("torch") is not None:
+            import torch
+
+            from tilth.training import device
+
+            try:
+                device.check_float8(torch.device(device.kind(recipe.compute.device)))
+            except UserError as error:
+                raise UserError(error.message, where=f"{name}.precision", hint=error.hint) from None
 
 
 def _check_optimizers(recipe: Recipe) -> None:

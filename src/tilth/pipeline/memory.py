@@ -24,6 +24,7 @@ def training_of(phase: PhaseSettings, compute: ComputeSettings, adapter: Adapter
         tokens=min(phase.micro_batch_sequences, -(-phase.sequences // compute.processes)) * length,
         length=length,
         half=phase.in_half(device.fast_bf16),
+        float8=phase.precision == "fp8",
         optimizer=phase.optimizer.kind,
         compiled=phase.compiled(device.compiler_found),
         rank=adapter.rank if adapter else 0,

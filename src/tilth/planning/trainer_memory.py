@@ -46,6 +46,8 @@ class Training:
     """T: of its documents; the sequence length if nothing more is known."""
     half: bool = True
     """bf16 products, else fp32."""
+    float8: bool = False
+    """8 bits in the layers' products: copies of the weights are made, and freed, in either pass (model/float8.py)."""
     optimizer: Literal["adamw", "muon"] = "muon"
     compiled: bool = False
     rank: int = 0
@@ -68,6 +70,11 @@ class Training:
     def size(self) -> int:
         """s."""
         return 2 if self.half else EXACT
+
+    @property
+    def remakes(self) -> bool:
+        """Whether a compiled layer makes again what its products read: it is rounded again in the backward pass."""
+        return self.compiled and self.float8
 
     @property
     def stage(self) -> ZeroStage:
@@ -211,9 +218,10 @@ class _Kept:
         attention = size * n * (2 * queries + 2 * keys) + EXACT * n * shape.heads  # q, k, v, out, log-denominators
         if shape.qk_norm:
             attention += n * (queries + keys) * _head_norm_bytes(training) + EXACT * n * (shape.heads + shape.kv_heads)
-        feed_forward = size * n * wide * (3 if training.compiled else 4)  # gate, up, their product; eager: silu too
+        parts = 2 if training.remakes else 3 if training.compiled else 4  # gate, up, their product; eager: silu too
+        feed_forward = size * n * wide * parts
         copies = _weight_copies(shape, training)
-        if training.stage == 3 and not training.compiled:  # it is cast again: model/decoder.py
+        if training.float8 or (training.stage == 3 and not training.compiled):  # cast again: model/decoder.py
             copies = dict.fromkeys(copies, 0)
         masks = MASK * n * hidden
         self.throughout = float(2 * size * n * shape.head_dim)  # cosine and sine
@@ -235,6 +243,8 @@ class _Kept:
         if training.compiled:  # one graph a layer: what its backward pass made of the feed-forward waits for its end
             made = ("output", "gate", "up", "down")
             self.to_attention += norm + sum(EXACT * math.prod(_matrices(shape)[name]) for name in made)
+        if training.remakes:  # gradients of gate and up too, and what they read
+            self.to_attention += size * n * (2 * wide + hidden)
         last = _norm_bytes(hidden, training) * n
         if training.compiled:
             last = 2 * size * n * hidden  # the stream and what the norm makes of it
@@ -286,7 +296,7 @@ def _adapter_bytes(shape: Shape, training: Training, names: tuple[str, ...] = TA
 def _norm_bytes(width: int, training: Training) -> int:
     """Of a token: what RMSNorm reads in fp32, that normalised, its output; compiled: its input and output alone."""
     if training.compiled:
-        return 2 * training.size * width + EXACT
+        return (1 if training.remakes else 2) * training.size * width + EXACT
     normalised = 0 if training.rank else EXACT  # kept for the gradient of the norm's weight
     return (EXACT + normalised + training.size) * width + 2 * EXACT
 

@@ -17,7 +17,10 @@ from tilth.laws.data_sheets import half_precision_peak
 from tilth.model.products import product_speed
 from tilth.training.settings import ComputeSettings, PhaseSettings, decided
 
-_DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32, "fp64": torch.float64}
+_DTYPES = {
+    **{"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32, "fp64": torch.float64},
+    "fp8": torch.bfloat16,  # of all that stands around the products in 8 bits
+}
 
 
 def kind(name: str) -> str:
@@ -55,9 +58,23 @@ def prepare(settings: ComputeSettings, device: torch.device) -> int:
 
 
 def precision(wanted: str, device: torch.device) -> tuple[torch.dtype, torch.dtype]:
-    """Dtype of the parameters and of the products, for a setting `auto`, `bf16`, `fp16`, `fp32` or `fp64`."""
+    """Dtype of the parameters and of the products, for a setting `auto`, `bf16`, `fp16`, `fp32`, `fp64` or `fp8`."""
     products = _DTYPES[decided(wanted, lambda: fast_bf16(device))]
     return torch.promote_types(products, torch.float32), products
+
+
+def check_float8(device: torch.device) -> None:
+    """Raise `UserError` unless the device can multiply 8-bit floats; a CPU does it for trials, in fp32."""
+    if device.type == "cuda" and torch.version.hip is None:
+        major, minor = torch.cuda.get_device_capability(device)
+        if (major, minor) < (8, 9):
+            name = torch.cuda.get_device_name(device)
+            raise UserError(
+                f"fp8 wants a GPU of compute capability 8.9 (Ada, Hopper, later ones); {name} has {major}.{minor}",
+                hint="set precision: bf16",
+            )
+    elif device.type != "cpu":
+        raise UserError(f"fp8 is not there on {device.type} devices here", hint="set precision: bf16")
 
 
 def fast_bf16(device: torch.device) -> bool:

@@ -151,6 +151,9 @@ class PhaseState:
         trained: the checkpoint holds that alone)."""
         model = finished.start_model(self.job.start, self.job.seed, self.dtype, filled=filled)
         model.compute_dtype = self.products
+        if self.phase.precision == "fp8":
+            device.check_float8(self.device)
+            model.use_float8()
         if self.job.adapter is not None:
             attach(model, self.job.adapter, self.job.seed)
         return model
