@@ -149,7 +149,7 @@ def test_a_file_that_cannot_be_written_to_its_end_is_told(workers: str, tmp_path
             "3: corpus.rules.0.where: \"signal.words == 'many'\" compares what cannot be compared: a string",
         ),
         (
-            "sources: [{path: ../a.txt, signals: {votes: score.up}}]\nholdout:\n  where: signal.votes > '3'",
+            "sources: [{path: ../b.txt, signals: {votes: score.up}}]\nholdout:\n  where: signal.votes > '3'",
             "3: corpus.holdout.where: \"signal.votes > '3'\" compares what",
         ),
         (
@@ -168,7 +168,8 @@ def test_a_setting_that_cannot_be_used_is_told_with_its_line(
     text: str, message: str, as_recipe: bool, tmp_path: Path
 ) -> None:
     (tmp_path / "x").mkdir()
-    (tmp_path / "a.txt").write_text(ENGLISH)
+    for name in ("a.txt", "b.txt"):
+        (tmp_path / name).write_text(ENGLISH)
     config = tmp_path / "x" / "c.yaml"
     lines = text.splitlines()
     config.write_text("\n".join(["corpus:", *(f"  {line}" for line in lines)] if as_recipe else lines))
@@ -177,6 +178,42 @@ def test_a_setting_that_cannot_be_used_is_told_with_its_line(
         run_corpus([str(tmp_path / "a.txt")], tmp_path / "o", config, "web", 1)
     assert str(caught.value).startswith(f"{config}:{int(number) + as_recipe}:{said}")
     assert not (tmp_path / "o").exists()
+
+
+@pytest.mark.parametrize(
+    ("source", "refused"),
+    [
+        ("in", True),
+        ("{path: in, include: ['*.jsonl']}", True),
+        ("{path: in, exclude: [out]}", False),
+        ("'in/**/*'", True),
+        ("in/*/*.jsonl", True),
+        ("in/*.jsonl", False),
+        ("'.'", True),
+    ],
+)
+def test_an_output_that_its_own_sources_would_read_is_refused(source: str, refused: bool, tmp_path: Path) -> None:
+    for name in ("a", "b/a"):
+        write_jsonl(tmp_path / "in" / f"{name}.jsonl", [{"text": f"{ENGLISH} {name}"}])
+    config = tmp_path / "c.yaml"
+    config.write_text(f"steps: [repair]\nsources:\n  - {source}\n")
+    if not refused:
+        assert run_corpus([], tmp_path / "in" / "out", config, "web", 1)[0]["documents_in"] == 1 + ("exclude" in source)
+        return
+    with pytest.raises(UserError) as caught:
+        run_corpus([], tmp_path / "in" / "out", config, "web", 1)
+    told = f"{config}:3: corpus.sources.0: the output '{tmp_path}/in/out' lies inside it, and would be read as text"
+    assert str(caught.value).startswith(told)
+    assert not (tmp_path / "in" / "out").exists()
+
+
+def test_an_input_that_the_settings_name_too_is_told_as_an_input(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text(ENGLISH)
+    (tmp_path / "c.yaml").write_text("sources: [a.txt]\n")
+    there = str(tmp_path / "a.txt")
+    with pytest.raises(UserError) as caught:
+        run_corpus([there], tmp_path / "o", tmp_path / "c.yaml", "web", 1)
+    assert str(caught.value) == f"the input {there!r}: every file of {there!r} is read by corpus.sources.0 (remove it)"
 
 
 @pytest.fixture(scope="module")

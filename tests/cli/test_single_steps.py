@@ -128,3 +128,10 @@ def test_an_empty_benchmark_is_refused_before_anything_is_measured(tmp_path: Pat
     assert done.returncode == 2
     assert "empty.jsonl: the benchmark holds no item" in done.stderr
     assert not (tmp_path / "out").exists()
+
+
+def test_an_input_that_is_kept_aside_is_told(folder: Path) -> None:
+    done = tilth("dedup", "in.jsonl", "--method", "exact", "--against", "in.jsonl", "--out", "out", cwd=folder)
+    assert done.returncode == 2
+    assert done.stderr.startswith("tilth: the input 'in.jsonl': every file of")
+    assert "in.jsonl' is read by --against 'in.jsonl' (remove it)" in done.stderr

@@ -24,7 +24,16 @@ from tests.corpus.helpers import CHINESE, ENGLISH, run_chain, write_jsonl
 from tilth.base.errors import UserError
 from tilth.base.settings import validate
 from tilth.corpus.settings import CorpusSettings, SourceSettings
-from tilth.corpus.sources import Stream, Unreadable, files, find_files, plan_units, read_jsonl, read_unit
+from tilth.corpus.sources import (
+    Stream,
+    Unreadable,
+    files,
+    find_files,
+    plan_units,
+    read_jsonl,
+    read_unit,
+    would_read,
+)
 from tilth.corpus.sources.formats import decode
 from tilth.corpus.sources.json_items import array_items, spread_objects
 from tilth.corpus.sources.records import Kind, Unusable
@@ -574,7 +583,7 @@ def test_mistakes_in_sources_name_what_to_do(tmp_path: Path) -> None:
     assert mistake("full/*.csv") == f"corpus.sources.0: no file matches 'full/*.csv' {looked} {relative}"
     narrow = SourceSettings(path="full", include=["*.py"])
     assert mistake(narrow) == "corpus.sources.0: the folder 'full' holds no file that include and exclude leave"
-    assert mistake(there, "full/*").startswith("corpus.sources.1: every file of 'full/*' is read by a source before it")
+    assert mistake(there, "full/*").startswith("corpus.sources.1: every file of 'full/*' is read by corpus.sources.0 (")
     assert mistake(there, "/no/such/*.zst", called="corpus.decontaminate.against") == (
         f"corpus.decontaminate.against.1: no file matches '/no/such/*.zst'; there is no folder /no {relative}"
     )
@@ -606,6 +615,24 @@ def test_a_file_of_exactly_that_name_is_no_glob(tmp_path: Path) -> None:
         write_jsonl(path, [{"text": "a"}])
     (file,) = find_files([SourceSettings(path="d[1]/[a]{b}*.jsonl")], tmp_path)
     assert (file.path, file.name) == (odd, odd.name)
+
+
+def test_what_a_source_would_read_is_what_it_reads(tmp_path: Path) -> None:
+    names = ["a.txt", ".h.txt", "x/a.txt", "x/b.md", "x/y/a.txt", "x/.h/a.txt", ".h/a.txt", "q/x/a.txt"]
+    for name in names:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("a")
+    globs = ["*", "*/*", "x/*.txt", "**/*", "**/*.txt", "**", "x/**", "x/**/a.txt", "**/x/*", "*/.h/*", "?/[xy]/*"]
+    sources = [SourceSettings(path=path) for path in [*globs, ".", "x", "x/../x/y/*", str(tmp_path / "q"), "a.txt"]]
+    chosen: list[dict[str, Any]] = [{"include": [name]} for name in ("*.md", "a.*", ".h*")]
+    chosen += [{"exclude": [name]} for name in ("x", "x/y", "*.md")]
+    for source in [*sources, *(SourceSettings(path=".", **choice) for choice in chosen)]:
+        read_ = {os.path.realpath(file.path) for file in find_files([source], tmp_path)}
+        told = {str(tmp_path / name) for name in names if would_read(source, tmp_path, tmp_path / name)}
+        assert told == read_ - {str(tmp_path / source.path)}, source
+    (tmp_path / "link").symlink_to("x")
+    assert would_read(SourceSettings(path="link"), tmp_path, tmp_path / "x" / "new.txt")
+    assert not would_read(SourceSettings(path="x/*.txt"), tmp_path, tmp_path / "new.txt")
 
 
 def test_a_file_is_read_once_and_units_do_not_depend_on_workers(tmp_path: Path) -> None:
