@@ -101,6 +101,7 @@ def test_personal_data(tmp_path: Path) -> None:
         (["dedup", "in.jsonl", "--method", "minhash", "--threshold", "0.3"], "the threshold would promise"),
         (["dedup", "in.jsonl", "--method", "exact", "--against", "no.jsonl"], "--against 'no.jsonl': no file matches"),
         (["decontaminate", "in.jsonl", "--against", "no.jsonl"], "no file matches"),
+        (["decontaminate", "in.jsonl", "--against", ""], "--against: the name is empty"),
         (["mask", "in.jsonl", "--kind", "emial"], "email"),
         (["mask", "nothing.jsonl"], "the input 'nothing.jsonl': no file matches"),
     ],

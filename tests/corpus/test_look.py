@@ -206,11 +206,35 @@ def test_the_recipe_reads_well() -> None:
         ),
         ({"rules": [{"set": "c4", "where": "languge = 1"}]}, r"rules\.0\.where: not a condition"),
         ({"repeat": [{"where": "domain = 1", "times": 1}]}, "not a condition"),
+        ({"sources": [{"path": ""}]}, "sources.0.path: expected a file, a glob or a folder, found ''"),
+        ({"sources": ["a", " "]}, "sources.1.path: expected a file, a glob or a folder, found ' '"),
+        ({"decontaminate": {"against": ""}}, "decontaminate.against.0: expected a file, a glob or a folder"),
+        ({"sources": [{"path": "a", "largest_record": 0}]}, "largest_record: must be at least 1, found 0"),
+        ({"mask": {"kinds": []}}, "mask.kinds: must have at least 1 items"),
+        ({"holdout": {"minimum": 4, "maximum": 1}}, "holdout: the minimum is 4, but the maximum 1"),
+        ({"holdout": {"maximum": -1}}, "holdout.maximum: must be at least 0, found -1"),
+        ({"lines": {"patterns": ["a", ""]}}, "lines.patterns.1: an empty pattern is found in every line"),
+        ({"lines": {"patterns": ["("]}}, r"lines\.patterns\.0: not a regular expression: '\(' \(missing \)"),
+        (
+            {"steps": ["keywords"], "keywords": {"lists": [{"name": "a", "words": ["b", ""]}]}},
+            "words.1: expected a word or phrase, found ''",
+        ),
+        (
+            {"survivor": "longst"},
+            "survivor: 'longst' is not known; expected first, longest, {highest: COLUMN} or {lowest: COLUMN}$",
+        ),
+        ({"steps": ["measure"], "lines": {"longest": 200}}, "lines: the chain has no step 'lines'; add it to `steps`"),
     ],
 )
 def test_mistakes_in_settings(data: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError, match=message):
         validate(CorpusSettings, data, source="recipe.yaml")
+
+
+def test_defaults_that_are_written_out_are_no_settings_without_effect() -> None:
+    for steps in (["measure"], ["repair", "near", "mask"]):
+        written = CorpusSettings.model_validate({"steps": steps}).model_dump(mode="json")
+        assert validate(CorpusSettings, written, source="recipe.yaml").model_dump(mode="json") == written
 
 
 def test_settings_know_neither_pyarrow_nor_numba() -> None:

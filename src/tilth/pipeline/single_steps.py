@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+from tilth.base.errors import UserError
 from tilth.base.pool import Engine
 from tilth.base.settings import validate
 from tilth.corpus.settings import CorpusSettings, SourceSettings
@@ -87,6 +88,8 @@ def _called(against: list[str]) -> list[str]:
 
 def _sources(against: list[str]) -> list[dict[str, Any]]:
     """The files as sources; UserError for those that are not there."""
+    if not all(path.strip() for path in against):
+        raise UserError("the name is empty", where="--against", hint="give files, globs or folders")
     sources = [SourceSettings(path=path, source=_AGAINST) for path in _places(against)]
     if sources:
         find_files(sources, Path.cwd(), called=_called(against), hint="check the path")

@@ -101,8 +101,11 @@ class CorpusSettings(Settings):
     )  # fmt: skip
     @classmethod
     def _has_its_step(cls, value: object, info: ValidationInfo) -> object:
+        """A section with all its defaults written out, as in the recipe of a run folder, is not refused."""
         name = str(info.field_name)
-        if name not in info.data.get("steps", [name]) and value != cls.model_fields[name].default:
+        in_part = isinstance(value, Settings) and 0 < len(value.model_fields_set) < len(type(value).model_fields)
+        given = in_part or value != cls.model_fields[name].default
+        if given and name not in info.data.get("steps", [name]):
             raise ValueError(f"the chain has no step {name!r}; add it to `steps`, or leave this out")
         return value
 
