@@ -156,6 +156,15 @@ def test_a_file_that_cannot_be_written_to_its_end_is_told(workers: str, tmp_path
             "decontaminate:\n  against:\n    - ../no.jsonl",
             "3: corpus.decontaminate.against.0: no file matches '{}/no.jsonl'",
         ),
+        (
+            "rules: []\nsteps: [mask, measure, exact, mask, near]",
+            "2: corpus.steps: step 5 (near) reads 'signal.minhash'",
+        ),
+        ("mask:\n  private_ip: true\nsteps: [measure, decontaminate, mask]", "3: corpus.steps: has `decontaminate`"),
+        (
+            "steps: [measure]\nsources:\n  - path: ../b.txt\n    signals:\n      words: v",
+            "5: corpus.sources.0.signals.words: the chain adds a column of this name itself (give it another)",
+        ),
         ("decontaminate: {against: no.jsonl}", "1: corpus.decontaminate.against.0: no file matches '{}/x/no.jsonl'"),
         (
             "steps: [repair, keywords]\nkeywords:\n  lists: [{name: x, file: ../no.txt}]",
