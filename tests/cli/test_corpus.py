@@ -46,6 +46,17 @@ def test_the_end_names_the_list_of_unreadable_records_and_what_to_do_next(made) 
     assert "unreadable_list: " in tilth("look", base / "out").stdout
 
 
+def test_a_spoiled_report_is_made_anew(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text(ENGLISH)
+    (tmp_path / "c.yaml").write_text("steps: [repair]\n")
+    made = [str(tmp_path / "a.txt")], tmp_path / "o", tmp_path / "c.yaml", "web", 1
+    report, folder = run_corpus(*made)
+    for file in (folder / "report.json", tmp_path / "o" / ".cache" / "content_hashes.json"):
+        file.write_bytes(b"\xff" * file.stat().st_size)
+    assert run_corpus(*made) == (report, folder)
+    assert json.loads((folder / "report.json").read_text()) == report
+
+
 def test_a_benchmark_that_protects_nothing_is_told(made, tmp_path: Path) -> None:
     write_jsonl(tmp_path / "no_text.jsonl", [{"question": 7}])
     write_jsonl(tmp_path / "short.jsonl", [{"question": "How?"}, {"question": "为何"}])

@@ -98,14 +98,20 @@ def test_a_damaged_corpus_is_told(corpus: Path, tmp_path: Path) -> None:
         (shard,) = (folder / "documents").iterdir()
         whole = shard.read_bytes()
         shard.write_bytes(whole[:1000] if name == "corpus-cut" else whole[:-8] + bytes(8))
-    said = rf"damaged: documents/{shard.name} has 1,000 bytes instead of {len(whole):,} \(the command that made it"
+    said = (
+        rf"damaged: documents/{shard.name} has 1,000 bytes instead of {len(whole):,} \(remove the folder .*/corpus-cut"
+    )
     for place in (tmp_path / "cut", tmp_path / "cut" / "corpus-cut"):
         with pytest.raises(UserError, match=said):
             look.find_corpus(place)
     folder = look.find_corpus(tmp_path / "changed")
-    with pytest.raises(UserError, match=rf"{shard.name}: is damaged: .*makes it anew"):
+    with pytest.raises(UserError, match=rf"{shard.name}: is damaged: .*remove the folder {folder} and"):
         look.sample(folder, 1)
-    (folder / "report.json").write_text("{")
+    report = folder / "report.json"
+    report.write_text("{" * report.stat().st_size)
+    with pytest.raises(UserError, match=r"the corpus is damaged: report\.json is not readable \(remove the folder"):
+        look.find_corpus(tmp_path / "changed")
+    report.write_text("{")
     with pytest.raises(UserError, match=r"report\.json: is missing, or damaged"):
         look.overview(folder)
     with pytest.raises(UserError, match=r"damaged: report\.json has 1 bytes"):
