@@ -122,6 +122,8 @@ def test_diff_says_which_corpus_is_which(made, tmp_path: Path) -> None:
         (["", "--out", "o"], "the name of an input is empty"),
         (["a.txt", "--out", "o", "--workers", "0"], "--workers 0: must be at least 1"),
         (["a.txt", "--out", "o", "--domain", "{nope}"], "'{nope}' is no template"),
+        (["a.txt", "--out", "o", "--domain", os.fsdecode(b"a\xff")], r"tilth: --domain: 'a\xff' is not UTF-8"),
+        (["a.txt", "--out", os.fsdecode(b"o\xff")], r"tilth: --out: 'o\xff' is not UTF-8"),
     ],
 )
 def test_mistakes_in_the_corpus_command(arguments: list[str], message: str, tmp_path: Path) -> None:
@@ -130,7 +132,7 @@ def test_mistakes_in_the_corpus_command(arguments: list[str], message: str, tmp_
     done = tilth("corpus", *arguments, cwd=tmp_path)
     assert done.returncode == 2
     assert message in " ".join(done.stderr.replace("│", " ").split())
-    assert not (tmp_path / "o").exists()
+    assert sorted(os.listdir(tmp_path)) == ["a.txt", "empty.yaml"]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems end a process that reaches the limit")

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from tilth.base.errors import UserError
-from tilth.cli.options import JsonOption, path
+from tilth.cli.options import JsonOption, check_utf8, path
 
 
 def register(app: typer.Typer) -> None:
@@ -22,6 +22,7 @@ def as_template(value: str) -> str:
     """A label's template; what is none is a wrong command line."""
     from tilth.corpus.settings import check_template
 
+    check_utf8(value)
     try:
         return check_template(value)
     except ValueError as error:
