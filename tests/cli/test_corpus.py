@@ -229,6 +229,22 @@ def test_an_output_that_its_own_sources_would_read_is_refused(source: str, refus
     assert not (tmp_path / "in" / "out").exists()
 
 
+def test_sources_of_the_settings_take_the_domain_of_the_command_line(tmp_path: Path) -> None:
+    for name in ("named", "plain", "field", "given"):
+        texts = [{"text": f"{ENGLISH} {name} {i}"} | ({"topic": "sea"} if i else {}) for i in range(2)]
+        write_jsonl(tmp_path / f"{name}.jsonl", texts)
+    sources = [
+        "{path: named.jsonl, domain: books}",
+        "plain.jsonl",
+        "{path: field.jsonl, domain: '{field:topic}'}",
+        "{path: given.jsonl, default_domain: other}",
+    ]
+    (tmp_path / "c.yaml").write_text(f"steps: [repair]\nsources: [{', '.join(sources)}]\n")
+    for domain, plain, field in (("{stem}", "plain", "field"), ("web", "web", "web")):
+        report, _ = run_corpus([], tmp_path / "o", tmp_path / "c.yaml", domain, 1)
+        assert set(report["by_domain"]) == {"books", plain, field, "sea", "other"}
+
+
 def test_an_input_that_the_settings_name_too_is_told_as_an_input(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text(ENGLISH)
     (tmp_path / "c.yaml").write_text("sources: [a.txt]\n")

@@ -17,7 +17,7 @@ from tilth.base.pool import Engine
 from tilth.base.settings import Lines, load_yaml, validate
 from tilth.corpus.chain import build_chain
 from tilth.corpus.running.work import batchwise
-from tilth.corpus.settings import CorpusSettings, SourceSettings
+from tilth.corpus.settings import CorpusSettings, SourceSettings, template_field
 from tilth.corpus.sources import find_files, would_read
 from tilth.pipeline.execute import execute, lock
 from tilth.pipeline.recipe import ComputeSettings, Recipe, with_line
@@ -131,6 +131,7 @@ def _with_inputs(
 ) -> CorpusSettings:
     """The settings with the inputs of the command line behind their own sources, all of which have these names.
 
+    `domain` is for records that name none, of sources of either kind that say nothing about them.
     Refuses inputs that match nothing or are read already, and a chain without any source.
     """
     if not all(path.strip() for path in inputs):
@@ -140,10 +141,15 @@ def _with_inputs(
     sources = [SourceSettings(path=os.path.abspath(os.path.expanduser(path)), default_domain=domain) for path in inputs]
     if sources:
         find_files(sources, base, called=names[-len(sources) :], hint="check the path")
-    together = [*settings.sources, *sources]
+    together = [*(_with_default(source, domain) for source in settings.sources), *sources]
     if len(together) > len(sources):
         find_files(together, base, called=names)
     return settings.model_copy(update={"sources": together})
+
+
+def _with_default(source: SourceSettings, domain: str) -> SourceSettings:
+    settled = source.default_domain or (source.domain and not template_field(source.domain))
+    return source if settled else source.model_copy(update={"default_domain": domain})
 
 
 def nothing_to_read() -> UserError:
