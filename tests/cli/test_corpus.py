@@ -7,8 +7,10 @@ import os
 import random
 import re
 import shlex
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -290,6 +292,25 @@ def test_a_plan_says_what_a_run_will_need_and_makes_nothing(made, tmp_path: Path
     assert found["exact"]
     assert found["figures"]["documents kept"]["value"] == 12
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_plan_that_is_stopped_leaves_nothing_behind(number: signal.Signals, tmp_path: Path) -> None:
+    write_jsonl(tmp_path / "a.jsonl", [{"text": f"{ENGLISH * 40} {i}"} for i in range(4000)])
+    (tmp_path / "aside").mkdir()
+    environment = {**os.environ, "TMPDIR": str(tmp_path / "aside")}
+    with subprocess.Popen(
+        command("corpus", tmp_path / "a.jsonl", "--plan"),
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as running:
+        while not list((tmp_path / "aside").rglob("unit*")) and running.poll() is None:
+            time.sleep(0.02)
+        running.send_signal(number)
+        running.communicate(timeout=60)
+    assert running.returncode == 128 + number
+    assert not list((tmp_path / "aside").iterdir())
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shlex
+import signal
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -106,8 +110,19 @@ def _plan(
         if name in given
     }
     hardware = validate(Hardware, {"cores": workers or machine.cores(), **said}, source="--plan")
-    found = plan_corpus(inputs, config, domain, hardware, **counts, seed=given.get("seed", 0))
+    with _ended_in_order():
+        found = plan_corpus(inputs, config, domain, hardware, **counts, seed=given.get("seed", 0))
     print(json.dumps(found.as_json(), ensure_ascii=False) if as_json else found.as_text())
+
+
+@contextlib.contextmanager
+def _ended_in_order() -> Iterator[None]:
+    """In the block SIGTERM is an exception, as Ctrl-C is: what lies in folders for a while is removed."""
+    before = signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _count(name: str, value: str) -> int:
