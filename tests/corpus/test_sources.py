@@ -254,6 +254,7 @@ def test_what_is_wrong_is_told_by_its_kind(tmp_path: Path) -> None:
         "other.jsonl": (b'{"body": "a"}', "no_field", False),
         "long.jsonl": (b'{"text": "' + b"x" * 5000 + b'"}', "too_long", False),
         "lines.jsonl": (b"oops", "format", False),
+        "deep.jsonl": (b'{"text": "a", "b": ' + b"[" * 1900 + b"]" * 1900 + b"}", "format", False),
         "unpacked.jsonl.zst": (b"this was never packed", "end", True),
         "unpacked.txt.gz": (b"this was never packed", "end", True),
         "a.parquet": (b"PAR1 but not really", "file", True),
@@ -268,6 +269,7 @@ def test_what_is_wrong_is_told_by_its_kind(tmp_path: Path) -> None:
         _, (found,) = read(tmp_path, SourceSettings(path=name, largest_record=4000))
         assert (found.kind, found.ends_file) == (kind, ends), name
         assert ("`largest_record`" in found.reason) == (kind == "too_long"), name
+        assert (found.reason == "JSON that is nested too deeply") == (name == "deep.jsonl"), name
     settings = CorpusSettings.model_validate({"sources": ["*.zst", "a.parquet", "good.jsonl"], "steps": ["measure"]})
     write_jsonl(tmp_path / "good.jsonl", ARRAY)
     packed, parquet = run_chain(tmp_path, settings, base=tmp_path)["warnings"]
@@ -450,7 +452,24 @@ def test_parquet_csv_and_our_own_output(tmp_path: Path) -> None:
     (tmp_path / "c.csv").write_bytes('text,id\n"two\nlines",1\n河,2\n'.encode() + b"\xff\xfe,3\n,4\n")
     documents, unreadable = read(tmp_path, "c.csv")
     assert [(d["id"], d["text"]) for d in documents] == [("1", "two\nlines"), ("2", "河")]
-    assert [u.line for u in unreadable] == [5, 6]
+    assert [(u.line, u.reason) for u in unreadable] == [
+        (5, "not UTF-8: byte 0xff at 0 of line 5"),
+        (6, "no text: it is empty"),
+    ]
+    pq.write_table(pa.table({"text": pa.array([b"a"], pa.binary())}), tmp_path / "d.parquet")
+    _, (bad,) = read(tmp_path, "d.parquet")
+    assert bad.reason == "the text is not a string but bytes"
+
+
+def test_no_csv_column_vanishes(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("id,text,note,text\n1,one,a,two\n2,three,b,four\n")
+    documents, (bad,) = read(tmp_path, "a.csv")
+    assert documents == []
+    assert (bad.line, bad.reason, bad.kind) == (1, "the header names the column 'text' twice", "file")
+    (tmp_path / "b.csv").write_text(",text,,\n0,one,x,\n1,two,,y,z\n,three,,\n")
+    documents, _ = read(tmp_path, "b.csv")
+    found = [json.loads(document["meta"]) for document in documents]
+    assert found == [{"more": ["0", "x"], "": ""}, {"more": ["1", "z"], "": "y"}, {"": ""}]
 
 
 def test_no_csv_record_vanishes(tmp_path: Path) -> None:
