@@ -234,6 +234,8 @@ def test_the_recipe_reads_well() -> None:
             "survivor: 'longst' is not known; expected first, longest, {highest: COLUMN} or {lowest: COLUMN}$",
         ),
         ({"steps": ["measure"], "lines": {"longest": 200}}, "lines: the chain has no step 'lines'; add it to `steps`"),
+        ({"steps": ["measure"], "holdout": {"fraction": 0.1}}, "holdout: the chain has no step 'holdout'"),
+        ({"steps": ["repair"], "survivor": "longest"}, "survivor: the chain has no step 'exact' or 'near'; add it"),
     ],
 )
 def test_mistakes_in_settings(data: dict[str, Any], message: str) -> None:
@@ -243,7 +245,8 @@ def test_mistakes_in_settings(data: dict[str, Any], message: str) -> None:
 
 def test_defaults_that_are_written_out_are_no_settings_without_effect() -> None:
     for steps in (["measure"], ["repair", "near", "mask"]):
-        written = CorpusSettings.model_validate({"steps": steps}).model_dump(mode="json")
+        plain = {"steps": steps, "holdout": {"fraction": 0}}
+        written = CorpusSettings.model_validate(plain).model_dump(mode="json")
         assert validate(CorpusSettings, written, source="recipe.yaml").model_dump(mode="json") == written
 
 

@@ -102,8 +102,7 @@ def _make(kind: str, name: str, settings: CorpusSettings, benchmarks: Sequence[I
         case "holdout":
             from tilth.corpus.holdout import HoldoutStep
 
-            off = settings.holdout.fraction == 0 and settings.holdout.minimum == 0 and not settings.holdout.where
-            return None if off else HoldoutStep(name, settings.holdout)
+            return None if settings.holdout.off else HoldoutStep(name, settings.holdout)
         case "near":
             from tilth.corpus.dedup.minhash import NearStep
 

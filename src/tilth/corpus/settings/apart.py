@@ -31,6 +31,11 @@ class HoldoutSettings(Settings):
     key: str = "holdout"
     """Another key chooses other documents."""
 
+    @property
+    def off(self) -> bool:
+        """Whether nothing is kept aside."""
+        return not (self.fraction or self.minimum or self.where)
+
     @model_validator(mode="after")
     def _in_order(self) -> HoldoutSettings:
         if self.maximum is not None and self.minimum > self.maximum:

@@ -96,8 +96,8 @@ class CorpusSettings(Settings):
     canaries: CanarySettings = CanarySettings()
 
     @field_validator(
-        "repair", "lines", "split", "measure", "rules", "near", "passages", "substring", "mask", "decontaminate",
-        "keywords", "symbols", "markup",
+        "repair", "lines", "split", "measure", "rules", "survivor", "holdout", "near", "passages", "substring", "mask",
+        "decontaminate", "keywords", "symbols", "markup",
     )  # fmt: skip
     @classmethod
     def _has_its_step(cls, value: object, info: ValidationInfo) -> object:
@@ -105,8 +105,11 @@ class CorpusSettings(Settings):
         name = str(info.field_name)
         in_part = isinstance(value, Settings) and 0 < len(value.model_fields_set) < len(type(value).model_fields)
         given = in_part or value != cls.model_fields[name].default
-        if given and name not in info.data.get("steps", [name]):
-            raise ValueError(f"the chain has no step {name!r}; add it to `steps`, or leave this out")
+        off = isinstance(value, HoldoutSettings) and value.off
+        its_steps = ("exact", "near") if name == "survivor" else (name,)
+        if given and not off and not set(its_steps) & set(info.data.get("steps", its_steps)):
+            known = " or ".join(map(repr, its_steps))
+            raise ValueError(f"the chain has no step {known}; add it to `steps`, or leave this out")
         return value
 
     @field_validator("decontaminate")
