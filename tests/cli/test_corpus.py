@@ -7,8 +7,10 @@ import os
 import random
 import re
 import shlex
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -44,6 +46,17 @@ def test_the_end_names_the_list_of_unreadable_records_and_what_to_do_next(made) 
     assert "the fields are 'messages'" in json.loads(line)["reason"]
     assert next_step == f"look into it: tilth look {base / 'out'}"
     assert "unreadable_list: " in tilth("look", base / "out").stdout
+
+
+def test_a_spoiled_report_is_made_anew(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text(ENGLISH)
+    (tmp_path / "c.yaml").write_text("steps: [repair]\n")
+    made = [str(tmp_path / "a.txt")], tmp_path / "o", tmp_path / "c.yaml", "web", 1
+    report, folder = run_corpus(*made)
+    for file in (folder / "report.json", tmp_path / "o" / ".cache" / "content_hashes.json"):
+        file.write_bytes(b"\xff" * file.stat().st_size)
+    assert run_corpus(*made) == (report, folder)
+    assert json.loads((folder / "report.json").read_text()) == report
 
 
 def test_a_benchmark_that_protects_nothing_is_told(made, tmp_path: Path) -> None:
@@ -111,6 +124,8 @@ def test_diff_says_which_corpus_is_which(made, tmp_path: Path) -> None:
         (["", "--out", "o"], "the name of an input is empty"),
         (["a.txt", "--out", "o", "--workers", "0"], "--workers 0: must be at least 1"),
         (["a.txt", "--out", "o", "--domain", "{nope}"], "'{nope}' is no template"),
+        (["a.txt", "--out", "o", "--domain", os.fsdecode(b"a\xff")], r"tilth: --domain: 'a\xff' is not UTF-8"),
+        (["a.txt", "--out", os.fsdecode(b"o\xff")], r"tilth: --out: 'o\xff' is not UTF-8"),
     ],
 )
 def test_mistakes_in_the_corpus_command(arguments: list[str], message: str, tmp_path: Path) -> None:
@@ -119,7 +134,7 @@ def test_mistakes_in_the_corpus_command(arguments: list[str], message: str, tmp_
     done = tilth("corpus", *arguments, cwd=tmp_path)
     assert done.returncode == 2
     assert message in " ".join(done.stderr.replace("│", " ").split())
-    assert not (tmp_path / "o").exists()
+    assert sorted(os.listdir(tmp_path)) == ["a.txt", "empty.yaml"]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems end a process that reaches the limit")
@@ -149,12 +164,21 @@ def test_a_file_that_cannot_be_written_to_its_end_is_told(workers: str, tmp_path
             "3: corpus.rules.0.where: \"signal.words == 'many'\" compares what cannot be compared: a string",
         ),
         (
-            "sources: [{path: ../a.txt, signals: {votes: score.up}}]\nholdout:\n  where: signal.votes > '3'",
+            "sources: [{path: ../b.txt, signals: {votes: score.up}}]\nholdout:\n  where: signal.votes > '3'",
             "3: corpus.holdout.where: \"signal.votes > '3'\" compares what",
         ),
         (
             "decontaminate:\n  against:\n    - ../no.jsonl",
             "3: corpus.decontaminate.against.0: no file matches '{}/no.jsonl'",
+        ),
+        (
+            "rules: []\nsteps: [mask, measure, exact, mask, near]",
+            "2: corpus.steps: step 5 (near) reads 'signal.minhash'",
+        ),
+        ("mask:\n  private_ip: true\nsteps: [measure, decontaminate, mask]", "3: corpus.steps: has `decontaminate`"),
+        (
+            "steps: [measure]\nsources:\n  - path: ../b.txt\n    signals:\n      words: v",
+            "5: corpus.sources.0.signals.words: the chain adds a column of this name itself (give it another)",
         ),
         ("decontaminate: {against: no.jsonl}", "1: corpus.decontaminate.against.0: no file matches '{}/x/no.jsonl'"),
         (
@@ -168,7 +192,8 @@ def test_a_setting_that_cannot_be_used_is_told_with_its_line(
     text: str, message: str, as_recipe: bool, tmp_path: Path
 ) -> None:
     (tmp_path / "x").mkdir()
-    (tmp_path / "a.txt").write_text(ENGLISH)
+    for name in ("a.txt", "b.txt"):
+        (tmp_path / name).write_text(ENGLISH)
     config = tmp_path / "x" / "c.yaml"
     lines = text.splitlines()
     config.write_text("\n".join(["corpus:", *(f"  {line}" for line in lines)] if as_recipe else lines))
@@ -177,6 +202,58 @@ def test_a_setting_that_cannot_be_used_is_told_with_its_line(
         run_corpus([str(tmp_path / "a.txt")], tmp_path / "o", config, "web", 1)
     assert str(caught.value).startswith(f"{config}:{int(number) + as_recipe}:{said}")
     assert not (tmp_path / "o").exists()
+
+
+@pytest.mark.parametrize(
+    ("source", "refused"),
+    [
+        ("in", True),
+        ("{path: in, include: ['*.jsonl']}", True),
+        ("{path: in, exclude: [out]}", False),
+        ("'in/**/*'", True),
+        ("in/*/*.jsonl", True),
+        ("in/*.jsonl", False),
+        ("'.'", True),
+    ],
+)
+def test_an_output_that_its_own_sources_would_read_is_refused(source: str, refused: bool, tmp_path: Path) -> None:
+    for name in ("a", "b/a"):
+        write_jsonl(tmp_path / "in" / f"{name}.jsonl", [{"text": f"{ENGLISH} {name}"}])
+    config = tmp_path / "c.yaml"
+    config.write_text(f"steps: [repair]\nsources:\n  - {source}\n")
+    if not refused:
+        assert run_corpus([], tmp_path / "in" / "out", config, "web", 1)[0]["documents_in"] == 1 + ("exclude" in source)
+        return
+    with pytest.raises(UserError) as caught:
+        run_corpus([], tmp_path / "in" / "out", config, "web", 1)
+    told = f"{config}:3: corpus.sources.0: the output '{tmp_path}/in/out' lies inside it, and would be read as text"
+    assert str(caught.value).startswith(told)
+    assert not (tmp_path / "in" / "out").exists()
+
+
+def test_sources_of_the_settings_take_the_domain_of_the_command_line(tmp_path: Path) -> None:
+    for name in ("named", "plain", "field", "given"):
+        texts = [{"text": f"{ENGLISH} {name} {i}"} | ({"topic": "sea"} if i else {}) for i in range(2)]
+        write_jsonl(tmp_path / f"{name}.jsonl", texts)
+    sources = [
+        "{path: named.jsonl, domain: books}",
+        "plain.jsonl",
+        "{path: field.jsonl, domain: '{field:topic}'}",
+        "{path: given.jsonl, default_domain: other}",
+    ]
+    (tmp_path / "c.yaml").write_text(f"steps: [repair]\nsources: [{', '.join(sources)}]\n")
+    for domain, plain, field in (("{stem}", "plain", "field"), ("web", "web", "web")):
+        report, _ = run_corpus([], tmp_path / "o", tmp_path / "c.yaml", domain, 1)
+        assert set(report["by_domain"]) == {"books", plain, field, "sea", "other"}
+
+
+def test_an_input_that_the_settings_name_too_is_told_as_an_input(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text(ENGLISH)
+    (tmp_path / "c.yaml").write_text("sources: [a.txt]\n")
+    there = str(tmp_path / "a.txt")
+    with pytest.raises(UserError) as caught:
+        run_corpus([there], tmp_path / "o", tmp_path / "c.yaml", "web", 1)
+    assert str(caught.value) == f"the input {there!r}: every file of {there!r} is read by corpus.sources.0 (remove it)"
 
 
 @pytest.fixture(scope="module")
@@ -215,6 +292,25 @@ def test_a_plan_says_what_a_run_will_need_and_makes_nothing(made, tmp_path: Path
     assert found["exact"]
     assert found["figures"]["documents kept"]["value"] == 12
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_plan_that_is_stopped_leaves_nothing_behind(number: signal.Signals, tmp_path: Path) -> None:
+    write_jsonl(tmp_path / "a.jsonl", [{"text": f"{ENGLISH * 40} {i}"} for i in range(4000)])
+    (tmp_path / "aside").mkdir()
+    environment = {**os.environ, "TMPDIR": str(tmp_path / "aside")}
+    with subprocess.Popen(
+        command("corpus", tmp_path / "a.jsonl", "--plan"),
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as running:
+        while not list((tmp_path / "aside").rglob("unit*")) and running.poll() is None:
+            time.sleep(0.02)
+        running.send_signal(number)
+        running.communicate(timeout=60)
+    assert running.returncode == 128 + number
+    assert not list((tmp_path / "aside").iterdir())
 
 
 @pytest.mark.parametrize(

@@ -101,6 +101,7 @@ def test_personal_data(tmp_path: Path) -> None:
         (["dedup", "in.jsonl", "--method", "minhash", "--threshold", "0.3"], "the threshold would promise"),
         (["dedup", "in.jsonl", "--method", "exact", "--against", "no.jsonl"], "--against 'no.jsonl': no file matches"),
         (["decontaminate", "in.jsonl", "--against", "no.jsonl"], "no file matches"),
+        (["decontaminate", "in.jsonl", "--against", ""], "--against: the name is empty"),
         (["mask", "in.jsonl", "--kind", "emial"], "email"),
         (["mask", "nothing.jsonl"], "the input 'nothing.jsonl': no file matches"),
     ],
@@ -128,3 +129,10 @@ def test_an_empty_benchmark_is_refused_before_anything_is_measured(tmp_path: Pat
     assert done.returncode == 2
     assert "empty.jsonl: the benchmark holds no item" in done.stderr
     assert not (tmp_path / "out").exists()
+
+
+def test_an_input_that_is_kept_aside_is_told(folder: Path) -> None:
+    done = tilth("dedup", "in.jsonl", "--method", "exact", "--against", "in.jsonl", "--out", "out", cwd=folder)
+    assert done.returncode == 2
+    assert done.stderr.startswith("tilth: the input 'in.jsonl': every file of")
+    assert "in.jsonl' is read by --against 'in.jsonl' (remove it)" in done.stderr

@@ -7,12 +7,10 @@ import unicodedata
 from collections import Counter
 
 import pyarrow as pa
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.corpus.helpers import CHINESE, ENGLISH, table_of
-from tilth.base.errors import UserError
 from tilth.corpus.edits.boilerplate import HEADS, TELLING
 from tilth.corpus.edits.lines import LinesStep
 from tilth.corpus.edits.repair import RepairStep
@@ -94,8 +92,6 @@ def test_lines_of_your_own() -> None:
         "rest",
         "ADVERTISEMENT " + "x" * 40,
     ]
-    with pytest.raises(UserError, match="not a regular expression"):
-        LinesStep("lines", LinesSettings(patterns=["("]))
 
 
 @settings(max_examples=200, deadline=None)

@@ -110,6 +110,12 @@ def test_our_own_spam_list(source: Path) -> None:
     ("data", "message"),
     [
         ({"steps": ["keywords"]}, "there are no words"),
+        ({"steps": ["measure", "rules"]}, "^corpus.steps: has `rules`, but there are no rules"),
+        ({"steps": ["decontaminate"]}, "^corpus.steps: has `decontaminate`, but there are no benchmarks"),
+        (
+            {"sources": [{"path": "a", "signals": {"words": "v"}}]},
+            "^corpus.sources.0.signals.words: the chain adds a column of this name itself",
+        ),
         (
             {"steps": ["measure"], "keywords": {"lists": [{"name": "a", "words": ["b"]}]}},
             "the chain has no step 'keywords'; add it to `steps`",

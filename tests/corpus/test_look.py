@@ -98,14 +98,20 @@ def test_a_damaged_corpus_is_told(corpus: Path, tmp_path: Path) -> None:
         (shard,) = (folder / "documents").iterdir()
         whole = shard.read_bytes()
         shard.write_bytes(whole[:1000] if name == "corpus-cut" else whole[:-8] + bytes(8))
-    said = rf"damaged: documents/{shard.name} has 1,000 bytes instead of {len(whole):,} \(the command that made it"
+    said = (
+        rf"damaged: documents/{shard.name} has 1,000 bytes instead of {len(whole):,} \(remove the folder .*/corpus-cut"
+    )
     for place in (tmp_path / "cut", tmp_path / "cut" / "corpus-cut"):
         with pytest.raises(UserError, match=said):
             look.find_corpus(place)
     folder = look.find_corpus(tmp_path / "changed")
-    with pytest.raises(UserError, match=rf"{shard.name}: is damaged: .*makes it anew"):
+    with pytest.raises(UserError, match=rf"{shard.name}: is damaged: .*remove the folder {folder} and"):
         look.sample(folder, 1)
-    (folder / "report.json").write_text("{")
+    report = folder / "report.json"
+    report.write_text("{" * report.stat().st_size)
+    with pytest.raises(UserError, match=r"the corpus is damaged: report\.json is not readable \(remove the folder"):
+        look.find_corpus(tmp_path / "changed")
+    report.write_text("{")
     with pytest.raises(UserError, match=r"report\.json: is missing, or damaged"):
         look.overview(folder)
     with pytest.raises(UserError, match=r"damaged: report\.json has 1 bytes"):
@@ -154,6 +160,10 @@ def test_contamination_is_removed_and_reported(tmp_path: Path) -> None:
         UserError, match=r"bench\.jsonl:11: the benchmark cannot be read to its end: the array does not end"
     ):
         run_chain(tmp_path, CorpusSettings.model_validate(plain), base=tmp_path)
+    for depth in (700, 3000):
+        write_jsonl(tmp_path / "bench.jsonl", ['{"question": ' + "[" * depth + "]" * depth + "}"])
+        with pytest.raises(UserError, match=r"bench\.jsonl:1: not a benchmark item: JSON that is nested too deeply"):
+            run_chain(tmp_path, CorpusSettings.model_validate(plain), base=tmp_path)
     write_jsonl(tmp_path / "bench.jsonl", ["{broken"])
     with pytest.raises(UserError, match=r"bench\.jsonl:1: not a benchmark item"):
         run_chain(tmp_path, CorpusSettings.model_validate(plain), base=tmp_path)
@@ -206,11 +216,38 @@ def test_the_recipe_reads_well() -> None:
         ),
         ({"rules": [{"set": "c4", "where": "languge = 1"}]}, r"rules\.0\.where: not a condition"),
         ({"repeat": [{"where": "domain = 1", "times": 1}]}, "not a condition"),
+        ({"sources": [{"path": ""}]}, "sources.0.path: expected a file, a glob or a folder, found ''"),
+        ({"sources": ["a", " "]}, "sources.1.path: expected a file, a glob or a folder, found ' '"),
+        ({"decontaminate": {"against": ""}}, "decontaminate.against.0: expected a file, a glob or a folder"),
+        ({"sources": [{"path": "a", "largest_record": 0}]}, "largest_record: must be at least 1, found 0"),
+        ({"mask": {"kinds": []}}, "mask.kinds: must have at least 1 items"),
+        ({"holdout": {"minimum": 4, "maximum": 1}}, "holdout: the minimum is 4, but the maximum 1"),
+        ({"holdout": {"maximum": -1}}, "holdout.maximum: must be at least 0, found -1"),
+        ({"lines": {"patterns": ["a", ""]}}, "lines.patterns.1: an empty pattern is found in every line"),
+        ({"lines": {"patterns": ["("]}}, r"lines\.patterns\.0: not a regular expression: '\(' \(missing \)"),
+        (
+            {"steps": ["keywords"], "keywords": {"lists": [{"name": "a", "words": ["b", ""]}]}},
+            "words.1: expected a word or phrase, found ''",
+        ),
+        (
+            {"survivor": "longst"},
+            "survivor: 'longst' is not known; expected first, longest, {highest: COLUMN} or {lowest: COLUMN}$",
+        ),
+        ({"steps": ["measure"], "lines": {"longest": 200}}, "lines: the chain has no step 'lines'; add it to `steps`"),
+        ({"steps": ["measure"], "holdout": {"fraction": 0.1}}, "holdout: the chain has no step 'holdout'"),
+        ({"steps": ["repair"], "survivor": "longest"}, "survivor: the chain has no step 'exact' or 'near'; add it"),
     ],
 )
 def test_mistakes_in_settings(data: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError, match=message):
         validate(CorpusSettings, data, source="recipe.yaml")
+
+
+def test_defaults_that_are_written_out_are_no_settings_without_effect() -> None:
+    for steps in (["measure"], ["repair", "near", "mask"]):
+        plain = {"steps": steps, "holdout": {"fraction": 0}}
+        written = CorpusSettings.model_validate(plain).model_dump(mode="json")
+        assert validate(CorpusSettings, written, source="recipe.yaml").model_dump(mode="json") == written
 
 
 def test_settings_know_neither_pyarrow_nor_numba() -> None:

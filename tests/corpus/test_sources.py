@@ -24,7 +24,16 @@ from tests.corpus.helpers import CHINESE, ENGLISH, run_chain, write_jsonl
 from tilth.base.errors import UserError
 from tilth.base.settings import validate
 from tilth.corpus.settings import CorpusSettings, SourceSettings
-from tilth.corpus.sources import Stream, Unreadable, files, find_files, plan_units, read_jsonl, read_unit
+from tilth.corpus.sources import (
+    Stream,
+    Unreadable,
+    files,
+    find_files,
+    plan_units,
+    read_jsonl,
+    read_unit,
+    would_read,
+)
 from tilth.corpus.sources.formats import decode
 from tilth.corpus.sources.json_items import array_items, spread_objects
 from tilth.corpus.sources.records import Kind, Unusable
@@ -245,6 +254,7 @@ def test_what_is_wrong_is_told_by_its_kind(tmp_path: Path) -> None:
         "other.jsonl": (b'{"body": "a"}', "no_field", False),
         "long.jsonl": (b'{"text": "' + b"x" * 5000 + b'"}', "too_long", False),
         "lines.jsonl": (b"oops", "format", False),
+        "deep.jsonl": (b'{"text": "a", "b": ' + b"[" * 1900 + b"]" * 1900 + b"}", "format", False),
         "unpacked.jsonl.zst": (b"this was never packed", "end", True),
         "unpacked.txt.gz": (b"this was never packed", "end", True),
         "a.parquet": (b"PAR1 but not really", "file", True),
@@ -259,6 +269,7 @@ def test_what_is_wrong_is_told_by_its_kind(tmp_path: Path) -> None:
         _, (found,) = read(tmp_path, SourceSettings(path=name, largest_record=4000))
         assert (found.kind, found.ends_file) == (kind, ends), name
         assert ("`largest_record`" in found.reason) == (kind == "too_long"), name
+        assert (found.reason == "JSON that is nested too deeply") == (name == "deep.jsonl"), name
     settings = CorpusSettings.model_validate({"sources": ["*.zst", "a.parquet", "good.jsonl"], "steps": ["measure"]})
     write_jsonl(tmp_path / "good.jsonl", ARRAY)
     packed, parquet = run_chain(tmp_path, settings, base=tmp_path)["warnings"]
@@ -441,7 +452,24 @@ def test_parquet_csv_and_our_own_output(tmp_path: Path) -> None:
     (tmp_path / "c.csv").write_bytes('text,id\n"two\nlines",1\n河,2\n'.encode() + b"\xff\xfe,3\n,4\n")
     documents, unreadable = read(tmp_path, "c.csv")
     assert [(d["id"], d["text"]) for d in documents] == [("1", "two\nlines"), ("2", "河")]
-    assert [u.line for u in unreadable] == [5, 6]
+    assert [(u.line, u.reason) for u in unreadable] == [
+        (5, "not UTF-8: byte 0xff at 0 of line 5"),
+        (6, "no text: it is empty"),
+    ]
+    pq.write_table(pa.table({"text": pa.array([b"a"], pa.binary())}), tmp_path / "d.parquet")
+    _, (bad,) = read(tmp_path, "d.parquet")
+    assert bad.reason == "the text is not a string but bytes"
+
+
+def test_no_csv_column_vanishes(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("id,text,note,text\n1,one,a,two\n2,three,b,four\n")
+    documents, (bad,) = read(tmp_path, "a.csv")
+    assert documents == []
+    assert (bad.line, bad.reason, bad.kind) == (1, "the header names the column 'text' twice", "file")
+    (tmp_path / "b.csv").write_text(",text,,\n0,one,x,\n1,two,,y,z\n,three,,\n")
+    documents, _ = read(tmp_path, "b.csv")
+    found = [json.loads(document["meta"]) for document in documents]
+    assert found == [{"more": ["0", "x"], "": ""}, {"more": ["1", "z"], "": "y"}, {"": ""}]
 
 
 def test_no_csv_record_vanishes(tmp_path: Path) -> None:
@@ -574,7 +602,7 @@ def test_mistakes_in_sources_name_what_to_do(tmp_path: Path) -> None:
     assert mistake("full/*.csv") == f"corpus.sources.0: no file matches 'full/*.csv' {looked} {relative}"
     narrow = SourceSettings(path="full", include=["*.py"])
     assert mistake(narrow) == "corpus.sources.0: the folder 'full' holds no file that include and exclude leave"
-    assert mistake(there, "full/*").startswith("corpus.sources.1: every file of 'full/*' is read by a source before it")
+    assert mistake(there, "full/*").startswith("corpus.sources.1: every file of 'full/*' is read by corpus.sources.0 (")
     assert mistake(there, "/no/such/*.zst", called="corpus.decontaminate.against") == (
         f"corpus.decontaminate.against.1: no file matches '/no/such/*.zst'; there is no folder /no {relative}"
     )
@@ -606,6 +634,24 @@ def test_a_file_of_exactly_that_name_is_no_glob(tmp_path: Path) -> None:
         write_jsonl(path, [{"text": "a"}])
     (file,) = find_files([SourceSettings(path="d[1]/[a]{b}*.jsonl")], tmp_path)
     assert (file.path, file.name) == (odd, odd.name)
+
+
+def test_what_a_source_would_read_is_what_it_reads(tmp_path: Path) -> None:
+    names = ["a.txt", ".h.txt", "x/a.txt", "x/b.md", "x/y/a.txt", "x/.h/a.txt", ".h/a.txt", "q/x/a.txt"]
+    for name in names:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("a")
+    globs = ["*", "*/*", "x/*.txt", "**/*", "**/*.txt", "**", "x/**", "x/**/a.txt", "**/x/*", "*/.h/*", "?/[xy]/*"]
+    sources = [SourceSettings(path=path) for path in [*globs, ".", "x", "x/../x/y/*", str(tmp_path / "q"), "a.txt"]]
+    chosen: list[dict[str, Any]] = [{"include": [name]} for name in ("*.md", "a.*", ".h*")]
+    chosen += [{"exclude": [name]} for name in ("x", "x/y", "*.md")]
+    for source in [*sources, *(SourceSettings(path=".", **choice) for choice in chosen)]:
+        read_ = {os.path.realpath(file.path) for file in find_files([source], tmp_path)}
+        told = {str(tmp_path / name) for name in names if would_read(source, tmp_path, tmp_path / name)}
+        assert told == read_ - {str(tmp_path / source.path)}, source
+    (tmp_path / "link").symlink_to("x")
+    assert would_read(SourceSettings(path="link"), tmp_path, tmp_path / "x" / "new.txt")
+    assert not would_read(SourceSettings(path="x/*.txt"), tmp_path, tmp_path / "new.txt")
 
 
 def test_a_file_is_read_once_and_units_do_not_depend_on_workers(tmp_path: Path) -> None:

@@ -138,6 +138,7 @@ def test_killed_five_times_is_not_killed(chatty, tmp_path):
         (["posttrain.tuned.replay={storis: 0.2}"], "posttrain.tuned.replay: 'storis' is neither a group nor a domain"),
         (["posttrain.tuned.replay={stories: 1.0}"], "together less than 1"),
         (["posttrain.tuned.data=[{path: nowhere.jsonl}]"], "nowhere.jsonl"),
+        (["posttrain.tuned.data=[{path: ''}]"], "expected a file, a glob or a folder"),
         (["posttrain.tuned.data=[{generate: jokes}]"], "posttrain"),
         (["posttrain.tuned.template=chatmel"], "'chatmel' (did you mean 'chatml'?)"),
         (["posttrain.tuned.template=chatml"], "needs <|im_start|>"),

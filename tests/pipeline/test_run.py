@@ -75,7 +75,7 @@ def test_places_that_cannot_be_written(tiny, tmp_path):
     assert (done.returncode, "Traceback" in done.stderr) == (2, False)
     done = tilth("corpus", tmp_path / "notes", "--out", tmp_path / "notes" / "out")
     assert done.returncode == 2
-    assert "lies inside the input" in done.stderr
+    assert "lies inside it, and would be read as text" in done.stderr
     assert not (tmp_path / "notes" / "out").exists()
     done = tilth("report", tmp_path)
     assert done.returncode == 2

@@ -170,7 +170,7 @@ def digest_file(path: Path) -> str:
 
 
 def artifact_fault(folder: Path) -> str | None:
-    """Why an artifact cannot be used, or None: its description and its files, by name and size.
+    """Why an artifact cannot be used, or None: its description and its files, by name and size; its report is read.
 
     A folder is renamed into place only when it is complete; what is missing or shorter was damaged later.
     """
@@ -184,6 +184,11 @@ def artifact_fault(folder: Path) -> str | None:
             return f"{name} is missing"
         if file.stat().st_size != size:
             return f"{name} has {file.stat().st_size:,} bytes instead of {size:,}"
+    if "report.json" in sizes:
+        try:
+            read_json(folder / "report.json")
+        except (OSError, ValueError):
+            return "report.json is not readable"
     return None
 
 
@@ -210,7 +215,9 @@ class ContentHashes:
 
     def __init__(self, cache: Path) -> None:
         self.cache = cache
-        self.known: dict[str, list[Any]] = read_json(cache) if cache.exists() else {}
+        self.known: dict[str, list[Any]] = {}
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError, ValueError):  # a damaged one is made anew
+            self.known = dict(read_json(cache))
         self.bytes_read = 0
 
     def of(self, path: Path) -> str:

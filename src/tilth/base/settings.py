@@ -122,6 +122,9 @@ def named(pattern: str, words: str) -> AfterValidator:
 Name = Annotated[str, named(r"[A-Za-z0-9][A-Za-z0-9_-]*", "a name of letters, digits, _ and -")]
 """Of what becomes part of a file's name."""
 
+PathText = Annotated[str, named(r"(?s).*\S.*", "a file, a glob or a folder")]
+"""Not empty: that would stand for the folder itself from which paths are seen."""
+
 
 class GivenOrGenerated(Settings):
     """Base of sections whose records stand in files (`path`), or are made (`generate`), then `count` of them."""
@@ -129,7 +132,7 @@ class GivenOrGenerated(Settings):
     counted: ClassVar[str]
     """What a record is called."""
 
-    path: str | None = None
+    path: PathText | None = None
     generate: str | None = None
     count: Count = 1
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shlex
+import signal
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
 
 from tilth.base.errors import UserError
-from tilth.cli.options import JsonOption, path
+from tilth.cli.options import JsonOption, check_utf8, path
 
 
 def register(app: typer.Typer) -> None:
@@ -22,6 +26,7 @@ def as_template(value: str) -> str:
     """A label's template; what is none is a wrong command line."""
     from tilth.corpus.settings import check_template
 
+    check_utf8(value)
     try:
         return check_template(value)
     except ValueError as error:
@@ -105,8 +110,19 @@ def _plan(
         if name in given
     }
     hardware = validate(Hardware, {"cores": workers or machine.cores(), **said}, source="--plan")
-    found = plan_corpus(inputs, config, domain, hardware, **counts, seed=given.get("seed", 0))
+    with _ended_in_order():
+        found = plan_corpus(inputs, config, domain, hardware, **counts, seed=given.get("seed", 0))
     print(json.dumps(found.as_json(), ensure_ascii=False) if as_json else found.as_text())
+
+
+@contextlib.contextmanager
+def _ended_in_order() -> Iterator[None]:
+    """In the block SIGTERM is an exception, as Ctrl-C is: what lies in folders for a while is removed."""
+    before = signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _count(name: str, value: str) -> int:

@@ -12,7 +12,7 @@ import numpy as np
 from tilth.base.errors import UserError, nearest
 from tilth.base.expression import Condition
 from tilth.corpus.document import COLUMNS, SIGNAL
-from tilth.corpus.settings import CorpusSettings
+from tilth.corpus.settings import DEFAULT_STEPS, CorpusSettings
 from tilth.corpus.sources import InputFile
 from tilth.corpus.steps import ALL_SIGNALS, ColumnDecision, CorpusEdit, Decide, Edit, Measure, Step
 
@@ -59,7 +59,9 @@ def build_chain(settings: CorpusSettings, benchmarks: Sequence[InputFile] = ()) 
             steps += keyword_steps(label, settings.keywords)
         elif (step := _make(name, label, settings, benchmarks)) is not None:
             steps.append(step)
+    _check_work(settings)
     _check_names(settings, steps)
+    _check_signals(settings, steps)
     stale = _check(steps, settings)
     cut = next((i for i, step in enumerate(steps) if not _stands_alone(step)), len(steps))
     return Chain(tuple(steps[:cut]), _segments(steps[cut:]), stale)
@@ -100,8 +102,7 @@ def _make(kind: str, name: str, settings: CorpusSettings, benchmarks: Sequence[I
         case "holdout":
             from tilth.corpus.holdout import HoldoutStep
 
-            off = settings.holdout.fraction == 0 and settings.holdout.minimum == 0 and not settings.holdout.where
-            return None if off else HoldoutStep(name, settings.holdout)
+            return None if settings.holdout.off else HoldoutStep(name, settings.holdout)
         case "near":
             from tilth.corpus.dedup.minhash import NearStep
 
@@ -117,7 +118,7 @@ def _make(kind: str, name: str, settings: CorpusSettings, benchmarks: Sequence[I
         case "mask":
             from tilth.corpus.privacy.mask import MaskStep
 
-            return MaskStep(name, settings.mask) if settings.mask.kinds else None
+            return MaskStep(name, settings.mask)
         case "symbols":
             from tilth.corpus.edits.symbols import SymbolsStep
 
@@ -137,10 +138,38 @@ def _make(kind: str, name: str, settings: CorpusSettings, benchmarks: Sequence[I
     raise ValueError(kind)
 
 
+def _check_work(settings: CorpusSettings) -> None:
+    """No step is asked for that has nothing to do. The usual chain has two such steps, where nobody asked for them."""
+    if tuple(settings.steps) == DEFAULT_STEPS:
+        return
+    asked = (
+        ("keywords", settings.keywords.lists, "there are no words", "`keywords: {lists: [...]}`"),
+        ("rules", settings.rules, "there are no rules", "`rules: [{set: gopher_quality}]`"),
+        (
+            "decontaminate",
+            settings.decontaminate.against,
+            "there are no benchmarks",
+            "`decontaminate: {against: [...]}`",
+        ),
+    )
+    for name, given, lacking, example in asked:
+        if name in settings.steps and not given:
+            hint = f"add {example}, or leave the step out"
+            raise UserError(f"has `{name}`, but {lacking}", where="corpus.steps", hint=hint)
+
+
+def _check_signals(settings: CorpusSettings, steps: Sequence[Step]) -> None:
+    """No number of a source has the name of a column that the chain adds and would write over it."""
+    added = {column for step in steps if isinstance(step, Measure | Edit) for column in step.adds()}
+    for number, source in enumerate(settings.sources):
+        for name in source.signals:
+            if SIGNAL + name in added:
+                where = f"corpus.sources.{number}.signals.{name}"
+                raise UserError("the chain adds a column of this name itself", where=where, hint="give it another")
+
+
 def _check_names(settings: CorpusSettings, steps: Sequence[Step]) -> None:
     """Conditions name columns that can be there at all, and compare each with its own kind."""
-    if "keywords" in settings.steps and not settings.keywords.lists:
-        raise UserError("corpus.steps has `keywords`, but there are no words", hint="add `keywords: {lists: [...]}`")
     conditions = [(f"corpus.rules.{i}.where", rules.where) for i, rules in enumerate(settings.rules)]
     conditions += [(f"corpus.repeat.{i}.where", entry.where) for i, entry in enumerate(settings.repeat)]
     conditions += [("corpus.holdout.where", settings.holdout.where), ("corpus.markup.where", settings.markup.where)]
@@ -206,12 +235,13 @@ def _demand(column: str, who: str, measured: set[str], changed_by: dict[str, str
         return
     if column in changed_by:
         raise UserError(
-            f"corpus.steps: {who} reads {column!r}, which the step {changed_by[column]!r} before it made untrue",
+            f"{who} reads {column!r}, which the step {changed_by[column]!r} before it made untrue",
+            where="corpus.steps",
             hint=f"write `measure` again between {changed_by[column]!r} and it",
         )
     if column not in measured:
         hint = "write `measure` before it" if column != f"{SIGNAL}removed_words" else "set `lines: {web: true}`"
-        raise UserError(f"corpus.steps: {who} reads {column!r}, which no step before it measures", hint=hint)
+        raise UserError(f"{who} reads {column!r}, which no step before it measures", where="corpus.steps", hint=hint)
 
 
 def _segments(steps: Sequence[Step]) -> tuple[Segment, ...]:

@@ -21,7 +21,11 @@ from tilth.corpus.running.shards import read_groups, shard_paths
 from tilth.corpus.running.work import UNREADABLE
 
 PARTS = ("documents", "holdout", "rejected")
-_MADE_ANEW = "the command that made it, with the same --out or run folder, makes it anew"
+
+
+def _made_anew(corpus: Path) -> str:
+    """What to do about damage. The command alone looks at sizes, and may find nothing to do."""
+    return f"remove the folder {corpus} and run the command that made it again"
 
 
 def find_corpus(folder: Path) -> Path:
@@ -32,7 +36,7 @@ def find_corpus(folder: Path) -> Path:
     corpus = _place(folder)
     fault = artifact_fault(corpus) if (corpus / "artifact.json").exists() else None
     if fault:
-        raise UserError(f"the corpus is damaged: {fault}", where=str(corpus), hint=_MADE_ANEW)
+        raise UserError(f"the corpus is damaged: {fault}", where=str(corpus), hint=_made_anew(corpus))
     return corpus
 
 
@@ -54,7 +58,7 @@ def _report(corpus: Path) -> dict[str, Any]:
     try:
         return dict(read_json(file))
     except (OSError, ValueError, TypeError):
-        raise UserError("is missing, or damaged: it is no report", where=str(file), hint=_MADE_ANEW) from None
+        raise UserError("is missing, or damaged: it is no report", where=str(file), hint=_made_anew(corpus)) from None
 
 
 def overview(corpus: Path) -> dict[str, Any]:
@@ -256,7 +260,7 @@ def _groups(corpus: Path, part: str, columns: Sequence[str] | None) -> Iterator[
         try:
             yield from read_groups(path, columns)
         except (pa.ArrowException, OSError) as error:
-            raise UserError(f"is damaged: {error}", where=str(path), hint=_MADE_ANEW) from None
+            raise UserError(f"is damaged: {error}", where=str(path), hint=_made_anew(corpus)) from None
 
 
 def _known(part: str) -> str:

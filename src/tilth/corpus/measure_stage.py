@@ -30,7 +30,7 @@ from tilth.corpus.sources.batches import source_signals
 if TYPE_CHECKING:
     import pyarrow as pa
 
-VERSION = 7
+VERSION = 8
 
 
 @dataclass(frozen=True)

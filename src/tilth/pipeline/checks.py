@@ -82,8 +82,7 @@ def _check_start(recipe: Recipe) -> None:
 
 def _check_training(recipe: Recipe) -> None:
     """There is a hold-out to evaluate on, and no sequence is longer than the model is meant for."""
-    holdout = recipe.corpus.holdout
-    if "holdout" not in recipe.corpus.steps or not (holdout.fraction or holdout.minimum or holdout.where):
+    if "holdout" not in recipe.corpus.steps or recipe.corpus.holdout.off:
         where, hint = "corpus.holdout", "set corpus.holdout.fraction"
         raise UserError("training is evaluated on held-out text, but none is kept", where=where, hint=hint)
     if recipe.base is None and recipe.export.models != "none":

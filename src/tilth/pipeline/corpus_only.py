@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -17,8 +17,8 @@ from tilth.base.pool import Engine
 from tilth.base.settings import Lines, load_yaml, validate
 from tilth.corpus.chain import build_chain
 from tilth.corpus.running.work import batchwise
-from tilth.corpus.settings import CorpusSettings, SourceSettings
-from tilth.corpus.sources import find_files
+from tilth.corpus.settings import CorpusSettings, SourceSettings, template_field
+from tilth.corpus.sources import find_files, would_read
 from tilth.pipeline.execute import execute, lock
 from tilth.pipeline.recipe import ComputeSettings, Recipe, with_line
 from tilth.pipeline.stage import Stage
@@ -50,17 +50,23 @@ def run_chain(
     domain: str,
     workers: int | None,
     engine: Engine = "local",
+    called: Sequence[str] = (),
 ) -> tuple[dict[str, Any], Path]:
-    """The same for the chain that `settings` say, whose paths are seen from `base`."""
-    return _run(*_plan_stages(settings, inputs, out, base, domain), out, workers, engine)
+    """The same for the chain that `settings` say, whose paths are seen from `base`; `called` are the names of its own
+    sources, where they stand in no file.
+    """
+    return _run(*_plan_stages(settings, inputs, out, base, domain, called), out, workers, engine)
 
 
 def _plan_stages(
-    settings: CorpusSettings, inputs: list[str], out: Path, base: Path, domain: str
+    settings: CorpusSettings, inputs: list[str], out: Path, base: Path, domain: str, called: Sequence[str] = ()
 ) -> tuple[list[Stage], ContentHashes]:
     """Both stages, and the hashes that were read for them."""
-    _check_out(inputs, out)
-    recipe = Recipe(name="corpus", corpus=_with_inputs(settings, inputs, domain, base))
+    if out.exists() and not out.is_dir():
+        raise UserError("the output is a file; a folder is expected", where=str(out))
+    names = [*(called or _own_names(settings)), *_input_names(inputs)]
+    recipe = Recipe(name="corpus", corpus=_with_inputs(settings, inputs, domain, base, names))
+    _check_apart(recipe.corpus.sources, names, base, out)
     hashes = ContentHashes(out / ".cache" / "content_hashes.json")
     with batchwise():  # numba and the kernels are loaded here
         measured = measure_stage(recipe, base, None, hashes)
@@ -100,7 +106,8 @@ def plan_corpus(
     base = (config.resolve() if config else Path.cwd() / "corpus").parent
     own = _settings(config)
     with _placed(config):
-        settings = located(_with_inputs(own, inputs, domain, base), base)
+        names = [*_own_names(own), *_input_names(inputs)]
+        settings = located(_with_inputs(own, inputs, domain, base, names), base)
         files = source_files(settings, base)
         benchmarks = benchmark_files(settings, base)
         build_chain(settings, benchmarks)
@@ -111,16 +118,38 @@ def plan_corpus(
         return plan(run_trial(settings, drawn, benchmarks, Path(folder)), settings, hardware, size)
 
 
-def _with_inputs(settings: CorpusSettings, inputs: list[str], domain: str, base: Path) -> CorpusSettings:
-    """The settings with the inputs of the command line behind their own sources; refuses those that match nothing, and
-    a chain that has neither.
+def _own_names(settings: CorpusSettings) -> list[str]:
+    return [f"corpus.sources.{i}" for i in range(len(settings.sources))]
+
+
+def _input_names(inputs: list[str]) -> list[str]:
+    return [f"the input {path!r}" for path in inputs]
+
+
+def _with_inputs(
+    settings: CorpusSettings, inputs: list[str], domain: str, base: Path, names: Sequence[str]
+) -> CorpusSettings:
+    """The settings with the inputs of the command line behind their own sources, all of which have these names.
+
+    `domain` is for records that name none, of sources of either kind that say nothing about them.
+    Refuses inputs that match nothing or are read already, and a chain without any source.
     """
+    if not all(path.strip() for path in inputs):
+        raise UserError("the name of an input is empty", hint="give files, globs or folders")
     if not inputs and not settings.sources:
         raise nothing_to_read()
     sources = [SourceSettings(path=os.path.abspath(os.path.expanduser(path)), default_domain=domain) for path in inputs]
     if sources:
-        find_files(sources, base, called=[f"the input {path!r}" for path in inputs], hint="check the path")
-    return settings.model_copy(update={"sources": [*settings.sources, *sources]})
+        find_files(sources, base, called=names[-len(sources) :], hint="check the path")
+    together = [*(_with_default(source, domain) for source in settings.sources), *sources]
+    if len(together) > len(sources):
+        find_files(together, base, called=names)
+    return settings.model_copy(update={"sources": together})
+
+
+def _with_default(source: SourceSettings, domain: str) -> SourceSettings:
+    settled = source.default_domain or (source.domain and not template_field(source.domain))
+    return source if settled else source.model_copy(update={"default_domain": domain})
 
 
 def nothing_to_read() -> UserError:
@@ -153,12 +182,19 @@ def _settings(config: Path | None) -> CorpusSettings:
     return validate(CorpusSettings, data["corpus"], source=str(config), lines=within)
 
 
-def _check_out(inputs: list[str], out: Path) -> None:
-    """The output is a folder of its own: inside an input it would be read as text the next time."""
-    if not all(path.strip() for path in inputs):
-        raise UserError("the name of an input is empty", hint="give files, globs or folders")
-    if out.exists() and not out.is_dir():
-        raise UserError("the output is a file; a folder is expected", where=str(out))
-    for path in map(Path, inputs):
-        if path.is_dir() and out.resolve().is_relative_to(path.resolve()):
-            raise UserError(f"the output lies inside the input {path}", where=str(out), hint="give a folder outside it")
+_WRITTEN = (
+    "events.jsonl",
+    "measure-0/unreadable.jsonl",
+    "measure-0/documents/unit-0.parquet",
+    "corpus-0/report.json",
+    "corpus-0/card.md",
+)
+"""One file of each kind that a run writes."""
+
+
+def _check_apart(sources: Sequence[SourceSettings], names: Sequence[str], base: Path, out: Path) -> None:
+    """The output is a folder of its own: what lies inside of an input would be read as text the next time."""
+    for source, name in zip(sources, names, strict=True):
+        if any(would_read(source, base, out / file) for file in _WRITTEN):
+            reason = f"the output {str(out)!r} lies inside it, and would be read as text the next time"
+            raise UserError(reason, where=name, hint="give --out outside of it")

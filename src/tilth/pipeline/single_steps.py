@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+from tilth.base.errors import UserError
 from tilth.base.pool import Engine
 from tilth.base.settings import validate
 from tilth.corpus.settings import CorpusSettings, SourceSettings
@@ -32,10 +34,10 @@ class Job(NamedTuple):
     workers: int | None
     engine: Engine = "local"
 
-    def run(self, settings: dict[str, Any]) -> tuple[dict[str, Any], Path]:
-        """Run the chain of these settings; returns the report and the folder of the corpus."""
+    def run(self, settings: dict[str, Any], called: Sequence[str] = ()) -> tuple[dict[str, Any], Path]:
+        """Run the chain of these settings, its sources `called` so; returns the report and the corpus's folder."""
         chain = validate(CorpusSettings, settings, source="the command line")
-        return run_chain(chain, self.inputs, self.out, Path.cwd(), self.domain, self.workers, self.engine)
+        return run_chain(chain, self.inputs, self.out, Path.cwd(), self.domain, self.workers, self.engine, called)
 
 
 def dedup(job: Job, method: Method, against: list[str], survivor: str, **asked: Any) -> tuple[dict[str, Any], Path]:
@@ -57,7 +59,7 @@ def dedup(job: Job, method: Method, against: list[str], survivor: str, **asked: 
         steps.remove("measure")
     if given := _given(asked):
         settings[steps[-1]] = given
-    return job.run({**settings, "steps": steps})
+    return job.run({**settings, "steps": steps}, _called(against))
 
 
 def decontaminate(job: Job, against: list[str], **asked: Any) -> tuple[dict[str, Any], Path]:
@@ -80,9 +82,15 @@ def _places(paths: list[str]) -> list[str]:
     return [os.path.abspath(os.path.expanduser(path)) for path in paths]
 
 
+def _called(against: list[str]) -> list[str]:
+    return [f"--against {path!r}" for path in against]
+
+
 def _sources(against: list[str]) -> list[dict[str, Any]]:
     """The files as sources; UserError for those that are not there."""
+    if not all(path.strip() for path in against):
+        raise UserError("the name is empty", where="--against", hint="give files, globs or folders")
     sources = [SourceSettings(path=path, source=_AGAINST) for path in _places(against)]
     if sources:
-        find_files(sources, Path.cwd(), called=[f"--against {path!r}" for path in against], hint="check the path")
+        find_files(sources, Path.cwd(), called=_called(against), hint="check the path")
     return [source.model_dump() for source in sources]

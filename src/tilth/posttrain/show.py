@@ -7,6 +7,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from tilth.base.errors import UserError
 from tilth.corpus.settings import SourceSettings
 from tilth.corpus.sources import find_files
 from tilth.posttrain.data import Renderer, Rendering
@@ -30,6 +31,8 @@ def masked_records(
 
     `faults` gets what is not trained on, as it is met: kind, file, line, reason.
     """
+    if not path.strip():
+        raise UserError("the name of the data is empty", hint="give a file, folder or glob")
     coder = Tokenizer.load(tokenizer)
     rendering = Rendering(tokenizer, template or fitting_template(coder).name, length, pairs)
     for file in find_files([SourceSettings(path=path)], Path.cwd(), called=["the data"], hint="check the path"):

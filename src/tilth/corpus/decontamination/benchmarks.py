@@ -56,20 +56,24 @@ def _items_of(file: InputFile, fields: Sequence[str]) -> Iterator[Item]:
             )
             raise UserError(f"the benchmark cannot be read to its end: {reason}", where=where)
         try:
-            record = parse_json(line.data.removeprefix(codecs.BOM_UTF8))
+            record = _chosen(parse_json(line.data.removeprefix(codecs.BOM_UTF8)), fields, where)
+            texts = tuple(dict.fromkeys(_strings(record)))
         except ValueError as error:
             raise UserError(f"not a benchmark item: {error}", where=where) from None
-        if fields and isinstance(record, dict):
-            missing = [name for name in fields if lookup(record, name) is None]
-            if len(missing) == len(fields):
-                raise UserError(
-                    f"the item has no field {' or '.join(map(repr, fields))}",
-                    where=where,
-                    hint=nearest(missing[0], record),
-                )
-            record = [lookup(record, name) for name in fields]
-        texts = tuple(dict.fromkeys(_strings(record)))
+        except RecursionError:
+            raise UserError("not a benchmark item: JSON that is nested too deeply", where=where) from None
         yield Item(f"{file.name}#{line.number}", file.name, texts)
+
+
+def _chosen(record: Any, fields: Sequence[str], where: str) -> Any:
+    """The values of the fields that count; without any named, the whole record."""
+    if not fields or not isinstance(record, dict):
+        return record
+    missing = [name for name in fields if lookup(record, name) is None]
+    if len(missing) == len(fields):
+        named = " or ".join(map(repr, fields))
+        raise UserError(f"the item has no field {named}", where=where, hint=nearest(missing[0], record))
+    return [lookup(record, name) for name in fields]
 
 
 def _strings(value: Any) -> list[str]:

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tilth.base.errors import UserError
 from tilth.corpus.document import SIGNAL, texts_of
 from tilth.corpus.edits.boilerplate import COUNTER, HEADS, PATTERNS, TELLING
 from tilth.corpus.settings import LinesSettings
@@ -38,7 +37,7 @@ class LinesStep(Edit):
     def __init__(self, name: str, settings: LinesSettings) -> None:
         super().__init__(name)
         self.settings = settings
-        self._own = [_compile(pattern) for pattern in settings.patterns]
+        self._own = [re.compile(pattern) for pattern in settings.patterns]
         self._kinds = [(kind, re.compile(pattern, re.IGNORECASE)) for kind, pattern in PATTERNS.items()]
 
     def adds(self) -> dict[str, str | float | bytes]:
@@ -165,10 +164,3 @@ def _matches(texts: pa.LargeStringArray) -> np.ndarray:
     import pyarrow.compute as pc
 
     return pc.match_substring_regex(texts, TELLING, ignore_case=True).to_numpy(zero_copy_only=False)
-
-
-def _compile(pattern: str) -> re.Pattern[str]:
-    try:
-        return re.compile(pattern)
-    except re.error as error:
-        raise UserError(f"corpus.lines.patterns: not a regular expression: {pattern!r} ({error})") from None

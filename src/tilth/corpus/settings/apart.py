@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, model_validator
 
 from tilth.base.expression import Where
-from tilth.base.settings import Count, Settings
+from tilth.base.settings import Count, PathText, Settings
 from tilth.corpus.settings.sources import as_list
 
 
@@ -21,7 +21,7 @@ class HoldoutSettings(Settings):
     """Share of each domain's documents."""
     minimum: Count = Field(0, ge=0)
     """At least so many documents a domain (but never more than half of it)."""
-    maximum: Count | None = None
+    maximum: Count | None = Field(None, ge=0)
     """At most so many documents a domain."""
     domains: Annotated[list[str], BeforeValidator(as_list)] = []
     """Only these domains; empty: all."""
@@ -31,11 +31,24 @@ class HoldoutSettings(Settings):
     key: str = "holdout"
     """Another key chooses other documents."""
 
+    @property
+    def off(self) -> bool:
+        """Whether nothing is kept aside."""
+        return not (self.fraction or self.minimum or self.where)
+
+    @model_validator(mode="after")
+    def _in_order(self) -> HoldoutSettings:
+        if self.maximum is not None and self.minimum > self.maximum:
+            raise ValueError(
+                f"the minimum is {self.minimum:,}, but the maximum {self.maximum:,}: raise it, or lower it"
+            )
+        return self
+
 
 class DecontaminateSettings(Settings):
     """Removal of benchmark items, or of the documents that hold them."""
 
-    against: Annotated[list[str], BeforeValidator(as_list)] = []
+    against: Annotated[list[PathText], BeforeValidator(as_list)] = []
     """Benchmark files: JSON Lines (also .gz, .zst), globs allowed, relative to the recipe."""
     fields: list[str] = []
     """Fields of an item that count; empty: every text in it."""

@@ -96,14 +96,20 @@ class CorpusSettings(Settings):
     canaries: CanarySettings = CanarySettings()
 
     @field_validator(
-        "repair", "lines", "split", "measure", "rules", "near", "passages", "substring", "mask", "decontaminate",
-        "keywords", "symbols", "markup",
+        "repair", "lines", "split", "measure", "rules", "survivor", "holdout", "near", "passages", "substring", "mask",
+        "decontaminate", "keywords", "symbols", "markup",
     )  # fmt: skip
     @classmethod
     def _has_its_step(cls, value: object, info: ValidationInfo) -> object:
+        """A section with all its defaults written out, as in the recipe of a run folder, is not refused."""
         name = str(info.field_name)
-        if name not in info.data.get("steps", [name]) and value != cls.model_fields[name].default:
-            raise ValueError(f"the chain has no step {name!r}; add it to `steps`, or leave this out")
+        in_part = isinstance(value, Settings) and 0 < len(value.model_fields_set) < len(type(value).model_fields)
+        given = in_part or value != cls.model_fields[name].default
+        off = isinstance(value, HoldoutSettings) and value.off
+        its_steps = ("exact", "near") if name == "survivor" else (name,)
+        if given and not off and not set(its_steps) & set(info.data.get("steps", its_steps)):
+            known = " or ".join(map(repr, its_steps))
+            raise ValueError(f"the chain has no step {known}; add it to `steps`, or leave this out")
         return value
 
     @field_validator("decontaminate")

@@ -48,11 +48,14 @@ class SurvivorSettings(Settings):
     @model_validator(mode="before")
     @classmethod
     def _by_name(cls, value: object) -> object:
-        return (
-            {"first": {}, "longest": {"highest": "signal.characters"}}.get(value, value)
-            if isinstance(value, str)
-            else value
-        )
+        if not isinstance(value, str):
+            return value
+        named: dict[str, dict[str, str]] = {"first": {}, "longest": {"highest": "signal.characters"}}
+        if value not in named:
+            raise ValueError(
+                f"{value!r} is not known; expected first, longest, {{highest: COLUMN}} or {{lowest: COLUMN}}"
+            )
+        return named[value]
 
     @model_validator(mode="after")
     def _one_of_them(self) -> SurvivorSettings:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
-from tilth.base.settings import Count, Settings
+from tilth.base.settings import Count, PathText, Settings
 
 _FIELD = re.compile(r"\{field:([^{}]+)\}")
 
@@ -39,7 +39,7 @@ def as_list(value: object) -> object:
 class SourceSettings(Settings):
     """Where documents come from: a file, a glob or a folder, and how its records become documents."""
 
-    path: str
+    path: PathText
     """A file, a glob (`data/*.jsonl.zst`) or a folder, relative to the recipe; `{python}` is the folder of the running
     Python's library."""
     format: Literal["auto", "jsonl", "parquet", "csv", "text", "docstrings"] = "auto"
@@ -64,7 +64,7 @@ class SourceSettings(Settings):
     """As `domain`, for the licence."""
     signals: dict[str, str] = {}
     """Numbers of the record to keep as columns (`votes: score.up` becomes `signal.votes`; NaN where absent)."""
-    largest_record: Count = 16 * 2**20
+    largest_record: Count = Field(16 * 2**20, ge=1)
     """Bytes; a longer record (or text file) is unreadable instead of filling the memory, of which measuring takes some
     24 bytes for each byte of the longest text."""
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal, get_args
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from tilth.base.expression import Where
 from tilth.base.settings import Count, Settings, named
@@ -16,12 +17,22 @@ class RepairSettings(Settings):
     normalize: Literal["NFC", "none"] = "NFC"
 
 
+def _check_pattern(value: str) -> str:
+    if not value:
+        raise ValueError("an empty pattern is found in every line; leave it out")
+    try:
+        re.compile(value)
+    except re.error as error:
+        raise ValueError(f"not a regular expression: {value!r} ({error})") from None
+    return value
+
+
 class LinesSettings(Settings):
     """Removal of boilerplate lines."""
 
     longest: int = Field(200, ge=1)
     """Characters; longer lines are prose and stay."""
-    patterns: list[str] = []
+    patterns: list[Annotated[str, AfterValidator(_check_pattern)]] = []
     """Regular expressions of your own: a line in which one is found is removed."""
     web: bool = False
     """Also remove what RefinedWeb removes from web pages: lines of one word, of capitals or figures alone, counters. It
@@ -80,7 +91,7 @@ DEFAULT_KINDS: tuple[MaskKind, ...] = tuple(kind for kind in get_args(MaskKind) 
 class MaskSettings(Settings):
     """Replacement of personal data by placeholders."""
 
-    kinds: list[MaskKind] = list(DEFAULT_KINDS)
+    kinds: list[MaskKind] = Field(list(DEFAULT_KINDS), min_length=1)
     """All but `address`, which form cannot tell from the address of a museum."""
     private_ip: bool = False
     """Mask private and loopback addresses too (they identify nobody)."""
@@ -94,7 +105,7 @@ class WordList(Settings):
     file: str = ""
     """A word or phrase a line, UTF-8, also packed (.gz, .zst), relative to the recipe; lines that start with `# ` are
     comments. `{spam}` is Tilth's own short list of spam phrases in Chinese and English."""
-    words: list[str] = []
+    words: list[Annotated[str, named(r"(?s).*\S.*", "a word or phrase")]] = []
     """Words given here, beside those of the file."""
     where: Where | None = None
     """Only documents for which this condition holds, for example `language == "zh"`."""

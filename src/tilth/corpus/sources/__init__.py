@@ -10,7 +10,7 @@ json_lines   what one line of JSON says              json_items  the items of JS
 """
 
 from tilth.corpus.sources.batches import Batch, read_unit
-from tilth.corpus.sources.files import InputFile, Unit, find_files, plan_units
+from tilth.corpus.sources.files import InputFile, Unit, find_files, plan_units, would_read
 from tilth.corpus.sources.formats import Unreadable, is_json_lines, read_jsonl, read_parquet
 from tilth.corpus.sources.records import TEXT_NAMES, Unusable
 from tilth.corpus.sources.streams import Stream
@@ -29,4 +29,5 @@ __all__ = [
     "read_jsonl",
     "read_parquet",
     "read_unit",
+    "would_read",
 ]

@@ -9,7 +9,7 @@ import os
 import sysconfig
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import accumulate, islice
 from pathlib import Path
 
 from tilth.base.errors import UserError
@@ -98,22 +98,52 @@ def find_files(
         raise UserError("the corpus has no sources", hint="add `sources: [{path: data/*.jsonl.zst}]`")
     names = [f"{called}.{i}" for i in range(len(sources))] if isinstance(called, str) else called
     found: list[InputFile] = []
-    seen: set[tuple[str, str]] = set()
+    seen: dict[tuple[str, str], str] = {}
     for index, source in enumerate(sources):
         matches = list(_matches(source, index, base))
         fresh = [file for file in matches if _once(file) not in seen]
         if not matches:
             raise _nothing_there(source, base, names[index], hint)
         if not fresh:
-            raise UserError(
-                f"every file of {source.path!r} is read by a source before it", where=names[index], hint="remove it"
-            )
+            readers = " and ".join(dict.fromkeys(seen[_once(file)] for file in matches))
+            raise UserError(f"every file of {source.path!r} is read by {readers}", where=names[index], hint="remove it")
         for file in fresh:
             _refuse_unreadable_name(file.path)
             if _once(file) not in seen:
-                seen.add(_once(file))
+                seen[_once(file)] = names[index]
                 found.append(file)
     return found
+
+
+def would_read(source: SourceSettings, base: Path, path: Path) -> bool:
+    """Whether the source reads a file at `path` as soon as there is one."""
+    root = _root(source, base)
+    folder = root if root.is_dir() else _fixed_folder(root)
+    if root.is_file() or not path.resolve().is_relative_to(folder.resolve()):
+        return False
+    parts = path.resolve().relative_to(folder.resolve()).parts
+    if root.is_dir():
+        return _walked(parts, source.include, source.exclude)
+    return _globbed(parts, root.relative_to(folder).parts)
+
+
+def _walked(parts: Sequence[str], include: Sequence[str], exclude: Sequence[str]) -> bool:
+    """Whether `_walk` gives the file at these parts of a path."""
+    above = list(accumulate(parts, "{}/{}".format))
+    entered = not any(_left_out(relative, name, include, exclude) for relative, name in zip(above, parts, strict=True))
+    return entered and (not include or _matched(above[-1], parts[-1], include))
+
+
+def _globbed(parts: Sequence[str], pattern: Sequence[str]) -> bool:
+    """Whether `glob.glob` gives the path of these parts: `**` is any number of folders, wildcards pass over a dot in
+    front.
+    """
+    if not parts or not pattern:
+        return not parts and all(part == "**" for part in pattern)
+    hidden = parts[0].startswith(".") and not pattern[0].startswith(".")
+    if pattern[0] == "**":
+        return _globbed(parts, pattern[1:]) or (not hidden and _globbed(parts[1:], pattern))
+    return not hidden and fnmatch.fnmatch(parts[0], pattern[0]) and _globbed(parts[1:], pattern[1:])
 
 
 def _nothing_there(source: SourceSettings, base: Path, name: str, hint: str) -> UserError:
@@ -205,8 +235,7 @@ def _walk(root: Path, include: Sequence[str], exclude: Sequence[str]) -> Iterato
             continue
         for entry in entries:
             relative = f"{prefix}{entry.name}"
-            hidden = entry.name.startswith(".") and not _matched(relative, entry.name, include)
-            if hidden or _matched(relative, entry.name, exclude):
+            if _left_out(relative, entry.name, include, exclude):
                 continue
             if os.path.isdir(entry.path):  # unlike entry.is_dir, False for a link to itself
                 real = os.path.realpath(entry.path)
@@ -214,6 +243,12 @@ def _walk(root: Path, include: Sequence[str], exclude: Sequence[str]) -> Iterato
                     stack.append((f"{relative}/", (*above, real)))
             elif not include or _matched(relative, entry.name, include):
                 yield relative
+
+
+def _left_out(relative: str, name: str, include: Sequence[str], exclude: Sequence[str]) -> bool:
+    """Whether a file or folder is passed over: excluded, or hidden and not included."""
+    hidden = name.startswith(".") and not _matched(relative, name, include)
+    return hidden or _matched(relative, name, exclude)
 
 
 def _matched(relative: str, name: str, patterns: Sequence[str]) -> bool:

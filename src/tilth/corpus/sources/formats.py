@@ -115,8 +115,10 @@ def _json_record(line: Line, mapper: RecordMapper[Made], limit: int) -> Made | U
         found = error
     except UnicodeDecodeError as error:
         found = Unusable(f"not UTF-8: byte 0x{line.data[error.start]:02x} at {error.start}")
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         found = Unusable(f"not JSON: {error}", "format")
+    except RecursionError:
+        found = Unusable("JSON that is nested too deeply", "format")
     return Unreadable(mapper.file, line.number, str(found), line.size, found.kind)
 
 
@@ -174,24 +176,35 @@ def _mapped(record: object, number: int, mapper: RecordMapper[Made], limit: int)
 
 
 def read_csv(path: Path, mapper: Mapper, limit: int) -> Iterator[Record]:
-    """CSV or TSV with a header. `line` of an unreadable record is the line on which it ends."""
+    """CSV or TSV with a header. `line` of an unreadable record is the line on which it ends.
+
+    Cells that have no column of their own, beyond the header or below one of several empty names, are the list `more`.
+    """
     rows = CsvRows(path, limit)
     header = next(rows, None)
     if isinstance(header, Unusable):
         kind: Kind = "too_long" if header.kind == "too_long" else "file"
         yield Unreadable(mapper.file, rows.line, f"no header: {header}", path.stat().st_size, kind)
         return
+    named = [name for name in header or () if name]
+    if doubled := next((name for name in named if named.count(name) > 1), None):
+        reason = f"the header names the column {doubled!r} twice"
+        yield Unreadable(mapper.file, rows.line, reason, path.stat().st_size, "file")
+        return
+    unnamed = [i for i, name in enumerate(header or ()) if not name][:-1]
     for number, row in enumerate(rows if header else (), start=1):
         assert header is not None
         if not isinstance(row, list):
             yield Unreadable(mapper.file, rows.line, str(row), rows.bytes, row.kind)
             continue
         record: dict[str, object] = dict(zip_longest(header, row[: len(header)]))
-        if len(row) > len(header):
-            record["more"] = row[len(header) :]
+        if more := [row[i] for i in unnamed if i < len(row) and row[i]] + row[len(header) :]:
+            record["more"] = more
         mapped = _mapped(record, number, mapper, limit)
         if isinstance(mapped, Unreadable):
             mapped.line = rows.line
+            if rows.not_utf8 and mapped.kind == "record":
+                mapped.reason = rows.not_utf8
         yield mapped
     if torn := rows.stream.torn:
         yield Unreadable(mapper.file, rows.line + 1, torn.reason, torn.unread_bytes + rows.bytes, "end")
@@ -208,6 +221,8 @@ class CsvRows:
         """The line on which the row ends."""
         self.bytes = 0
         """Bytes of the lines of the row; after the last row, of what a tear cut off."""
+        self.not_utf8 = ""
+        """What in the row is not UTF-8, if anything: those bytes are lone surrogates in its fields."""
         self._too_long = self._ended = False
 
     def __iter__(self) -> Iterator[list[str] | Unusable]:
@@ -215,7 +230,7 @@ class CsvRows:
 
     def __next__(self) -> list[str] | Unusable:
         while True:
-            self.bytes, self._too_long = 0, False
+            self.bytes, self._too_long, self.not_utf8 = 0, False, ""
             begin = self.reader.line_num + 1
             row: list[str] | Unusable
             try:
@@ -242,7 +257,14 @@ class CsvRows:
                 self._too_long = True
                 yield '"' * (line.quotes % 2) + "\n"  # a quoted field goes on behind the line, or ends in it
             else:
-                yield line.data.decode("utf-8-sig" if line.number == 1 else "utf-8", "surrogateescape") + "\n"
+                encoding = "utf-8-sig" if line.number == 1 else "utf-8"
+                try:
+                    yield line.data.decode(encoding) + "\n"
+                except UnicodeDecodeError as error:
+                    byte = error.object[error.start]
+                    reason = f"not UTF-8: byte 0x{byte:02x} at {error.start} of line {line.number}"
+                    self.not_utf8 = self.not_utf8 or reason
+                    yield line.data.decode(encoding, "surrogateescape") + "\n"
         self._ended = True
 
 

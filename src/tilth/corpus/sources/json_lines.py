@@ -10,7 +10,8 @@ _BEYOND = 2.0**63
 
 
 def parse_json(data: bytes) -> Any:
-    """What `json.loads` makes of UTF-8; raises `UnicodeDecodeError` and `ValueError` just as it and `decode` do.
+    """What `json.loads` makes of UTF-8; raises `UnicodeDecodeError` and `ValueError` just as it and `decode` do, and
+    `RecursionError` where it is nested some hundreds deep.
 
     orjson refuses whatever the standard library refuses, and more: NaN, lone surrogates, deep nesting. What it refuses
     is read again. What it reads differs in numbers alone: whole ones beyond 64 bits, and -0.

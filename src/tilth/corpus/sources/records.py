@@ -331,5 +331,5 @@ def _number(value: Any) -> float:
 
 
 def _kind(value: Any) -> str:
-    names = {dict: "an object", list: "a list", str: "a string", bool: "true/false", type(None): "null"}
+    names = {dict: "an object", list: "a list", str: "a string", bool: "true/false", bytes: "bytes", type(None): "null"}
     return names.get(type(value), "a number")
