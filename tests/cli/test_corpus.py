@@ -160,6 +160,10 @@ def test_a_file_that_cannot_be_written_to_its_end_is_told(workers: str, tmp_path
     [
         ("rules:\n  - set: chinese\n    where: language > 5", "3: corpus.rules.0.where: 'language > 5' compares what"),
         (
+            "holdout:\n  where: signal.hash == 'x'",
+            "2: corpus.holdout.where: \"signal.hash == 'x'\": signal.hash is bytes",
+        ),
+        (
             "rules:\n  - set: chinese\n    where: signal.words == 'many'",
             "3: corpus.rules.0.where: \"signal.words == 'many'\" compares what cannot be compared: a string",
         ),

@@ -129,7 +129,13 @@ def test_full_width_forms_are_those_of_ascii(wide: dict[int, int]) -> None:
     found, log = masked(MASK_ALL, *(text.translate(wide) for text in chosen))
     assert log == masked(MASK_ALL, *chosen)[1]
     assert found[0] == "ｗｒｉｔｅ ｔｏ 张三[EMAIL]，谢谢" if wide is WIDE else "[PHONE]" in "".join(found)
-    assert masked(MASK, "电话１３８００１３８０００，第１２３４５６７８号")[0] == ["电话[PHONE]，第１２３４５６７８号"]
+    for text, expected in (
+        ("电话１３８００１３８０００，第１２３４５６７８号", "电话[PHONE]，第１２３４５６７８号"),
+        ("微信号：ｌｉｈｕａｒｉｖｅｒ", "微信号：[WECHAT]"),
+        ("邮箱ｌｉ@mail.example.cn。", "邮箱[EMAIL]。"),
+        ("邮箱li@ｍａｉｌ．ｅｘａｍｐｌｅ．ｃｎ。", "邮箱[EMAIL]。"),
+    ):
+        assert masked(MASK, text)[0] == [expected]
 
 
 @pytest.mark.parametrize("text", DECOYS)

@@ -21,7 +21,7 @@ from tilth.planning.trainer_memory import Training, trainer_memory
 from tilth.training import ComputeSettings, train_phase
 
 SHAPE = PUBLISHED["Qwen3-0.6B"]
-TRAINING = Training(8192, 2048)
+TRAINING = Training(tokens=8192, length=2048)
 
 
 def test_the_least_that_fits() -> None:

@@ -155,6 +155,7 @@ def test_two_workers_give_the_serial_result(tiny, tmp_path):
         (["pretrain.stable.sequence_length=1"], "must be at least 2"),
         (["base=nowhere"], "there is nothing at"),
         (["groups.big=tokns > 5", "pretrain.stable.mixture={big: 1}"], "no column 'tokns' (did you mean 'tokens'?)"),
+        (["groups.big=tokens > 'a'", "pretrain.stable.mixture={big: 1}"], "compares what cannot be compared"),
         (["corpus.holdout.fraction=0"], "none is kept"),
         (["model.max_positions=32"], "pretrain.stable.sequence_length: it is 64, but model.max_positions is 32"),
         (["synthesize.1.kind=stories"], "a kind stands twice"),

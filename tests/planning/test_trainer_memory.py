@@ -29,7 +29,7 @@ def benchmark() -> Any:
 
 
 @pytest.mark.parametrize(
-    "name", ["bf16", "muon fp32, small batch", "adapter", "dropout of an adapter, recomputed", "preferences"]
+    "name", ["bf16", "muon fp32, small batch", "adapter", "dropout of an adapter, recomputed", "preferences", "8 bits"]
 )
 def test_the_forecast_meets_a_trace_of_the_trainer(name: str) -> None:
     """Within 1 %; benchmarks/peak_memory.py compares all settings."""
@@ -53,11 +53,19 @@ def test_the_constants_are_those_of_the_code() -> None:
 
 
 @settings(deadline=None)
-@given(st.integers(1, 64), st.integers(1, 64), st.booleans(), st.booleans(), st.sampled_from(["adamw", "muon"]))
-def test_more_tokens_never_need_less(one: int, more: int, half: bool, compiled: bool, optimizer: Any) -> None:
+@given(*[st.integers(1, 64)] * 2, *[st.booleans()] * 3, st.sampled_from(["adamw", "muon"]))
+def test_more_tokens_never_need_less(
+    one: int, more: int, half: bool, eight: bool, compiled: bool, optimizer: Any
+) -> None:
     shape = Shape(1000, 64, 2, 2, 1, 32, 128)
     few, many = (
-        trainer_memory(shape, Training(64 * count, 64, half, optimizer, compiled)) for count in (one, one + more)
+        trainer_memory(
+            shape,
+            Training(
+                tokens=64 * count, length=64, half=half, float8=half and eight, optimizer=optimizer, compiled=compiled
+            ),
+        )
+        for count in (one, one + more)
     )
     assert many.tensors >= few.tensors
     states = few.parameters + few.gradients
@@ -66,7 +74,9 @@ def test_more_tokens_never_need_less(one: int, more: int, half: bool, compiled: 
 
 def test_an_adapter_saves_gradients_and_states() -> None:
     shape = PUBLISHED["Qwen3-0.6B"]
-    whole, thin = (trainer_memory(shape, Training(2048, 512, optimizer="adamw", rank=rank)) for rank in (0, 16))
+    whole, thin = (
+        trainer_memory(shape, Training(tokens=2048, length=512, optimizer="adamw", rank=rank)) for rank in (0, 16)
+    )
     assert whole.gradients == 4 * parameters(shape)
     assert thin.gradients < 0.02 * whole.gradients
     assert thin.total < 0.6 * whole.total

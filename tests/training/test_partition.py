@@ -264,7 +264,7 @@ def test_the_forecast_knows_who_has_most_gradients_and_parameters(frozen: bool) 
     shares = [
         trainer_memory(
             config.shape,
-            Training(32, 32, optimizer="adamw", processes=3, shard=shard, rank=4 if frozen else 0),
+            Training(tokens=32, length=32, optimizer="adamw", processes=3, shard=shard, rank=4 if frozen else 0),
         )
         for shard in ("gradients", "parameters")
     ]

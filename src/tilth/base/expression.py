@@ -74,6 +74,11 @@ class Condition:
                 hint="strings stand in quotes, numbers do not",
             ) from None
 
+    def try_on(self, row: Mapping[str, str | float]) -> None:
+        """Raise `UserError` where the condition cannot be asked of a row with columns of these kinds."""
+        kinds = {name: np.array([value], object if isinstance(value, str) else float) for name, value in row.items()}
+        self(kinds, 1)
+
     def _check(self, node: ast.expr, names: set[str]) -> None:
         """Where something true or false is wanted. Adds the columns that are named; `UserError` for anything else."""
         match node:

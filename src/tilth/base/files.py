@@ -216,7 +216,9 @@ class ContentHashes:
     def __init__(self, cache: Path) -> None:
         self.cache = cache
         self.known: dict[str, list[Any]] = {}
-        with contextlib.suppress(FileNotFoundError, NotADirectoryError, ValueError):  # a damaged one is made anew
+        with contextlib.suppress(
+            FileNotFoundError, NotADirectoryError, ValueError, TypeError
+        ):  # a damaged one is made anew
             self.known = dict(read_json(cache))
         self.bytes_read = 0
 

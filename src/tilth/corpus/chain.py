@@ -7,8 +7,6 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from tilth.base.errors import UserError, nearest
 from tilth.base.expression import Condition
 from tilth.corpus.document import COLUMNS, SIGNAL
@@ -180,9 +178,11 @@ def _check_names(settings: CorpusSettings, steps: Sequence[Step]) -> None:
     if any(name not in known for _, condition in asked for name in condition.names):
         known |= _measured(settings, steps)
     for field, condition in asked:
-        row = {name: _column(known[name]) for name in condition.names if name in known}
+        for name in condition.names:
+            if isinstance(known.get(name), bytes):
+                raise UserError(f"{condition.text!r}: {name} is bytes, which nothing can be compared with", where=field)
         try:
-            condition(row, 1)
+            condition.try_on({name: kind for name, kind in known.items() if not isinstance(kind, bytes)})
         except UserError as error:
             missing = next((name for name in condition.names if name not in known), None)
             hint = error.hint if missing is None else nearest(missing, known)
@@ -198,11 +198,6 @@ def _measured(settings: CorpusSettings, steps: Sequence[Step]) -> dict[str, str 
         if isinstance(step, Measure | Edit):
             measured.update(step.adds())
     return measured | {SIGNAL + name: 0.0 for source in settings.sources for name in source.signals}
-
-
-def _column(value: str | float | bytes) -> np.ndarray:
-    """One row, of the kind that a table's column has."""
-    return np.array([value], np.float32 if isinstance(value, float) else object)
 
 
 def _check(steps: Sequence[Step], settings: CorpusSettings) -> frozenset[str]:

@@ -46,14 +46,14 @@ class Linear(nn.Linear):
 
     def forward(self, input: Tensor, keys_N: Tensor | None = None) -> Tensor:
         bias = None if self.bias is None else self.bias.to(input.dtype)
-        output: Tensor | None = None
         if self.in_float8:
-            output = float8.product(input, self.weight)
+            multiply = float8.product
         elif self.casts_again and self.weight.dtype != input.dtype and not torch.compiler.is_compiling():
-            output = _CastAgain.apply(input, self.weight)
-        if output is not None:
-            return output if bias is None else output + bias
-        return F.linear(input, self.weight.to(input.dtype), bias)
+            multiply = _CastAgain.apply
+        else:
+            return F.linear(input, self.weight.to(input.dtype), bias)
+        output: Tensor = multiply(input, self.weight)
+        return output if bias is None else output + bias
 
 
 class _CastAgain(torch.autograd.Function):

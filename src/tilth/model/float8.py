@@ -3,7 +3,8 @@
 Inputs and weights are rounded to E4M3 (up to 448), gradients to E5M2 (up to 57,344), the formats of Micikevicius et al.
 2022, "FP8 Formats for Deep Learning" (arXiv:2209.05433). Each tensor is first multiplied by the largest power of two
 under which its own largest value stays in range: that is exact, and a power more or less is no digit less in a float.
-Sums are of fp32; what a product gives is in the dtype of its input, the gradient of a weight in the weight's.
+Sums are of fp32, but in the forward pass on a GPU of the fewer bits of its fast sums; what a product gives is in the
+dtype of its input, the gradient of a weight in the weight's.
 
 Nothing is kept in 8 bits: the backward pass wants each factor in another layout, so it rounds inputs and weights again.
 What is kept is what products in half precision keep, less their copies of the weights.
@@ -42,14 +43,14 @@ class _Product(torch.autograd.Function):
         ctx.save_for_backward(x_NI, weight_OI)
         x, x_scale = rounded(x_NI, torch.float8_e4m3fn)
         weight, weight_scale = rounded(weight_OI, torch.float8_e4m3fn)
-        # fewer bits in the sums of the tensor cores, as all of the field has it forwards and nobody backwards
+        # fast sums forwards and not backwards: as all of the field has it
         return torch._scaled_mm(x, weight.T, x_scale, weight_scale, out_dtype=x_NI.dtype, use_fast_accum=True)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad_NO: Tensor) -> tuple[Tensor | None, Tensor | None]:
         x_NI, weight_OI = ctx.saved_tensors
-        grad, grad_scale = rounded(grad_NO, torch.float8_e5m2)
+        grad, grad_scale = rounded(grad_NO.contiguous(), torch.float8_e5m2)  # the first factor must lie by rows
         grad_x = grad_weight = None
         if ctx.needs_input_grad[0]:
             weight, scale = rounded(weight_OI, torch.float8_e4m3fn)

@@ -17,6 +17,17 @@ from torch.utils.checkpoint import CheckpointPolicy, checkpoint, create_selectiv
 
 from tilth.laws.flops import Recompute
 
+
+def _varlen_attention() -> tuple[Any, ...]:
+    """The operation behind `varlen_attn`, where this PyTorch has it: the policy sees it and not what it calls."""
+    try:
+        import torch.nn.attention.varlen
+
+        return (torch.ops.torch_attn._varlen_attn.default,)
+    except (ImportError, AttributeError):
+        return ()
+
+
 _KEPT = (
     torch.ops.aten.mm.default,
     torch.ops.aten.addmm.default,
@@ -26,6 +37,7 @@ _KEPT = (
     torch.ops.aten._scaled_dot_product_efficient_attention.default,
     torch.ops.aten._scaled_dot_product_cudnn_attention.default,
     torch.ops.aten._flash_attention_forward.default,
+    *_varlen_attention(),
 )
 """Products and attention; norms, rotations, activations and copies of weights in half precision are made again."""
 

@@ -16,8 +16,11 @@ from tilth.pipeline.stages.posttrain import Step, data_files
 from tilth.tokens.templates import chat_template
 from tilth.training.settings import FLOAT8_MULTIPLE, MUON_AND_MUP
 
-DOCUMENT_TABLE = ("id", "domain", "source", "language", "repeat", "tokens", "bytes")
-"""Columns that a group's condition may name, beside `signal.NAME`."""
+DOCUMENT_TABLE: dict[str, str | float] = {
+    **dict.fromkeys(("id", "domain", "source", "language"), ""),
+    **dict.fromkeys(("repeat", "tokens", "bytes"), 0),
+}
+"""Columns that a group's condition may name, beside `signal.NAME`: each with a value of its kind."""
 
 
 def check_recipe(recipe: Recipe, base: Path) -> None:
@@ -42,12 +45,17 @@ def check_recipe(recipe: Recipe, base: Path) -> None:
 
 def _check_groups(recipe: Recipe, base: Path) -> None:
     """Conditions name columns that there are, mixtures name groups that there are."""
-    for name, condition in recipe.groups.items():
-        for column in Condition(condition).names:
+    for name, text in recipe.groups.items():
+        condition, where = Condition(text), f"groups.{name}"
+        for column in condition.names:
             if column not in DOCUMENT_TABLE and not column.startswith("signal."):
                 known = [*DOCUMENT_TABLE, "signal.NAME"]
-                where = f"groups.{name}"
                 raise UserError(f"there is no column {column!r}", where=where, hint=nearest(column, known))
+        try:
+            if DOCUMENT_TABLE.keys() >= set(condition.names):  # a signal may be of either kind
+                condition.try_on(DOCUMENT_TABLE)
+        except UserError as error:
+            raise UserError(error.message, where=where, hint=error.hint) from None
     domains = known_domains(recipe, base)
     for phase in recipe.pretrain:
         for name in phase.mixture or {}:
@@ -103,6 +111,15 @@ def _check_float8(recipe: Recipe) -> None:
     shape = shape_of_recipe(recipe)
     widths = {"hidden": shape.hidden, "heads x head_dim": shape.query_width, "kv_heads x head_dim": shape.kv_width,
               "intermediate": shape.intermediate}  # fmt: skip
+    if importlib.util.find_spec("torch") is not None:
+        import torch
+
+        from tilth.training import device
+
+        try:
+            device.check_float8(torch.device(device.kind(recipe.compute.device)))
+        except UserError as error:
+            raise UserError(error.message, where=f"{next(iter(asked))}.precision", hint=error.hint) from None
     for name, phase in asked.items():
         for what, size in {**widths, "sequence_length": phase.sequence_length}.items():
             if size % FLOAT8_MULTIPLE:
@@ -111,15 +128,6 @@ def _check_float8(recipe: Recipe) -> None:
                     where=f"{name}.precision",
                     hint="change it, or set precision: bf16",
                 )
-        if importlib.util.find_spec("torch") is not None:
-            import torch
-
-            from tilth.training import device
-
-            try:
-                device.check_float8(torch.device(device.kind(recipe.compute.device)))
-            except UserError as error:
-                raise UserError(error.message, where=f"{name}.precision", hint=error.hint) from None
 
 
 def _check_optimizers(recipe: Recipe) -> None:

@@ -36,7 +36,7 @@ SHARED_INPUTS = (("query", "key", "value"), ("gate", "up"), ("down",))
 """What reads one tensor that is kept for their weights' gradients alone; what `output` reads attention keeps."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Training:
     """What of a phase shapes its memory."""
 

@@ -19,20 +19,24 @@ _NARROW = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}
 
 @jit(void(BYTES, OFFSETS, WRITE_BOOL))
 def _told(buffer: Any, offsets: Any, out: Any) -> None:
-    """Which texts hold ０ to ９ (EF BC 90 to EF BC 99 in UTF-8) or ＠ (EF BC A0); no early end, so that it is SIMD."""
+    """Which texts hold a letter or digit of full width, or ＠; no early end, so that it is SIMD.
+
+    In UTF-8 ０ to ９ are EF BC 90 to 99, ＠ and Ａ to Ｚ EF BC A0 to BA, ａ to ｚ EF BD 81 to 9A.
+    """
     data = pointer(buffer)
     for row in range(len(out)):
         found = False
         for at in range(offsets[row], offsets[row + 1] - 2):
-            third = data[at + 2]
-            wide = (third >= 0x90 and third <= 0x99) or third == 0xA0
-            found |= data[at] == 0xEF and data[at + 1] == 0xBC and wide
+            second, third = data[at + 1], data[at + 2]
+            digit, upper = third >= 0x90 and third <= 0x99, third >= 0xA0 and third <= 0xBA
+            lower = second == 0xBD and third >= 0x81 and third <= 0x9A
+            found |= data[at] == 0xEF and ((second == 0xBC and (digit or upper)) or lower)
         out[row] = found
 
 
 def narrow(texts: pa.LargeStringArray) -> pa.LargeStringArray:
     """The texts with letters, digits and `@ . - + _` in ASCII where they stand in full width, if a text has any such
-    digit or ＠; every character keeps its place.
+    letter or digit, or ＠; every character keeps its place.
     """
     import pyarrow as pa
     import pyarrow.compute as pc

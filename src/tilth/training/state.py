@@ -55,6 +55,9 @@ class PhaseState:
         compiled = device.compiles(self.phase, self.device)
         conditions = device.conditions(self.device, threads, compiled, self.products)
         self.conditions = conditions | {"ranks": self.world.size}
+        if self.phase.precision == "fp8":
+            device.check_float8(self.device)
+            self.conditions["products"] = "float8"
         if job.compute.shard != "none":
             self.conditions["shard"] = job.compute.shard
             if self.world.size == 1:
@@ -152,7 +155,6 @@ class PhaseState:
         model = finished.start_model(self.job.start, self.job.seed, self.dtype, filled=filled)
         model.compute_dtype = self.products
         if self.phase.precision == "fp8":
-            device.check_float8(self.device)
             model.use_float8()
         if self.job.adapter is not None:
             attach(model, self.job.adapter, self.job.seed)

@@ -38,6 +38,9 @@ class HoldoutSettings(Settings):
 
     @model_validator(mode="after")
     def _in_order(self) -> HoldoutSettings:
+        idle = [name for name in ("maximum", "domains") if getattr(self, name)]
+        if idle and not (self.fraction or self.minimum):
+            raise ValueError(f"{' and '.join(idle)} would do nothing without a fraction and a minimum; remove it")
         if self.maximum is not None and self.minimum > self.maximum:
             raise ValueError(
                 f"the minimum is {self.minimum:,}, but the maximum {self.maximum:,}: raise it, or lower it"

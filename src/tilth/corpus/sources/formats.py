@@ -199,7 +199,7 @@ def read_csv(path: Path, mapper: Mapper, limit: int) -> Iterator[Record]:
             continue
         record: dict[str, object] = dict(zip_longest(header, row[: len(header)]))
         if more := [row[i] for i in unnamed if i < len(row) and row[i]] + row[len(header) :]:
-            record["more"] = more
+            record["more" if "more" not in header else "beyond the header"] = more
         mapped = _mapped(record, number, mapper, limit)
         if isinstance(mapped, Unreadable):
             mapped.line = rows.line
