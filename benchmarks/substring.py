@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import io
 import json
+import os
 import random
 import subprocess
 import sys
@@ -92,7 +93,7 @@ def make_input(data: Path, folder: Path, size: int) -> int:
 
 def timed(folder: Path, steps: list[str], length: int) -> dict[str, Any]:
     """The corpus stage with these steps, on what was measured before."""
-    plain = {"sources": [], "steps": steps, "substring": {"length": length}}
+    plain = {"sources": [], "steps": steps} | ({"substring": {"length": length}} if steps else {})
     out, work = folder / "corpus", folder / "work-c"
     for old in (out, work):
         remove(old)
@@ -115,6 +116,7 @@ def main() -> None:
     parser.add_argument("--peer", default="")
     parser.add_argument("--peer-megabytes", type=float, default=200)
     asked = parser.parse_args()
+    load = os.getloadavg()[0]  # before the input is made, which is a core's work for minutes
     size = make_input(asked.data, asked.out / "input", round(asked.megabytes * 1e6))
     source = CorpusSettings.model_validate({"sources": [str(asked.out / "input" / "*.jsonl")], "steps": []})
     for name in ("measure", "work-m"):
@@ -123,17 +125,19 @@ def main() -> None:
     with_step, without = timed(asked.out, ["substring"], asked.length), timed(asked.out, [], asked.length)
     host = machine.describe()
     del host["host"]
-    result = {"bytes": size, "length": asked.length, "substring": with_step, "without the step": without}
-    result |= {"megabytes_a_cpu_second": speed(size, with_step), "machine": host}
+    result = {"load_before": round(load, 2), "bytes": size, "length": asked.length}
+    result |= {"substring": with_step, "without the step": without}
+    result |= {"megabytes_a_cpu_second": speed(size, with_step, load), "machine": host}
     if asked.peer:
-        result["pydivsufsort"] = peer(asked.peer, asked.out, round(asked.peer_megabytes * 1e6))
+        found = peer(asked.peer, asked.out, round(asked.peer_megabytes * 1e6))
+        result["pydivsufsort"] = found | {"megabytes_a_cpu_second": speed(found["bytes"], found, load)}
     write_json(Path(__file__).parent / "results" / "substring.json", result)
     print(json.dumps(result, indent=1))
 
 
-def speed(size: int, figures: dict[str, Any]) -> float | str:
+def speed(size: int, figures: dict[str, Any], load: float) -> float | str:
     """Megabytes a CPU-second, if the machine was quiet."""
-    return round(size / 1e6 / figures["cpu_seconds"], 2) if figures["load_before"] < QUIET else "not measured"
+    return round(size / 1e6 / figures["cpu_seconds"], 2) if load < QUIET else "not measured"
 
 
 def peer(python: str, folder: Path, size: int) -> dict[str, Any]:
@@ -153,7 +157,7 @@ def peer(python: str, folder: Path, size: int) -> dict[str, Any]:
         sys.exit(done.stderr)
     figures, found = meter.read(), json.loads(done.stdout)
     count = text.stat().st_size
-    return {"bytes": count, **figures, **found, "megabytes_a_cpu_second": speed(count, figures | found)}
+    return {"bytes": count, **figures, **found}
 
 
 if __name__ == "__main__":
