@@ -43,12 +43,13 @@ def test_the_forecast_meets_a_trace_of_the_trainer(name: str) -> None:
 def test_the_constants_are_those_of_the_code() -> None:
     pytest.importorskip("torch")
     from tilth.model import attention, loss
-    from tilth.training import muon
+    from tilth.training import batch, muon
 
     assert (loss.CACHE_BYTES, loss.FUSED_BYTES, loss.DEVICE_BYTES) == (
         forecasts.CACHE_BYTES, forecasts.FUSED_BYTES, forecasts.DEVICE_BYTES,
     )  # fmt: skip
     assert muon.STACK_ELEMENTS == forecasts.STACK_ELEMENTS
+    assert batch.SEGMENT_SLOTS == forecasts.SEGMENT_SLOTS
     assert (attention.WHOLE_UP_TO, attention.QUERY_BLOCK) == (forecasts.WHOLE_UP_TO, forecasts.QUERY_BLOCK)
 
 

@@ -26,6 +26,9 @@ CACHE_BYTES, FUSED_BYTES, DEVICE_BYTES = 2**22, 2**24, 2**28
 """Logits of a chunk, as in model/loss.py."""
 WHOLE_UP_TO, QUERY_BLOCK = 256, 128
 """Documents up to the first are one block of queries in half precision, longer ones are cut: model/attention.py."""
+SEGMENT_SLOTS, TILE = 16, 128
+"""Places for segments of each row, as in training/batch.py; and by how many queries flash attention sums their
+gradients in fp32 (FlashAttention-2's `dq_accum`)."""
 STACK_ELEMENTS = 2**25
 """Elements that Muon orthogonalises at once, as in training/muon.py."""
 PROCESS_BYTES = 450e6
@@ -343,7 +346,8 @@ def attention_working(shape: Shape, training: Training) -> float:
     """Backward of the attention kernel: gathered inputs, their gradients, and three score matrices if dense."""
     n, size, queries, keys = training.tokens, training.size, shape.query_width, shape.kv_width
     if training.cuda:
-        return float(size * n * (2 * queries + 2 * keys))
+        tiles = TILE * SEGMENT_SLOTS * n / training.length  # one more for each place of a segment
+        return float(size * n * (2 * queries + 2 * keys) + EXACT * queries * (n + tiles))
     if training.half:
         if training.length <= WHOLE_UP_TO:
             return float(3 * size * n * shape.heads * training.length + size * n * (9 * queries + 7 * keys))

@@ -15,6 +15,8 @@ from tilth.model import Boundaries
 
 Pick = tuple[int, int]
 """(group, index within the group's epoch)."""
+SEGMENT_SLOTS = 16
+"""Places for segments, of each row, as long as they are enough."""
 
 
 class PackedSequence(Protocol):
@@ -146,8 +148,8 @@ class Feeder:
 
     def __init__(self, reader: Reader, micro_batch: int, rank: int, size: int, device: torch.device) -> None:
         self.reader, self.micro_batch, self.rank, self.size, self.device = reader, micro_batch, rank, size, device
-        self._slots = 16
-        """Places for segments, of each row."""
+        self._slots = SEGMENT_SLOTS
+        """Of each row now."""
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="feeder")
 
     def submit(self, picks: list[Pick]) -> Future[list[Batch]]:

@@ -116,7 +116,7 @@ def find_files(
 
 
 def would_read(source: SourceSettings, base: Path, path: Path) -> bool:
-    """Whether the source reads a file at `path` as soon as there is one."""
+    """Whether the source reads a file at `path` as soon as there is one; a way there through a link is not seen."""
     root = _root(source, base)
     folder = root if root.is_dir() else _fixed_folder(root)
     if root.is_file() or not path.resolve().is_relative_to(folder.resolve()):
