@@ -260,6 +260,20 @@ def test_an_input_that_the_settings_name_too_is_told_as_an_input(tmp_path: Path)
     assert str(caught.value) == f"the input {there!r}: every file of {there!r} is read by corpus.sources.0 (remove it)"
 
 
+def test_a_corpus_that_keeps_nothing_can_be_looked_at(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('{"text": "too short"}\n')
+    (tmp_path / "c.yaml").write_text("rules: [{set: gopher_quality}]\n")
+    asked = ("corpus", tmp_path / "a.jsonl", "--out", tmp_path / "out", "--config", tmp_path / "c.yaml")
+    for _ in range(2):
+        done = tilth(*asked)
+        assert done.returncode == 2
+        assert "no document is left of 1: removed by rules/gopher_words (1)" in done.stderr
+        assert f"tilth look {tmp_path / 'out'} --rejected all shows each" in done.stderr
+    done = tilth("look", tmp_path / "out", "--rejected", "all")
+    assert done.returncode == 0
+    assert "gopher_words" in done.stdout
+
+
 @pytest.fixture(scope="module")
 def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("tokenizer")

@@ -31,6 +31,7 @@ from tilth.base.errors import UserError
 from tilth.base.pool import Workers
 from tilth.corpus import corpus_stage, measure_stage
 from tilth.corpus.chain import build_chain
+from tilth.corpus.report import check_some_left
 from tilth.corpus.running.tally import Lost, StepTally
 from tilth.corpus.settings import CorpusSettings
 
@@ -343,8 +344,10 @@ def test_nothing_left_or_nothing_read_is_an_error(tmp_path: Path) -> None:
             run_chain(tmp_path / "a", CorpusSettings.model_validate({"sources": [name]}), base=tmp_path)
     write_jsonl(tmp_path / "short.jsonl", [{"text": "too short", "lang": "en"}])
     chain = CorpusSettings.model_validate({"sources": ["short.jsonl"], "rules": [{"set": "gopher_quality"}]})
+    report = run_chain(tmp_path / "b", chain, base=tmp_path)
     with pytest.raises(UserError, match=r"no document is left of 1: removed by rules/gopher_words \(1\)"):
-        run_chain(tmp_path / "b", chain, base=tmp_path)
+        check_some_left(report)
+    assert [row["rule"] for row in rows(tmp_path / "b" / "corpus" / "rejected")] == ["gopher_words"]
 
 
 def test_a_lost_document_is_noticed() -> None:

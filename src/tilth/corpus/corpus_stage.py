@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from tilth.base.errors import UserError
 from tilth.base.files import atomic_file, read_json, remove, write_json, write_text
 from tilth.base.pool import Workers, map_units
 from tilth.base.progress import Progress
@@ -46,8 +45,9 @@ def corpus_stage(
     """Run the chain from its first decision on; returns the report.
 
     Writes `documents/`, `holdout/`, `rejected/`, `edits/`, `report.json` and `card.md` below `out_dir`, one shard for
-    each shard of `measure_dir`. The result is the same to the byte for any number of workers, killed or not. Raises
-    `UserError` where no document is left, and `tally.Lost` (our fault) if a document is not accounted for.
+    each shard of `measure_dir`. The result is the same to the byte for any number of workers, killed or not, and is
+    there where no document is left too: why they went is in it. Raises `tally.Lost` (our fault) if a document is not
+    accounted for.
     """
     measured = read_json(measure_dir / "report.json")
     stamps = [[file.name, file.size] for file in benchmarks]
@@ -90,16 +90,6 @@ def _conclude(
             _write_lines(out_dir / "contamination.jsonl", findings)
     write_json(out_dir / "report.json", report)
     write_text(out_dir / CARD, data_card(report, out_dir / "documents"))
-    if report["documents_kept"] == 0:
-        counts = {rule: row["documents"] for rule, row in report["by_rule"].items() if row["documents"]}
-        most = sorted(counts, key=lambda rule: -counts[rule])[:3]
-        by = f"removed by {', '.join(f'{rule} ({counts[rule]:,})' for rule in most)}"
-        held = f"{report['documents_holdout']:,} held out"
-        why = "; ".join([*([by] if most else []), *([held] if report["documents_holdout"] else [])])
-        raise UserError(
-            f"no document is left of {report['documents_in']:,}: {why}",
-            hint="loosen the rule, or leave its step out of the chain" if most else "give more text",
-        )
     return report
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from tilth.base.errors import UserError
 from tilth.corpus.running import tally
 from tilth.corpus.running.tally import StepTally
 
@@ -127,6 +128,22 @@ def _funnel_entry(step: StepTally) -> dict[str, Any]:
             for name, rule in sorted(step.rules.items())
         }
     return entry
+
+
+def check_some_left(report: dict[str, Any], look: str = "") -> None:
+    """Raise `UserError` where a corpus keeps no document; `look` is the command that shows them."""
+    if report["documents_kept"]:
+        return
+    counts = {rule: row["documents"] for rule, row in report["by_rule"].items() if row["documents"]}
+    most = sorted(counts, key=lambda rule: -counts[rule])[:3]
+    by = f"removed by {', '.join(f'{rule} ({counts[rule]:,})' for rule in most)}"
+    held = f"{report['documents_holdout']:,} held out"
+    why = "; ".join([*([by] if most else []), *([held] if report["documents_holdout"] else [])])
+    shown = f"; {look} shows each with its reason" if most and look else ""
+    raise UserError(
+        f"no document is left of {report['documents_in']:,}: {why}",
+        hint=(f"loosen the rule, or leave its step out of the chain{shown}" if most else "give more text"),
+    )
 
 
 def warnings_of(report: dict[str, Any]) -> list[str]:

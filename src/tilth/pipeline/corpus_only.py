@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import os
+import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,6 +17,7 @@ from tilth.base.files import ContentHashes, read_json
 from tilth.base.pool import Engine
 from tilth.base.settings import Lines, load_yaml, validate
 from tilth.corpus.chain import build_chain
+from tilth.corpus.report import check_some_left
 from tilth.corpus.running.work import batchwise
 from tilth.corpus.settings import CorpusSettings, SourceSettings, template_field
 from tilth.corpus.sources import find_files, would_read
@@ -81,7 +83,9 @@ def _run(
     with lock(out):
         hashes.save()
         done = list(execute(stages, out, ComputeSettings(workers=workers or machine.cores(), engine=engine)))
-    return dict(read_json(done[-1].folder / "report.json")), done[-1].folder
+    report = dict(read_json(done[-1].folder / "report.json"))
+    check_some_left(report, f"tilth look {shlex.quote(str(out))} --rejected all")
+    return report, done[-1].folder
 
 
 def plan_corpus(

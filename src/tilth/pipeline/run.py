@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from tilth.base import machine
 from tilth.base.errors import UserError, nearest
 from tilth.base.files import read_json, write_json, write_text
 from tilth.base.progress import note
-from tilth.corpus.report import idle_benchmarks, warnings_of
+from tilth.corpus.report import check_some_left, idle_benchmarks, warnings_of
 from tilth.pipeline.amounts import check_corpus, check_sources
 from tilth.pipeline.checks import check_recipe, known_domains
 from tilth.pipeline.execute import Done, execute, is_done, lock
@@ -169,9 +170,12 @@ def run_recipe(
                 made.append(item.stage.name)
                 _tell(item, quiet)
                 _warn(item)
-            if item.stage.name == "corpus" and any(stage.needs_torch for stage in wanted):
-                with placed(path, assignments):
-                    check_corpus(recipe, read_json(item.folder / "report.json"))
+            if item.stage.name == "corpus":
+                report = read_json(item.folder / "report.json")
+                check_some_left(report, f"tilth look {shlex.quote(str(run_folder))} --rejected all")
+                if any(stage.needs_torch for stage in wanted):
+                    with placed(path, assignments):
+                        check_corpus(recipe, report)
         return _outcome(run_folder, graph, made, changed)
 
 

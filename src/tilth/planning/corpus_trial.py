@@ -16,6 +16,7 @@ from tilth.base.files import read_json, remove
 from tilth.corpus.chain import build_chain
 from tilth.corpus.corpus_stage import corpus_stage
 from tilth.corpus.measure_stage import measure_stage
+from tilth.corpus.report import check_some_left
 from tilth.corpus.running.clock import timed
 from tilth.corpus.settings import CorpusSettings
 from tilth.corpus.sources import InputFile
@@ -76,7 +77,9 @@ def run_trial(settings: CorpusSettings, drawn: Drawn, benchmarks: Sequence[Input
 
 def _run(settings: CorpusSettings, files: Sequence[InputFile], benchmarks: Sequence[InputFile], folder: Path) -> None:
     measure_stage(settings, files, folder / "measure", folder / "measure-work")
-    corpus_stage(settings, folder / "measure", folder / "corpus", folder / "corpus-work", 1, benchmarks)
+    check_some_left(
+        corpus_stage(settings, folder / "measure", folder / "corpus", folder / "corpus-work", 1, benchmarks)
+    )
 
 
 @contextlib.contextmanager
