@@ -274,6 +274,14 @@ def test_a_corpus_that_keeps_nothing_can_be_looked_at(tmp_path: Path) -> None:
     assert "gopher_words" in done.stdout
 
 
+def test_look_sends_no_controls_to_the_terminal(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text(json.dumps({"id": "\x1b[31mred\x07", "text": ENGLISH}) + "\n")
+    assert tilth("corpus", tmp_path / "a.jsonl", "--out", tmp_path / "out").returncode == 0
+    done = tilth("look", tmp_path / "out", "--sample", "1")
+    assert "\\x1b[31mred\\x07" in done.stdout
+    assert "\x1b" not in done.stdout
+
+
 @pytest.fixture(scope="module")
 def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("tokenizer")

@@ -13,6 +13,9 @@ from tilth.base.errors import UserError
 from tilth.cli.numbers import wholes
 from tilth.cli.options import JsonOption, path
 
+_CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"}
+"""Characters that a terminal would obey, as ids and texts of anybody may hold them."""
+
 
 def register(app: typer.Typer) -> None:
     """Add this file's commands."""
@@ -64,7 +67,7 @@ def look(
     if as_json:
         print(json.dumps(answer, ensure_ascii=False, default=str))
     else:
-        print(as_text(answer))
+        print(as_text(answer).translate(_CONTROLS))
 
 
 def _check(**given: Any) -> None:
