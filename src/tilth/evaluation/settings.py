@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from tilth.base.settings import Count, GivenOrGenerated, Settings
+from tilth.base.settings import Count, GivenOrGenerated, PathText, Settings
 
 
 class SampleSettings(Settings):
@@ -25,7 +25,7 @@ class TaskSettings(GivenOrGenerated):
 
     counted = "items"
 
-    path: str | None = Field(None, description="JSON Lines: question, answers")
+    path: PathText | None = Field(None, description="JSON Lines: question, answers")
     generate: Literal["items"] | None = None
     count: Count = Field(200, ge=1, description="items of each family and language to generate")
     answer_tokens: int = Field(96, ge=1, description="at most so many tokens of an answer")

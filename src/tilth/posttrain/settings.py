@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from tilth.base.settings import Count, GivenOrGenerated, Name, Settings
+from tilth.base.settings import Count, GivenOrGenerated, Name, PathText, Settings
 from tilth.model.adapters.settings import AdapterSettings
 from tilth.training.settings import (
     MUON_AND_ADAPTER,
@@ -24,7 +24,7 @@ class DataSettings(GivenOrGenerated):
 
     counted = "records"
 
-    path: str | None = Field(None, description="JSON Lines (also .zst and .gz) or Parquet")
+    path: PathText | None = Field(None, description="JSON Lines (also .zst and .gz) or Parquet")
     generate: Generated | None = None
     count: Count = Field(10_000, ge=1, description="records to generate, the languages in turn")
 
