@@ -216,9 +216,8 @@ class ContentHashes:
     def __init__(self, cache: Path) -> None:
         self.cache = cache
         self.known: dict[str, list[Any]] = {}
-        with contextlib.suppress(
-            FileNotFoundError, NotADirectoryError, ValueError, TypeError
-        ):  # a damaged one is made anew
+        no_cache = (FileNotFoundError, NotADirectoryError, ValueError, TypeError)  # the last two: damaged, made anew
+        with contextlib.suppress(*no_cache):
             self.known = dict(read_json(cache))
         self.bytes_read = 0
 

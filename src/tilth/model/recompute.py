@@ -17,17 +17,6 @@ from torch.utils.checkpoint import CheckpointPolicy, checkpoint, create_selectiv
 
 from tilth.laws.flops import Recompute
 
-
-def _varlen_attention() -> tuple[Any, ...]:
-    """The operation behind `varlen_attn`, where this PyTorch has it: the policy sees it and not what it calls."""
-    try:
-        import torch.nn.attention.varlen
-
-        return (torch.ops.torch_attn._varlen_attn.default,)
-    except (ImportError, AttributeError):
-        return ()
-
-
 _KEPT = (
     torch.ops.aten.mm.default,
     torch.ops.aten.addmm.default,
@@ -37,13 +26,18 @@ _KEPT = (
     torch.ops.aten._scaled_dot_product_efficient_attention.default,
     torch.ops.aten._scaled_dot_product_cudnn_attention.default,
     torch.ops.aten._flash_attention_forward.default,
-    *_varlen_attention(),
 )
 """Products and attention; norms, rotations, activations and copies of weights in half precision are made again."""
 
 
+_VARLEN = "torch_attn._varlen_attn.default"
+"""The operation behind `varlen_attn`, which the policy sees instead of what it calls. By name: it is registered when it
+is first used, and to have it registered here would take a second of every start."""
+
+
 def _policy(_: Any, operation: Any, *__: Any, **___: Any) -> CheckpointPolicy:
-    return CheckpointPolicy.MUST_SAVE if operation in _KEPT else CheckpointPolicy.PREFER_RECOMPUTE
+    kept = operation in _KEPT or str(operation) == _VARLEN
+    return CheckpointPolicy.MUST_SAVE if kept else CheckpointPolicy.PREFER_RECOMPUTE
 
 
 def run_layer(layer: nn.Module, recompute: Recompute, *inputs: Any) -> Tensor:
