@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -59,7 +60,6 @@ def test_bytes(data: bytes) -> None:
 @pytest.mark.parametrize(
     "data",
     [
-        b"[" * 2000 + b"]" * 2000,
         b'{"a":1,"b":2,"a":3}',
         b"-0",
         b"[-0]",
@@ -71,3 +71,19 @@ def test_bytes(data: bytes) -> None:
 )
 def test_edges(data: bytes) -> None:
     assert_same(data)
+
+
+@pytest.mark.parametrize("number", [b"1", b"-0"])
+@pytest.mark.parametrize("limit", [1000, 20_000])
+def test_depth_does_not_hang_on_the_limit_of_the_process(limit: int, number: bytes) -> None:
+    """Packages raise Python's limit when they are imported: the same file must read the same."""
+    before = sys.getrecursionlimit()
+    sys.setrecursionlimit(limit)
+    try:
+        assert_same(b"[" * 200 + number + b"]" * 200)
+        for depth in (201, 700, 3000):
+            for opened, closed in ((b"[", b"]"), (b'{"a":', b"}")):
+                with pytest.raises(RecursionError):
+                    parse_json(opened * depth + number + closed * depth)
+    finally:
+        sys.setrecursionlimit(before)

@@ -160,7 +160,7 @@ def test_contamination_is_removed_and_reported(tmp_path: Path) -> None:
         UserError, match=r"bench\.jsonl:11: the benchmark cannot be read to its end: the array does not end"
     ):
         run_chain(tmp_path, CorpusSettings.model_validate(plain), base=tmp_path)
-    for depth in (700, 3000):
+    for depth in (201, 3000):
         write_jsonl(tmp_path / "bench.jsonl", ['{"question": ' + "[" * depth + "]" * depth + "}"])
         with pytest.raises(UserError, match=r"bench\.jsonl:1: not a benchmark item: JSON that is nested too deeply"):
             run_chain(tmp_path, CorpusSettings.model_validate(plain), base=tmp_path)

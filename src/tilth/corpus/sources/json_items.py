@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import codecs
-import json
 import re
 from collections.abc import Iterator, Sequence
 from typing import Literal
 
+from tilth.corpus.sources.json_lines import parse_json
 from tilth.corpus.sources.streams import Line, Stream
 
 _OUTSIDE = re.compile(rb'[^"\[\]{},]*')
@@ -43,7 +43,7 @@ def json_layout(begin: Sequence[Line]) -> Literal["lines", "array", "objects"]:
 
 def _is_json(data: bytes) -> bool:
     try:
-        json.loads(data)
+        parse_json(data)
     except (ValueError, RecursionError):
         return False
     return True
