@@ -32,6 +32,7 @@ from tilth.base.files import write_json
 from tilth.corpus.decontamination.benchmarks import Item
 from tilth.corpus.decontamination.step import Search
 from tilth.corpus.document import schema
+from tilth.corpus.running.work import batchwise
 from tilth.corpus.settings import DecontaminateSettings, SourceSettings
 from tilth.corpus.sources import find_files
 
@@ -130,10 +131,11 @@ def main() -> None:
         for name, row in rows[language].items():
             print(language, name, {key: value for key, value in row.items() if key != "missed"}, flush=True)
     table = table_of(texts)
-    search.leaks(table.slice(0, 100))
-    began = time.process_time()
-    leaks = search.leaks(table)
-    seconds = time.process_time() - began
+    with batchwise():  # as the chain runs it
+        search.leaks(table.slice(0, 100))
+        began = time.process_time()
+        leaks = search.leaks(table)
+        seconds = time.process_time() - began
     size = sum(len(text.encode()) for text in texts)
     alarms = [leak for leak in leaks if leak.coverage >= search.settings.coverage]
     with (RESULTS / "decontamination_found.jsonl").open("w", encoding="utf-8") as lines:

@@ -13,5 +13,6 @@ machine     what the machine is; Meter for what a piece of work used
 pool        map_units, Workers: processes, or a Ray cluster, that give the serial result
 chart       Chart, Series: what is drawn, whatever draws it
 jit         numba in one place: kernels compiled for one list of types, kept on disk
+lists       Lists: many lists of numbers in two arrays
 lazy        front doors whose files are loaded when a name is first used
 """

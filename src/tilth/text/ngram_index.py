@@ -25,6 +25,7 @@ from tilth.base.jit import (
     jit,
     void,
 )
+from tilth.base.lists import Lists
 
 _PRIME, _ZERO = np.uint64(0x9E3779B97F4A7C15), np.uint64(0)
 _THREE, _SEVEN = np.uint64(3), np.uint64(7)
@@ -41,15 +42,13 @@ class Owners(NamedTuple):
     """Distinct keys in an open-addressing table, and the items that have each.
 
     `keys` uint64 [slots] (0: free) and `ids` int32 [slots]: a key's slot is its upper bits, or the next free one behind
-    them, round the end. The items that have key i are `items[first[i] : first[i] + counts[i]]`: int32 but for `first`,
-    as memory that is touched for the first time takes longer than what is done in it.
+    them, round the end. List i of `items` are the items that have key i: int32, as memory that is touched for the first
+    time takes longer than what is done in it.
     """
 
     keys: np.ndarray
     ids: np.ndarray
-    first: np.ndarray
-    counts: np.ndarray
-    items: np.ndarray
+    items: Lists
 
 
 @inlined
@@ -75,7 +74,7 @@ def index_keys(keys: np.ndarray, grams: np.ndarray) -> Owners:
     first = np.cumsum(counts, dtype=np.int64) - counts
     items = np.empty(int(counts.sum()), np.int32)
     _list_owners(owners, of_keys, first, np.zeros(distinct, np.int32), items)
-    return Owners(slot_keys, ids, first, counts, items)
+    return Owners(slot_keys, ids, Lists(first, counts, items))
 
 
 @jit(void(READ_U64, READ_I64, WRITE_I64, WRITE_U64, WRITE_I32))

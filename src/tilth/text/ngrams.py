@@ -315,11 +315,8 @@ class Ngrams:
 
     def _of_items(self, matches: np.ndarray) -> np.ndarray:
         """Each match once for every item that has its n-gram: (row, item, start, end), sorted."""
-        gram, owners = matches[:, 1], self._owners
-        times = owners.counts[gram]
-        place = np.repeat(owners.first[gram] - np.cumsum(times) + times, times) + np.arange(times.sum())
-        row, start, end = (np.repeat(matches[:, column], times) for column in (0, 2, 3))
-        item = owners.items[place]
+        match, item = self._owners.items.read(matches[:, 1])
+        row, start, end = (matches[match, column] for column in (0, 2, 3))
         # An item's matches are found in rising order, so that only rows and items are left to be sorted.
         order = np.argsort(row * len(self) + item, kind="stable")
         return np.stack([row, item, start, end], axis=1)[order]

@@ -13,13 +13,14 @@ from __future__ import annotations
 import functools
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tilth.base.lists import Lists
 from tilth.corpus.decontamination.benchmarks import Item, load_items
 from tilth.corpus.dedup.cuts import CutEdit, Spans
 from tilth.corpus.document import texts_of
@@ -30,7 +31,7 @@ from tilth.corpus.steps import DecideTexts, Edit, EditLog, Rejections
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from tilth.text import Ngrams
+    from tilth.text import Hits, Ngrams
 
 _REPORTED = 0.25
 """Coverage from which a document and an item are listed together, removed or not."""
@@ -41,12 +42,12 @@ class _Texts:
     """The items' texts, each once, and of items that have several all of them as one, in order."""
 
     items: list[Item]
-    owners: list[list[int]]
+    owners: Lists
     """For each text the items that have it, ..."""
-    alone: list[bool]
-    """... whether it identifies them alone: it has at least 2 n - 1 units; ..."""
-    sizes: list[float]
-    """... and its characters, the weight in its items' mean coverage; 0 where it is several texts as one."""
+    alone: np.ndarray
+    """... bool, whether it identifies them alone: it has at least 2 n - 1 units; ..."""
+    sizes: np.ndarray
+    """... and float64, its characters, the weight in its items' mean coverage; 0 where it is several texts as one."""
     texts: list[str]
     too_short: list[str]
     """Names of items without any text of n / 2 units, which would match by chance."""
@@ -58,8 +59,20 @@ class _Index:
 
     texts: _Texts
     ngrams: Ngrams
-    totals: list[float]
-    """For each item the characters of its texts that can be looked for."""
+    totals: np.ndarray
+    """For each item the characters of its texts that can be looked for (float64)."""
+
+
+@dataclass(frozen=True)
+class _Overlaps:
+    """Pairs of a document and an item that has some text in it, by document and item (arrays of one length) ..."""
+
+    row: np.ndarray
+    item: np.ndarray
+    coverage: np.ndarray
+    texts: np.ndarray
+    """... and every such text, int64 [texts, 3]: its pair's number, and from where to where its spans stand among the
+    hits."""
 
 
 @dataclass(frozen=True)
@@ -89,27 +102,22 @@ class Search:
         """By row and item."""
         index = _index(self.settings.model_dump_json(), self.benchmarks)
         hits = index.ngrams.hits(texts_of(table))
-        weighted: dict[tuple[int, int], float] = defaultdict(float)
-        single: dict[tuple[int, int], float] = defaultdict(float)
-        spans: dict[tuple[int, int], set[tuple[int, int]]] = defaultdict(set)
-        columns = (hits.row, hits.item, hits.start, hits.end, hits.coverage)
-        counted: set[tuple[int, int]] = set()
-        for row, text, start, end, coverage in zip(*(column.tolist() for column in columns), strict=True):
-            for item in index.texts.owners[text]:
-                spans[row, item].add((start, end))
-                if (row, text) in counted:
-                    continue
-                weighted[row, item] += coverage * index.texts.sizes[text] / index.totals[item]
-                if index.texts.alone[text]:
-                    single[row, item] = max(single[row, item], coverage)
-            counted.add((row, text))
-        found = []
-        for (row, item), mean in sorted(weighted.items()):
-            coverage = round(max(mean, single[row, item]), 4)  # so that it prints as it compares
-            if coverage >= min(_REPORTED, self.settings.coverage):
-                name = index.texts.items[item].name
-                found.append(Leak(row, item, name, coverage, tuple(_joined(list(spans[row, item])))))
-        return found
+        overlaps = _overlaps(hits, index)
+        limit = min(_REPORTED, self.settings.coverage)
+        covered = {
+            pair: share
+            for pair, coverage in enumerate(overlaps.coverage.tolist())
+            if (share := round(coverage, 4)) >= limit  # so that it prints as it compares
+        }
+        places = list(zip(hits.start.tolist(), hits.end.tolist(), strict=True))
+        spans: dict[int, set[tuple[int, int]]] = defaultdict(set)
+        for pair, begin, end in overlaps.texts[np.isin(overlaps.texts[:, 0], [*covered])].tolist():
+            spans[pair].update(places[begin:end])
+        rows, items = overlaps.row.tolist(), overlaps.item.tolist()
+        return [
+            Leak(rows[pair], items[pair], index.texts.items[items[pair]].name, share, tuple(_joined(spans[pair])))
+            for pair, share in covered.items()
+        ]
 
     def findings(self, leaks: Sequence[Leak], table: pa.Table) -> list[dict[str, Any]]:
         """The lines of contamination.jsonl."""
@@ -195,7 +203,7 @@ class CutItemsStep(Edit):
         return table, log
 
 
-def _joined(spans: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+def _joined(spans: Collection[tuple[int, int]]) -> list[tuple[int, int]]:
     """Spans in order, those that touch as one."""
     joined: list[tuple[int, int]] = []
     for start, end in sorted(spans):
@@ -229,6 +237,21 @@ def _closes(text: str, start: int, end: int) -> bool:
     return count % 2 == 1 if opened == mark else count > text.count(mark, start, end)
 
 
+def _overlaps(hits: Hits, index: _Index) -> _Overlaps:
+    """Most of them are small: a benchmark shares an n-gram with many a document."""
+    texts = index.texts
+    # A text's spans in a document stand together, and all have its coverage there.
+    begins = np.flatnonzero(np.diff(hits.row * len(texts.texts) + hits.item, prepend=-1))
+    of, item = texts.owners.read(hits.item[begins])
+    begin, end = begins[of], np.append(begins[1:], len(hits))[of]
+    text, covered = hits.item[begin], hits.coverage[begin].astype(np.float64)
+    keys, pair = np.unique(hits.row[begin] * len(texts.items) + item, return_inverse=True)
+    mean = np.bincount(pair, covered * texts.sizes[text] / index.totals[item], len(keys))
+    single = np.zeros(len(keys))
+    np.maximum.at(single, pair, np.where(texts.alone[text], covered, 0))
+    return _Overlaps(*np.divmod(keys, len(texts.items)), np.maximum(mean, single), np.stack([pair, begin, end], axis=1))
+
+
 @functools.lru_cache(maxsize=1)
 def _texts(settings_json: str, benchmarks: tuple[InputFile, ...]) -> _Texts:
     """Read once a process."""
@@ -255,9 +278,10 @@ def _texts(settings_json: str, benchmarks: tuple[InputFile, ...]) -> _Texts:
     begins = np.cumsum([0, *map(len, parts.values())])[:-1]
     of_parts = units[list(chain.from_iterable(parts.values()))]
     of_all = [units[[numbers[text] for text in owners]], *([np.add.reduceat(of_parts, begins)] if parts else [])]
-    alone = _testable(np.concatenate(of_all), settings)[1].tolist()
-    sizes = [float(len(text)) for text in owners] + [0.0] * len(together)
-    return _Texts(items, [*owners.values(), *together.values()], alone, sizes, [*owners, *together], too_short)
+    alone = _testable(np.concatenate(of_all), settings)[1]
+    sizes = np.array([len(text) for text in owners] + [0] * len(together), np.float64)
+    of_texts = Lists.of([*owners.values(), *together.values()])
+    return _Texts(items, of_texts, alone, sizes, [*owners, *together], too_short)
 
 
 def _units(texts: Sequence[str]) -> np.ndarray:
@@ -286,6 +310,5 @@ def _index(settings_json: str, benchmarks: tuple[InputFile, ...]) -> _Index:
     settings = DecontaminateSettings(**json.loads(settings_json))
     found = _texts(settings_json, benchmarks)
     ngrams = Ngrams.build(pa.array(found.texts, pa.large_string()), settings.words, settings.characters)
-    whose = np.fromiter(chain.from_iterable(found.owners), np.int64)
-    sizes = np.repeat(np.where(ngrams.lengths > 0, found.sizes, 0), [len(owners) for owners in found.owners])
-    return _Index(found, ngrams, np.bincount(whose, sizes, len(found.items)).tolist())
+    sizes = np.repeat(np.where(ngrams.lengths > 0, found.sizes, 0), found.owners.counts)
+    return _Index(found, ngrams, np.bincount(found.owners.items, sizes, len(found.items)))
