@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from opencc import OpenCC
 
 from tests.conftest import read_zst
 from tests.corpus.helpers import ENGLISH, rows, run_chain, write_jsonl
@@ -174,6 +175,7 @@ def test_planted_benchmark_items_are_all_found(real_data: Path, tmp_path: Path) 
     texts = [record.get("question", "") if "answer" in record else record["context"] for _, record in planted]
     around = [record["text"] for record in read_zst(real_data / "pretrain" / "zh_wikipedia.jsonl.zst", 400)]
     clean = [{"id": f"clean{i}", "text": text} for i, text in enumerate(around[200:])]
+    texts += map(OpenCC("s2t").convert, texts[60:])  # the Chinese ones in the other script, phrase by phrase
     dirty = [{"id": f"dirty{i}", "text": f"{around[i]}\n{text}\n{around[-i]}"} for i, text in enumerate(texts)]
     write_jsonl(tmp_path / "a.jsonl", clean + dirty)
     against = [str(real_data / "bench" / f"{name}.jsonl.zst") for name in ("gsm8k_dev", "cmrc2018_trial")]

@@ -5,9 +5,11 @@ from __future__ import annotations
 import unicodedata
 
 import numpy as np
+from opencc import OpenCC
 from tests.reference.text_words import units
 
 MASK = (1 << 64) - 1
+_SIMPLIFIED = OpenCC("t2s")
 PRIME, SEED = 0x9E3779B97F4A7C15, 0xCBF29CE484222325
 
 
@@ -80,10 +82,10 @@ def hits(items: list[str], texts: list[str], words: int, characters: int) -> lis
     """(row, item, start, end, coverage) by comparing every n-gram with every place."""
     found = []
     for row, text in enumerate(texts):
-        here = units(text)
+        here = _one_script(units(text))
         document = [unit for unit, _, _ in here]
         for number, item in enumerate(items):
-            wanted = [unit for unit, _, _ in units(item)]
+            wanted = [unit for unit, _, _ in _one_script(units(item))]
             chinese = 2 * sum(_alone(unit) for unit in wanted) > len(wanted)
             longest = characters if chinese else words
             n = min(longest, len(wanted))
@@ -94,6 +96,11 @@ def hits(items: list[str], texts: list[str], words: int, characters: int) -> lis
             covered = {i + j for i in range(len(wanted) - k + 1) if tuple(wanted[i : i + k]) in seen for j in range(k)}
             found += [(row, number, here[low][1], here[high - 1][2], len(covered) / len(wanted)) for low, high in spans]
     return found
+
+
+def _one_script(found: list[tuple[str, int, int]]) -> list[tuple[str, int, int]]:
+    """With simplified characters for traditional ones, each alone: words of several characters have none."""
+    return [(_SIMPLIFIED.convert(unit) if len(unit) == 1 else unit, start, end) for unit, start, end in found]
 
 
 def grown(document: list[str], item: list[str], n: int, k: int) -> tuple[list[list[int]], set[tuple[str, ...]]]:

@@ -329,5 +329,5 @@ def _powers(longest: int) -> np.ndarray:
 
 def _scratch(room: int) -> tuple[tuple[np.ndarray, ...], tuple[np.ndarray, ...]]:
     """The tables of the units and space for those of one text."""
-    tables = unicode.classes(), unicode.lower()
+    tables = unicode.classes(), unicode.one_script()
     return tables, scratch("units", UNIT_TYPES, room)

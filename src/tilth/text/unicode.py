@@ -151,3 +151,18 @@ def lower() -> np.ndarray:
         table[code] = ord(chr(code).lower()[0])
     table.flags.writeable = False
     return table
+
+
+@functools.cache
+def one_script() -> np.ndarray:
+    """uint32 [SIZE]: as `lower`, and of a traditional Chinese character the simplified one (OpenCC's own table).
+
+    Character by character, so that 乾 and 幹 are 干 wherever they stand: no text to print, one to compare.
+    """
+    from opencc import OpenCC
+
+    table = lower().copy()
+    codes = [code for first, last in _HAN for code in range(first, last + 1)]
+    table[codes] = [*map(ord, OpenCC("t2s").convert("\n".join(map(chr, codes))).split("\n"))]
+    table.flags.writeable = False
+    return table

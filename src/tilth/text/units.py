@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 TABLES = types.Tuple((READ_U16, READ_U32))
-"""What `split_units` cuts by: the classes and the lower-case letters."""
+"""What `split_units` cuts by: the classes, and the code point that each counts as (`unicode.lower`, `one_script`)."""
 FOUND = types.Tuple((WRITE_U64, WRITE_I64, WRITE_I64))
 """Space for the units of one text: hashes, first bytes, ends."""
 UNIT_TYPES = ("uint64", "int64", "int64")
@@ -90,11 +90,11 @@ def _ascii_run(value: Any, data: Any, at: int, stop: int) -> Any:
 def split_units(data: Any, start: int, stop: int, tables: Any, found: Any) -> int:
     """Write the hash and the byte span of every unit of the bytes [start, stop); returns how many there are.
 
-    All arrays come as pointers: `tables` are the classes and the lower-case letters, `found` is written (hashes uint64,
-    first bytes int64, ends int64) and holds stop - start items. The hash runs over lower-cased code points
-    (multiplicative, then mixed), so the same word hashes alike in any case and at any place.
+    All arrays come as pointers: `tables` are those of `TABLES`, `found` is written (hashes uint64, first bytes int64,
+    ends int64) and holds stop - start items. The hash runs over what the code points count as (multiplicative, then
+    mixed), so the same word hashes alike in any case and at any place.
     """
-    classes, lower = tables
+    classes, same = tables
     hashes, starts, stops = found
     count = 0
     at = start
@@ -102,7 +102,7 @@ def split_units(data: Any, start: int, stop: int, tables: Any, found: Any) -> in
         code, length = decode(data, at, stop)
         kind = classes[code] if code < _SIZE else np.uint16(0)
         if kind & _UNIT:
-            hashes[count] = mix((_SEED ^ np.uint64(code)) * _PRIME)
+            hashes[count] = mix((_SEED ^ np.uint64(same[code])) * _PRIME)
             starts[count], stops[count] = at, at + length
             count += 1
             at += length
@@ -110,7 +110,7 @@ def split_units(data: Any, start: int, stop: int, tables: Any, found: Any) -> in
             starts[count] = at
             value = _SEED
             while kind & _WORD and not kind & _UNIT:
-                value = (value ^ np.uint64(lower[code])) * _PRIME
+                value = (value ^ np.uint64(same[code])) * _PRIME
                 value, at = _ascii_run(value, data, at + length, stop)
                 if at >= stop:
                     break

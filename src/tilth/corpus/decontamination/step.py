@@ -156,7 +156,7 @@ class Search:
 class DecontaminateStep(DecideTexts):
     """Removes documents that hold at least `coverage` of an item; the partner of the rejection is the item."""
 
-    VERSION = 3
+    VERSION = 4
 
     def __init__(self, name: str, search: Search) -> None:
         super().__init__(name)
@@ -180,7 +180,7 @@ class CutItemsStep(Edit):
     """Cuts the spans of leaked items out of the documents; what is left of a document stays."""
 
     alone = False
-    VERSION = 2
+    VERSION = 3
 
     def __init__(self, name: str, search: Search) -> None:
         super().__init__(name)
