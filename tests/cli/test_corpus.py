@@ -320,6 +320,11 @@ def test_a_plan_says_what_a_run_will_need_and_makes_nothing(made, tmp_path: Path
     assert not list(tmp_path.iterdir())
 
 
+def _heed_interrupts() -> None:
+    """What a shell starts in the background, these tests perhaps among it, does not."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_plan_that_is_stopped_leaves_nothing_behind(number: signal.Signals, tmp_path: Path) -> None:
     """Tried again where the exception came up in a finaliser of numba's, in which Python drops it."""
@@ -328,7 +333,9 @@ def test_a_plan_that_is_stopped_leaves_nothing_behind(number: signal.Signals, tm
     environment = {**os.environ, "TMPDIR": str(tmp_path / "aside")}
     asked = command("corpus", tmp_path / "a.jsonl", "--plan", "--sample", "1GB")  # all of it: seconds are left
     for _ in range(5):
-        with subprocess.Popen(asked, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as running:
+        with subprocess.Popen(
+            asked, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=_heed_interrupts
+        ) as running:
             while not list((tmp_path / "aside").rglob("unit*")) and running.poll() is None:
                 time.sleep(0.02)
             running.send_signal(number)
