@@ -21,6 +21,14 @@ class UserError(Exception):
         text = f"{where}: {message}" if where else message
         super().__init__(f"{text} ({hint})" if hint else text)
 
+    def at(self, where: str) -> UserError:
+        """The same mistake, told of another place."""
+        return UserError(self.message, where=where, hint=self.hint)
+
+    def within(self, where: str) -> UserError:
+        """The same mistake, told of the setting or option that names its place."""
+        return UserError(f"{self.where}: {self.message}", where=where, hint=self.hint)
+
 
 class Unfinished(UserError):
     """Something outside ended the work, a worker that was killed: what is done is kept, and the same call goes on."""

@@ -81,7 +81,7 @@ def told_of(where: Path | str) -> Iterator[None]:
         place = f"{where}:{line_of(where, error.row)}" if isinstance(where, Path) else str(where)
         raise UserError(error.said, where=place, hint=error.hint) from None
     except UserError as error:
-        raise UserError(error.message, where=error.where or str(where), hint=error.hint) from None
+        raise error.at(error.where or str(where)) from None
 
 
 def checked_counting(name: str) -> Counting:

@@ -55,7 +55,7 @@ def _check_groups(recipe: Recipe, base: Path) -> None:
             if DOCUMENT_TABLE.keys() >= set(condition.names):  # a signal may be of either kind
                 condition.try_on(DOCUMENT_TABLE)
         except UserError as error:
-            raise UserError(error.message, where=where, hint=error.hint) from None
+            raise error.at(where) from None
     domains = known_domains(recipe, base)
     for phase in recipe.pretrain:
         for name in phase.mixture or {}:
@@ -119,7 +119,7 @@ def _check_float8(recipe: Recipe) -> None:
         try:
             device.check_float8(torch.device(device.kind(recipe.compute.device)))
         except UserError as error:
-            raise UserError(error.message, where=f"{next(iter(asked))}.precision", hint=error.hint) from None
+            raise error.at(f"{next(iter(asked))}.precision") from None
     for name, phase in asked.items():
         for what, size in {**widths, "sequence_length": phase.sequence_length}.items():
             if size % FLOAT8_MULTIPLE:
@@ -173,7 +173,7 @@ def _check_steps(recipe: Recipe, base: Path) -> None:
             try:
                 read_items(Path(task.path))
             except UserError as error:
-                raise _in_setting(error, f"evaluate.tasks.{number}") from None
+                raise error.within(f"evaluate.tasks.{number}") from None
 
 
 def _check_data(step: Step, base: Path) -> None:
@@ -183,19 +183,14 @@ def _check_data(step: Step, base: Path) -> None:
     try:
         template = chat_template(step.template) if step.template is not None else None
     except UserError as error:
-        raise UserError(error.message, where=f"posttrain.{step.name}.template", hint=error.hint) from None
+        raise error.at(f"posttrain.{step.name}.template") from None
     files = data_files(step, base)
     given = [number for number, data in enumerate(step.data) if data.path is not None]
     for source, number in enumerate(given):
         try:
             check_data([file for file in files if file.source == source], template, pairs=step.kind == "dpo")
         except UserError as error:
-            raise _in_setting(error, f"posttrain.{step.name}.data.{number}") from None
-
-
-def _in_setting(error: UserError, setting: str) -> UserError:
-    """A mistake in a file, as one of the setting that names the file."""
-    return UserError(f"{error.where}: {error.message}", where=setting, hint=error.hint)
+            raise error.within(f"posttrain.{step.name}.data.{number}") from None
 
 
 def _check_length(recipe: Recipe, name: str, length: int) -> None:

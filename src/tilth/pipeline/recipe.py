@@ -122,7 +122,7 @@ def placed(path: Path, assignments: list[str]) -> Iterator[None]:
         data, lines = load_yaml(path)
         override(data, assignments, lines)
         if error.where is None:
-            raise UserError(error.message, where=str(path), hint=error.hint) from None
+            raise error.at(str(path)) from None
         raise with_line(error, data, lines, path) from None
 
 
@@ -131,7 +131,7 @@ def with_line(error: UserError, data: Any, lines: Lines, path: Path) -> UserErro
     keys = _setting_keys(data, error.where or "")
     if not keys:
         return error
-    return UserError(f"{error.where}: {error.message}", where=lines.where(keys, str(path)), hint=error.hint)
+    return error.within(lines.where(keys, str(path)))
 
 
 def _setting_keys(data: Any, dotted: str) -> tuple[str | int, ...]:

@@ -143,7 +143,7 @@ class Renderer:
                 documents = list(self._documents(record.example, record.number))
             except UserError as error:  # a role that the template does not have
                 where = error.where or f"{self.file.path}:{record.number}"
-                raise UserError(error.message, where=where, hint=error.hint) from None
+                raise error.at(where) from None
             if not documents:
                 self._fault("too_long", record.number, f"over {self.rendering.length + 1} tokens")
                 continue
