@@ -1,9 +1,11 @@
 """A sample of input files, to be put through the real chain: pieces of files, each with the same chance as its bytes.
 
 A file of s bytes is drawn with probability min(1, f s / h) and then gives h bytes from its beginning, f being the
-sample's share of the whole: so every file is expected to give f of its bytes (Poisson sampling, as in Cochran,
-"Sampling Techniques", 1977, section 9A). h is the whole of a small file, `PIECE` bytes of a larger one, more of a very
-large one. Whether a file is drawn hangs on the seed and its name alone.
+sample's share of the whole: so every file is expected to give f of its bytes. h is the whole of a small file, `PIECE`
+bytes of a larger one, more of a very large one. The draw is systematic (Madow, 1949; Cochran, "Sampling Techniques",
+1977, section 9A): the probabilities of all files, by size, stand end to end, and each place a whole number behind a
+start that the seed draws falls on a file that is drawn. So a sample is of all sizes, and as large as was asked for but
+for about a piece.
 """
 
 from __future__ import annotations
@@ -60,12 +62,21 @@ def draw(files: Sequence[InputFile], size: int, seed: int, folder: Path) -> Draw
 
 def _pieces(files: Sequence[InputFile], share: float, seed: int, folder: Path) -> list[tuple[InputFile, int]]:
     """The drawn files or pieces of them, and how many bytes of the input each one holds."""
-    drawn = []
-    for number, file in enumerate(files):
-        wanted = file.size if file.format not in _CUT else min(file.size, max(PIECE, round(share * file.size)))
-        if uniform(seed, "sample", file.name) * wanted < share * file.size:
-            drawn.append(head(file, wanted, folder / str(number)) if wanted < file.size else (file, file.size))
-    return drawn
+    sizes = [
+        file.size if file.format not in _CUT else min(file.size, max(PIECE, round(share * file.size))) for file in files
+    ]
+    chosen, at = [], uniform(seed, "start")
+    for number in sorted(range(len(files)), key=lambda i: (files[i].size, uniform(seed, "sample", files[i].name))):
+        reached = at + min(1.0, share * files[number].size / max(sizes[number], 1))
+        if int(reached) > int(at):
+            chosen.append(number)
+        at = reached
+    return [
+        head(files[number], sizes[number], folder / str(number))
+        if sizes[number] < files[number].size
+        else (files[number], files[number].size)
+        for number in sorted(chosen)
+    ]
 
 
 def head(file: InputFile, wanted: int, folder: Path) -> tuple[InputFile, int]:
