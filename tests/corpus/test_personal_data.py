@@ -143,27 +143,93 @@ def test_decoys_stay(text: str) -> None:
     assert masked(MASK_ALL, text)[0] == [text]
 
 
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("at 221B Baker Street.", "at [ADDRESS]."),
-        ("He lives at 14 Mill Lane, Oxford OX1 4AB, with", "He lives at [ADDRESS], with"),
-        ("to 742 Maple Ave., Apt 4, Springfield, IL 62704 by", "to [ADDRESS] by"),
-        ("350 5th Avenue, New York, NY 10118", "[ADDRESS]"),
-        ("P.O. Box 219, Salem, OR 97301", "[ADDRESS]"),
-        ("住址：杭州市西湖区文三路18号3幢502室，", "住址：[ADDRESS]，"),
-        ("他住在北京市海淀区中关村大街27号。", "他住在[ADDRESS]。"),
-        ("位于中华人民共和国云南省昆明市翠湖南路4号，", "位于[ADDRESS]，"),
-        ("臺北市中正區重慶南路一段122號", "[ADDRESS]"),
-        ("In 1929 Wall Street fell, and 9 Supreme Court judges sat.", None),
-        ("10 Great St. Mary, 3 Old Dr. Watson", None),
-        ("地铁2号线，国道318号，第5号令，杭州市西湖区", None),
-        ("in 5 Place the cup", None),
-    ],
-)
-def test_addresses_on_request(text: str, expected: str | None) -> None:
-    assert masked(MASK_ALL, text)[0] == [expected or text]
+ADDRESSES = [
+    ("at 221B Baker Street.", "at [ADDRESS]."),
+    ("He lives at 14 Mill Lane, Oxford OX1 4AB, with", "He lives at [ADDRESS], with"),
+    ("to 742 Maple Ave., Apt 4, Springfield, IL 62704 by", "to [ADDRESS] by"),
+    ("350 5th Avenue, New York, NY 10118", "[ADDRESS]"),
+    ("P.O. Box 219, Salem, OR 97301", "[ADDRESS]"),
+    ("sent to 18 McPherson Road, Suite 19, Hamilton, New Zealand.", "sent to [ADDRESS]."),
+    ("to 42 Oak Drive\n  Apartment 7\n  Leeds LS1 4AP\n  United Kingdom\n", "to [ADDRESS]\n"),
+    ("at 6750 Koskikatu 25 Apt. 864 today", "at [ADDRESS] today"),
+    ("Eva Lund\n\n20789 Allika 46\n Suite 501\n Riisa\n\n Estonia 62488", "Eva Lund\n\n[ADDRESS]"),
+    ("> Eva Lund\n> 138 Consul Place\n> Apt. 50\n> Broomfield\n> New Zealand 57006\n", "> Eva Lund\n> [ADDRESS]\n"),
+    ("??? 39 Πλατεία Συντάγματος 204\n??? Suite 279\n??? ΑΣΚΕΙΑ\n??? Cyprus 13429", "??? [ADDRESS]"),
+    ("2456 Rue de Virton 38\n Suite 510\n Ettelgem\n Belgium", "[ADDRESS]"),
+    ("PSC 3294, Box 9168\nAPO AA 61487", "[ADDRESS]"),
+    ("Unit 4719 Box 7394\nDPO AP 70942", "[ADDRESS]"),
+    ("on the USNS Bergman\nFPO AP 93757 now", "on the [ADDRESS] now"),
+    ("Postfach 101161, 69451 Weinheim, Germany", "[ADDRESS]"),
+    ("at 25 rue Clapeyron, then 12 bis, avenue de la République", "at [ADDRESS], then [ADDRESS]"),
+    ("in der Rue du Centre 320 und Via dei Fiorentini 17", "in der [ADDRESS] und [ADDRESS]"),
+    ("lives at 86036 Rua do Arenque 1634, Goiânia", "lives at [ADDRESS], Goiânia"),
+    ("Avda. Rio Nalon 58, 33126 Soto del Barco", "[ADDRESS]"),
+    ("przy ul. Foksal 18, 00-372 Warszawa.", "przy [ADDRESS]."),
+    ("Görlitzer Str. 45, 02923 Horka", "[ADDRESS]"),
+    ("GmbH, Köpenicker Straße 178/179 | 10997 Berlin | Tel.", "GmbH, [ADDRESS] | Tel."),
+    ("Freier Platz 10\r\nCH-8200 Schaffhausen", "[ADDRESS]"),
+    ("Vijzelgracht 21, Ringvej 144 og Hlíðarvegur 97", "[ADDRESS], [ADDRESS] og [ADDRESS]"),
+    ("Västmannagatan 43\n113 25 Stockholm\nSweden", "[ADDRESS]"),
+    ("Rákóczi út 13. és Árpád fejedelem útja 62.", "[ADDRESS]. és [ADDRESS]."),
+    ("живёт: ул. Ленина 12, кв. 5", "живёт: [ADDRESS], кв. 5"),
+    ("My address is 7873 Pivovarská 276.", "My address is [ADDRESS]"),
+    ("Address:\n230 Igias 107, Nicosia, Cyprus", "Address:\n[ADDRESS]"),
+    ("She lives at Ziegelhof 19 now", "She lives at [ADDRESS] now"),
+    ("5959 Staples, Suite 211, Corpus Christi, TX 78413.", "[ADDRESS]."),
+    ("Seerose 1, CH-6204 Sempach, Switzerland", "[ADDRESS]"),
+    ("An der Grünwalder Brücke 1\n82049 München\nTel", "[ADDRESS]\nTel"),
+    ("Drakestr. 21\n12205 Berlin\nABC Weltweit\nABC UK", "[ADDRESS]\nABC Weltweit\nABC UK"),
+    ("au 12 place Bellecour, 69002 Lyon", "au [ADDRESS]"),
+    ("住址：杭州市西湖区文三路18号3幢502室，", "住址：[ADDRESS]，"),
+    ("他住在北京市海淀区中关村大街27号。", "他住在[ADDRESS]。"),
+    ("位于中华人民共和国云南省昆明市翠湖南路4号，", "位于[ADDRESS]，"),
+    ("臺北市中正區重慶南路一段122號", "[ADDRESS]"),
+    ("地址：文三路18号3幢502室，", "地址：[ADDRESS]，"),
+    ("住址為香港九龍彌敦道132號。", "住址為[ADDRESS]。"),
+]
+NO_ADDRESSES = [
+    "In 1929 Wall Street fell, and 9 Supreme Court judges sat.",
+    "10 Great St. Mary, 3 Old Dr. Watson",
+    "地铁2号线，国道318号，第5号令，杭州市西湖区",
+    "文三路18号在西湖区，第3路12号车",
+    "in 5 Place the cup",
+    "Via 3 steps, rue the day 1920, via Newark in 1943, Via Appia 1943",
+    "Alexanderplatz 1929, Rue de Rivoli 1944, Platz 4 der Welt, auf der Landstraße 1056",
+    "the 3rd Brigade 5 and Panzerbrigade 23, Renegade 7",
+    "Bach: Cello Suite 3, Orchestral Suite 2, Unit 4, Chapter 2 Unit 12",
+    "if (address == 0x10) goto 12; // address 16 Bytes, Address Family 2, IP address ranges of Route 53",
+    "{'address': 5, 'street': 12, 'unit': 7, 'apt': 3}",
+    "The server lives on Linux 5 and is located on TCP port 1080; address with 16 bits",
+    "located at Highway 61, on Page 12 and Section 4",
+    "\\\\section{Suite} $12 \\\\rue 4$ \\\\ref{Street 5} Theorem 12 Let Via 5",
+    "apt install 5 packages; Boulevard. Almost 20 players; Auntie 5 had 3 decades",
+    "Windows 10, 20000 Users; Table 3\n12345 12346; Jules Verne, 20000 Leagues; In 1999 Joe Smith, Miami, FL",
+    "Na str. 1 Trybuny, allocation granularity of the address space is 64 KB",
+    "Calle 13 sang, Avenue 5, Strada 2, Plaza 3",
+]
+
+
+@pytest.mark.parametrize(("text", "expected"), ADDRESSES)
+def test_addresses_on_request(text: str, expected: str) -> None:
+    assert masked(MASK_ALL, text)[0] == [expected]
     assert "[ADDRESS]" not in masked(MASK, text)[0][0]
+
+
+@pytest.mark.parametrize("text", NO_ADDRESSES)
+def test_what_is_no_address_stays(text: str) -> None:
+    assert masked(MASK_ALL, text)[0] == [text]
+
+
+@pytest.mark.parametrize("filler", ["word ", "字", "слово "])
+def test_an_address_is_the_same_wherever_its_window_is_cut(filler: str) -> None:
+    """Far from and near to another address, whose window may reach into its own."""
+    lone = [masked(MASK_ALL, f"{filler}\n{text}\n{filler}")[0][0] for text, _ in ADDRESSES]
+    for many in (*range(0, 60, 7), 90):
+        between = filler * many
+        for (text, _), expected in zip(ADDRESSES, lone, strict=True):
+            around = f"at 12 Mill Lane, {between}{filler}\n{text}\n{filler}{between}, 14 Mill Lane."
+            (found,), _ = masked(MASK_ALL, around)
+            assert found == f"at [ADDRESS], {between}{expected}{between}, [ADDRESS].", many
 
 
 def test_only_the_kinds_that_are_asked_for() -> None:
@@ -212,6 +278,15 @@ PIECES = st.sampled_from(
             "P.O. Box 12",
             "杭州市西湖区文三路18号",
             "18-2號",
+            "Rue de Virton 38",
+            "Koskikatu 25",
+            "Apt. 864",
+            "address: ",
+            "Rákóczi út 13",
+            "APO AE 09123",
+            ", NY 10118",
+            ", CH-6204 Sempach",
+            "\n80101 Joensuu",
         ),
         *(
             "call ",
@@ -251,7 +326,7 @@ def test_masking_changes_nothing_but_the_places_it_names(items: list[str]) -> No
 
 @settings(max_examples=400, deadline=None)
 @given(texts, st.sampled_from([signs.ALL_SIGNS, Finder(MaskSettings()).signs, signs.AT | signs.QQ]))
-@example([text for text, _ in FORMS] + DECOYS, signs.ALL_SIGNS)
+@example([text for text, _ in FORMS + ADDRESSES] + DECOYS + NO_ADDRESSES, signs.ALL_SIGNS)
 def test_windows_equal_the_twin(items: list[str], wanted: int) -> None:
     assert [tuple(window) for window in personal_places(pa.array(items, pa.large_string()), wanted)] == twin.windows(
         items, wanted
@@ -287,6 +362,21 @@ def test_windows_miss_nothing_that_form_alone_tells(items: list[str]) -> None:
         "::1",
         "call ",
         "路1号",
+        "1 ",
+        "Rue ",
+        "Via de la ",
+        "Mill ",
+        "12 Mill Lane, ",
+        "12 Mill Lane Oak\n ",
+        "Koskikatu 25 Apt. 864 ",
+        "Apt. 12 ",
+        "5 Oak Ash Elm Fir Yew 7 ",
+        "address: Oak Ash ",
+        "address is is is ",
+        "Ábc u. ",
+        "地址文三路",
+        "Oak Ash Elm 5, 12345 Fir Yew, NY 12345 ",
+        "7 Oak Ash Elm\n",
     ],
 )
 def test_hostile_text_takes_linear_time(unit: str) -> None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 
 from tilth.text import signs
-from tilth.text.company import _hash, cue_table
+from tilth.text.company import IS_ENDING, IS_FAR, IS_NEAR, IS_ROAD, IS_STREET, _hash, _hash_word, cue_table, word_table
 
 CHAIN = re.compile(rb"\d(?:[ \-.()/\xef\xbc\x88\x89]{0,3}\d)*")
 AT = re.compile(rb"(?<=[A-Za-z0-9._%+\-'])@(?=[A-Za-z0-9._%+\-'])")
 COLONS = re.compile(rb"[0-9A-Fa-f:]{6,}")
 WECHAT = re.compile("(?:微信|[Vv]信|[VvWw][Xx]|[Ww][Ee](?:[Cc][Hh]|[Ii][Xx]))".encode())
-STREET = re.compile(rb"(?:[A-Za-z]{1,2})? (?=[A-Z])")
+STREET = re.compile(rb"(?:[A-Za-z]{1,2})?,? ")
+FRONT = re.compile(rb"[A-Za-z\x80-\xff]+|[ \n\r',\-.:?]|.", re.DOTALL)
 WORD = re.compile(rb"[A-Za-z\x80-\xff]*")
 
 Window = tuple[int, str, int, int, int]
@@ -42,8 +43,8 @@ def places(data: bytes, wanted: int) -> list[tuple[int, int, int, int]]:
         first, last = match.start(), match.end() - 1
         if told := chain(data, first, last) & wanted:
             far = told & (signs.STREET | signs.DOOR)
-            left = first - (160 if far else 96)
-            found.append((left, left if far else first - 4, last + (160 if far else 40), told))
+            left = first - (256 if far else 96)
+            found.append((left, left if far else first - 4, last + (256 if far else 40), told))
     for match in AT.finditer(data):
         found.append((match.start() - 72, match.start() - 72, match.start() + 264, signs.AT & wanted))
     for match in COLONS.finditer(data):
@@ -84,7 +85,13 @@ def chain(data: bytes, first: int, last: int) -> int:
         (count >= 5 and dots >= 3, signs.DOTS),
         (count >= 6 and re.fullmatch(rb"[A-Z]", before), signs.LETTER),
         (iban(data, first), signs.IBAN),
-        (data[max(0, first - 4) : first] == b"Box " or street(data, last), signs.STREET),
+        (
+            data[max(0, first - 4) : first] == b"Box "
+            or street(data, last)
+            or street_before(data, first)
+            or postcode(data, first, last, count),
+            signs.STREET,
+        ),
         (door(data, first, last), signs.DOOR),
     ):
         if holds:
@@ -126,11 +133,12 @@ def street(data: bytes, last: int) -> bool:
     if not match:
         return False
     at = match.end()
-    known = {word.encode()[:8] for word in signs.STREETS.split()}
-    for _ in range(6):
+    if at >= len(data):
+        return False
+    for _ in range(6 if data[at : at + 1] >= b"\x80" or data[at : at + 1].isupper() else 1):
         word = WORD.match(data, at)
         assert word
-        if bytes(byte & 127 for byte in word.group().lower()[:8]) in known:
+        if says(word.group()[:8]) & IS_STREET:
             return True
         gap = re.compile(rb"[ .']{0,2}").match(data, word.end())
         assert gap
@@ -140,10 +148,49 @@ def street(data: bytes, last: int) -> bool:
     return False
 
 
+def street_before(data: bytes, first: int) -> bool:
+    """Whether a word that says street or address stands in front of a chain."""
+    words = 0
+    for token in reversed(FRONT.findall(data[max(0, first - 80) : first])):
+        if WORD.fullmatch(token):
+            told = says(token[:8])
+            if told & IS_FAR or (words == 0 and told & IS_NEAR):
+                return True
+            if words == 0 and any(len(token) >= size and says(token[-size:]) & IS_ENDING for size in (3, 4)):
+                return True
+            words += 1
+            if words == 7:
+                return False
+        elif token not in (b" ", b"\n", b"\r", b"'", b",", b"-", b".", b":", b"?"):
+            return False
+    return False
+
+
+def postcode(data: bytes, first: int, last: int, count: int) -> bool:
+    """Whether a chain stands like a postcode."""
+    if count == 9 and re.fullmatch(rb"\d{5}-\d{4}", data[first : last + 1]):
+        last = first + 4
+    elif count != 5 and not (count == 4 and data[first - 1 : first] == b"-"):
+        return False
+    front = data[max(0, first - 11) : first]
+    if re.search(rb", .. $", front, re.DOTALL):
+        return bool(re.search(rb"[A-Z]{2} $", front))
+    town = re.match(rb" [A-Z\x80-\xff]", data[last + 1 :])
+    country = re.search(rb"[A-Z]{1,2}-$", front)
+    gap = re.search(rb"[ \n\r,]{0,8}$", front[: country.start()] if country else front)
+    return bool(town and gap and gap.group().strip(b" "))
+
+
+def says(word: bytes) -> int:
+    """What the table of words has for up to eight bytes."""
+    small = bytes(byte & 127 for byte in word.lower())
+    return int(word_table()[_hash_word(int.from_bytes(small, "little"))])
+
+
 def door(data: bytes, first: int, last: int) -> bool:
     """Whether the last number of a chain stands between a road and 号."""
     number = re.search(rb"[0-9-]*$", data[first : last + 1])
     assert number
     at = first + number.start()
-    road = data[max(0, at - 3) : at] in [road.encode() for road in signs.ROADS.split()]
+    road = at >= 3 and says(data[at - 3 : at]) & IS_ROAD != 0
     return road and data[last + 1 : last + 4] in ("号".encode(), "號".encode())

@@ -11,9 +11,27 @@ from typing import Any
 import numpy as np
 
 from tilth.base.jit import helper, int64
-from tilth.text.signs import CUES, CUES_BEHIND, DOOR, DOTS, IBAN, LETTER, NUMBER, QQ, SSN, STREET
+from tilth.text.signs import (
+    CUES,
+    CUES_BEHIND,
+    DOOR,
+    DOTS,
+    ENDINGS,
+    FAR,
+    IBAN,
+    LETTER,
+    NEAR,
+    NUMBER,
+    QQ,
+    ROADS,
+    SSN,
+    STREET,
+    STREETS,
+)
 
 _CUE_BYTES, _CUE_BYTES_BEHIND = 90, 24
+_WORDS_BEFORE, _BYTES_BEFORE = 7, 80
+IS_STREET, IS_NEAR, IS_FAR, IS_ENDING, IS_ROAD = (1 << bit for bit in range(5))
 
 
 @functools.cache
@@ -28,15 +46,17 @@ def cue_table() -> np.ndarray:
 
 
 @functools.cache
-def packed_words(words: str) -> np.ndarray:
-    """int64 [words]: the first eight bytes of each word, the first byte lowest."""
-    return np.array([int.from_bytes(word.encode()[:8], "little") for word in words.split()], np.int64)
-
-
-@functools.cache
-def packed_characters(characters: str) -> np.ndarray:
-    """int64 [characters]: the three bytes of each, the first byte lowest."""
-    return np.array([int.from_bytes(character.encode(), "little") for character in characters.split()], np.int64)
+def word_table() -> np.ndarray:
+    """uint8 [65536]: for the hash of a word's first eight bytes, or of its last three or four, what the word says."""
+    table = np.zeros(1 << 16, np.uint8)
+    for words, bit in (STREETS, IS_STREET), (NEAR, IS_NEAR), (FAR, IS_FAR), (ENDINGS, IS_ENDING), (ROADS, IS_ROAD):
+        for word in words.split():
+            for written in (word, word.capitalize()):
+                small = written.encode().lower()  # of ASCII
+                part = small[-4:] if bit == IS_ENDING else small[:8]
+                table[_hash_word(int.from_bytes(bytes(byte & 127 for byte in part), "little"))] |= bit
+    table.flags.writeable = False
+    return table
 
 
 def _hash(a: int, b: int, c: int) -> int:
@@ -44,7 +64,13 @@ def _hash(a: int, b: int, c: int) -> int:
     return (((a | b << 8 | c << 16) * 2654435761) >> 16) & 0xFFFF
 
 
+def _hash_word(packed: int) -> int:
+    """16 bits of up to eight bytes; a product that wraps at 64 bits has the same ones."""
+    return ((packed * 0x1E3779B97F4A7C15) >> 40) & 0xFFFF
+
+
 _hash3 = helper(_hash)
+_hash8 = helper(_hash_word)
 
 
 @helper
@@ -60,14 +86,6 @@ def _is_letter(byte: Any) -> Any:
 @helper
 def _is_digit(byte: Any) -> Any:
     return 48 <= byte <= 57
-
-
-@helper
-def _among(value: Any, values: Any) -> Any:
-    found = False
-    for i in range(len(values)):
-        found = found or values[i] == value
-    return found
 
 
 @helper
@@ -115,22 +133,25 @@ def _iban(data: Any, begin: Any, end: Any, first: Any) -> Any:
 
 
 @helper
-def _street(data: Any, streets: Any, last: Any, end: Any) -> Any:
-    """Whether capitalised words follow the number that ends at `last`, one of the first six a street's."""
+def _street(data: Any, words: Any, last: Any, end: Any) -> Any:
+    """Whether words follow the number that ends at `last`, one of the first six a street's: the first, unless it is
+    capitalised."""
     at = last + 1
     if at + 1 < end and _is_letter(data[at]):  # 221B, 5th
         at += 2 if _is_letter(data[at + 1]) else 1
-    if at + 1 >= end or data[at] != 32 or not 65 <= data[at + 1] <= 90:
+    if at + 1 < end and data[at] == 44:  # 12, rue
+        at += 1
+    if at + 1 >= end or data[at] != 32:
         return False
     at += 1
-    for _ in range(6):
+    for _ in range(6 if 65 <= data[at] <= 90 or data[at] >= 128 else 1):
         packed, size = int64(0), 0
         while at < end and (_is_letter(data[at]) or data[at] >= 128):
             if size < 8:
                 packed |= int64(_lower(data[at]) & 127) << (8 * size)
             size += 1
             at += 1
-        if _among(packed, streets):
+        if words[_hash8(packed)] & IS_STREET:
             return True
         skipped = 0
         while at < end and skipped < 2 and (data[at] == 32 or data[at] == 46 or data[at] == 39):
@@ -142,7 +163,57 @@ def _street(data: Any, streets: Any, last: Any, end: Any) -> Any:
 
 
 @helper
-def _door(data: Any, roads: Any, begin: Any, first: Any, last: Any, end: Any) -> Any:
+def _street_before(data: Any, words: Any, begin: Any, first: Any) -> Any:
+    """Whether a word of NEAR, FAR or ENDINGS stands in front of the number at `first`, nothing but words between."""
+    left = max(begin, first - _BYTES_BEFORE)
+    at, count = first - 1, 0
+    while at >= left and count < _WORDS_BEFORE:
+        byte = data[at]
+        if _is_letter(byte) or byte >= 128:
+            packed, size = int64(0), 0
+            while at >= left and (_is_letter(data[at]) or data[at] >= 128):
+                packed = packed << 8 | int64(_lower(data[at]) & 127)
+                size += 1
+                at -= 1
+                if count == 0 and (size == 3 or size == 4) and words[_hash8(packed)] & IS_ENDING:
+                    return True
+            told = words[_hash8(packed)]
+            if told & IS_FAR or (count == 0 and told & IS_NEAR):
+                return True
+            count += 1
+        elif byte == 32 or byte == 10 or byte == 13 or byte == 39 or 44 <= byte <= 46 or byte == 58 or byte == 63:
+            at -= 1
+        else:
+            return False
+    return False
+
+
+@helper
+def _postcode(data: Any, span: Any, digits: Any) -> Any:
+    """Whether a chain stands like a postcode: `, NY 10118`, `, 80101 Joensuu`, `CH-6204 Sempach` on the next line."""
+    begin, end, first, last = span
+    if digits == 9 and last - first == 9 and data[first + 5] == 45:
+        last = first + 4
+    elif digits != 5 and (digits != 4 or first == begin or data[first - 1] != 45):
+        return False
+    at = first - 1
+    if at - 4 >= begin and data[at] == 32 and data[at - 3] == 32 and data[at - 4] == 44:
+        return 65 <= data[at - 2] <= 90 and 65 <= data[at - 1] <= 90
+    if last + 2 >= end or data[last + 1] != 32 or not (65 <= data[last + 2] <= 90 or data[last + 2] >= 128):
+        return False
+    if at - 1 >= begin and data[at] == 45 and 65 <= data[at - 1] <= 90:
+        at -= 2
+        if at >= begin and 65 <= data[at] <= 90:
+            at -= 1
+    parts, stop = False, at - 8
+    while at >= begin and at > stop and (data[at] == 32 or data[at] == 10 or data[at] == 13 or data[at] == 44):
+        parts = parts or data[at] != 32
+        at -= 1
+    return parts
+
+
+@helper
+def _door(data: Any, words: Any, begin: Any, first: Any, last: Any, end: Any) -> Any:
     """Whether the chain's last number stands between a road and 号 or 號."""
     if last + 3 >= end:
         return False
@@ -154,17 +225,17 @@ def _door(data: Any, roads: Any, begin: Any, first: Any, last: Any, end: Any) ->
         at -= 1
     if at - 3 < begin:
         return False
-    road = int64(data[at - 3]) | int64(data[at - 2]) << 8 | int64(data[at - 1]) << 16
-    return _among(road, roads)
+    road = int64(data[at - 3] & 127) | int64(data[at - 2] & 127) << 8 | int64(data[at - 1] & 127) << 16
+    return words[_hash8(road)] & IS_ROAD != 0
 
 
 @helper
 def signs_of_chain(data: Any, tables: Any, wanted: Any, span: Any, digits: Any, dots: Any) -> Any:
     """The signs of a chain of digits.
 
-    `tables`: hashes of cues, streets, roads; `span`: its text's begin and end, its first and its last digit.
+    `tables`: pointers to `cue_table` and `word_table`; `span`: its text's begin and end, its first and its last digit.
     """
-    (cues, streets, roads), (begin, end, first, last) = tables, span
+    (cues, words), (begin, end, first, last) = tables, span
     signs = int64(0)
     before = int64(data[first - 1]) if first > begin else int64(0)
     if digits >= 5:
@@ -183,9 +254,11 @@ def signs_of_chain(data: Any, tables: Any, wanted: Any, span: Any, digits: Any, 
         signs |= IBAN
     if wanted & STREET:
         box = first - 4 >= begin and data[first - 4] == 66 and data[first - 3] == 111 and data[first - 2] == 120
-        if (box and before == 32) or _street(data, streets, last, end):
+        box = box and before == 32
+        street = _street(data, words, last, end) or _street_before(data, words, begin, first)
+        if box or street or _postcode(data, span, digits):
             signs |= STREET
-    if wanted & DOOR and _door(data, roads, begin, first, last, end):
+    if wanted & DOOR and _door(data, words, begin, first, last, end):
         signs |= DOOR
     return signs & wanted
 

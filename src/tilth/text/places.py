@@ -28,9 +28,9 @@ from tilth.base.jit import (
     void,
 )
 from tilth.text.buffers import strings
-from tilth.text.company import cue_table, is_wechat, packed_characters, packed_words, signs_of_chain
+from tilth.text.company import cue_table, is_wechat, signs_of_chain, word_table
 from tilth.text.lines import count_code_points
-from tilth.text.signs import ALL_SIGNS, AT, COLONS, DOOR, ROADS, STREET, STREETS, WECHAT
+from tilth.text.signs import ALL_SIGNS, AT, COLONS, DOOR, STREET, WECHAT
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -40,7 +40,7 @@ _BEGIN = _DIGIT | _AT | _COLON | _CUE
 """What something may begin with."""
 _GAP = 3
 """Joining bytes that may stand between two digits of a chain."""
-_CONTEXT, _BEHIND, _ADDRESS = 96, 40, 160
+_CONTEXT, _BEHIND, _ADDRESS = 96, 40, 256
 """Bytes kept around a chain: cue words in front, an extension behind; and around an address."""
 _LOCAL_BYTES, _DOMAIN_BYTES = 72, 264
 """An e-mail's local part has at most 64 bytes, its domain at most 255."""
@@ -61,7 +61,7 @@ class Window(NamedTuple):
 def personal_places(texts: pa.LargeStringArray, wanted: int = ALL_SIGNS) -> Iterator[Window]:
     """Windows with any of the `wanted` signs, in rising order and without overlap."""
     buffers = strings(texts)
-    tables = (_classes(), cue_table(), packed_words(STREETS), packed_characters(ROADS))
+    tables = (_classes(), cue_table(), word_table())
     room = 1024 + len(buffers.data) // 256  # so that the texts are hardly ever gone through again
     while True:
         found = np.empty((room, 5), np.int64)
@@ -137,10 +137,10 @@ def _put(data: Any, found: Any, total: Any, row: Any, span: Any, window: Any, si
     return total + 1
 
 
-@jit(int64(BYTES, OFFSETS, READ_U8, READ_I64, READ_I64, READ_I64, int64, WRITE_I64_2D))
-def _find(buffer: Any, offsets: Any, classes: Any, cues: Any, streets: Any, roads: Any, wanted: Any, found: Any) -> int:
+@jit(int64(BYTES, OFFSETS, READ_U8, READ_I64, READ_U8, int64, WRITE_I64_2D))
+def _find(buffer: Any, offsets: Any, classes: Any, cues: Any, words: Any, wanted: Any, found: Any) -> int:
     """Fill `found` with (row, start, core, stop, signs) in bytes; returns how many there are, perhaps more than fit."""
-    data = pointer(buffer)
+    data, tables = pointer(buffer), (pointer(cues), pointer(words))
     total = 0
     for row in range(len(offsets) - 1):
         begin, end = offsets[row], offsets[row + 1]
@@ -157,9 +157,7 @@ def _find(buffer: Any, offsets: Any, classes: Any, cues: Any, streets: Any, road
                 last = at
             elif digits:
                 if not (bits & _JOIN) or at - last > _GAP:
-                    signs = signs_of_chain(
-                        data, (cues, streets, roads), wanted, (begin, end, first, last), digits, dots
-                    )
+                    signs = signs_of_chain(data, tables, wanted, (begin, end, first, last), digits, dots)
                     if signs:
                         far = signs & (STREET | DOOR)
                         left = first - (_ADDRESS if far else _CONTEXT)

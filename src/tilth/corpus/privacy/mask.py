@@ -41,7 +41,7 @@ class MaskStep(Edit):
     stood, so that shares move by next to nothing, but for that of digits where much of a text is numbers.
     """
 
-    VERSION = 3
+    VERSION = 4
     invalidates = (HASH, MINHASH)
 
     def __init__(self, name: str, settings: MaskSettings) -> None:
