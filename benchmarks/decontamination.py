@@ -4,8 +4,8 @@
 
 Both folders hold `.jsonl.zst` files. Every item that is long enough to test is planted, whole, into a document of the
 pre-training text, once as it is and once with 5 % of its words changed (words of other items in their place; of Chinese
-one character in twenty; items of at least 15 words or 30 characters), Chinese ones also in the script and the words of
-Taiwan, as OpenCC converts them. Found is an item that the step would remove.
+one character in twenty; items of at least 15 words or 30 characters), Chinese ones also in traditional
+characters, and in those and the words of Taiwan, as OpenCC converts them. Found is an item that the step would remove.
 False alarms are counted on documents in which nothing was planted; what was found there is written to
 results/decontamination_found.jsonl, to be read by a person: real overlap is in it too. MB are of UTF-8 text, seconds
 those of one core. Writes results/decontamination.json.
@@ -131,8 +131,9 @@ def main() -> None:
             ),
         }
         if language == "zh":
-            converted = [OpenCC("s2twp").convert(whole[i]) for i in mine]
-            rows[language]["taiwan"] = recall(search, [items[i] for i in mine], converted, [hosts[i] for i in mine])
+            for name, conversion in (("traditional", "s2t"), ("taiwan", "s2twp")):
+                converted = [OpenCC(conversion).convert(whole[i]) for i in mine]
+                rows[language][name] = recall(search, [items[i] for i in mine], converted, [hosts[i] for i in mine])
         for name, row in rows[language].items():
             print(language, name, {key: value for key, value in row.items() if key != "missed"}, flush=True)
     table = table_of(texts)

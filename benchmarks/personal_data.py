@@ -90,7 +90,7 @@ HALVES = ("even", "odd")
 PARTS = ("STREET_ADDRESS", "ZIP_CODE", "GPE")
 """What an address is labelled in: whole in some records, in others line by line or number by number."""
 BETWEEN = " \t\r\n,.;:?>|*-"
-"""What may stand between two parts of one address, quotation marks among it."""
+"""What may stand between two parts of one address, the marks of quoted mail among it."""
 
 
 def whole_addresses(record: dict[str, Any]) -> list[tuple[int, int]]:
@@ -101,8 +101,8 @@ def whole_addresses(record: dict[str, Any]) -> list[tuple[int, int]]:
             continue
         start, end, street = span["start_position"], span["end_position"], span["entity_type"] == "STREET_ADDRESS"
         if joined and not record["full_text"][joined[-1][1] : start].strip(BETWEEN):
-            first, _, before = joined.pop()
-            start, street = first, before or street
+            first, last, before = joined.pop()
+            start, end, street = first, max(last, end), before or street
         joined.append((start, end, street))
     return [(start, end) for start, end, street in joined if street]
 
@@ -235,22 +235,22 @@ def main(given: argparse.Namespace) -> None:
     from tilth.base.files import write_json
 
     load = os.getloadavg()[0]
-    result: dict[str, Any] = {"load_before": round(load, 2), "labelled": {}}
+    result: dict[str, Any] = {"load_before": round(load, 2), "labelled": {}, "whole_addresses": {}}
     for name in SETS:
         labelled = list(records(given.data / "pii" / f"{name}.jsonl.zst"))
         texts = [record["full_text"] for record in labelled]
         found = mask(texts)[0]
         result["labelled"][name] = {"tilth": score(gold(labelled), found)}
         if any(map(whole_addresses, labelled)):
-            result["whole_addresses"] = score_addresses(labelled, found)
+            result["whole_addresses"][name] = score_addresses(labelled, found)
         if given.peer:
             wanted = [span for span in gold(labelled) if span[0] in PEER.values()]
             result["labelled"][name]["presidio"] = score(wanted, ask_peer(given.peer, texts)[0])
         for who, table in result["labelled"][name].items():
             for kind, row in table.items():
                 print(f"{name:<18} {who:<9} {kind:<12}", *(f"{k} {v}" for k, v in row.items()))
-    for name, row in result["whole_addresses"].items():
-        print(f"whole addresses {name:<12}", *(f"{k} {v}" for k, v in row.items()))
+            for half, row in result["whole_addresses"][name].items():
+                print(f"{name:<18} addresses {half:<12}", *(f"{k} {v}" for k, v in row.items()))
     texts, domains = real_text(given.data / "pretrain", given.megabytes)
     size = sum(len(text.encode()) for text in texts)
     mask(texts[:1000])

@@ -86,10 +86,7 @@ def chain(data: bytes, first: int, last: int) -> int:
         (count >= 6 and re.fullmatch(rb"[A-Z]", before), signs.LETTER),
         (iban(data, first), signs.IBAN),
         (
-            data[max(0, first - 4) : first] == b"Box "
-            or street(data, last)
-            or street_before(data, first)
-            or postcode(data, first, last, count),
+            street(data, last) or street_before(data, first) or postcode(data, first, last, count),
             signs.STREET,
         ),
         (door(data, first, last), signs.DOOR),
@@ -151,7 +148,7 @@ def street(data: bytes, last: int) -> bool:
 def street_before(data: bytes, first: int) -> bool:
     """Whether a word that says street or address stands in front of a chain."""
     words = 0
-    for token in reversed(FRONT.findall(data[max(0, first - 80) : first])):
+    for token in reversed(FRONT.findall(data[max(0, first - 120) : first])):
         if WORD.fullmatch(token):
             told = says(token[:8])
             if told & IS_FAR or (words == 0 and told & IS_NEAR):

@@ -9,7 +9,7 @@ from opencc import OpenCC
 from tests.reference.text_words import units
 
 MASK = (1 << 64) - 1
-_SIMPLIFIED = OpenCC("t2s")
+_SIMPLIFIED = [OpenCC(standard).convert for standard in ("hk2s", "tw2s", "t2s")]
 PRIME, SEED = 0x9E3779B97F4A7C15, 0xCBF29CE484222325
 
 
@@ -100,7 +100,13 @@ def hits(items: list[str], texts: list[str], words: int, characters: int) -> lis
 
 def _one_script(found: list[tuple[str, int, int]]) -> list[tuple[str, int, int]]:
     """With simplified characters for traditional ones, each alone: words of several characters have none."""
-    return [(_SIMPLIFIED.convert(unit) if len(unit) == 1 else unit, start, end) for unit, start, end in found]
+    return [(_simplified(unit) if len(unit) == 1 else unit, start, end) for unit, start, end in found]
+
+
+def _simplified(character: str) -> str:
+    for convert in _SIMPLIFIED:
+        character = convert(character)
+    return character
 
 
 def grown(document: list[str], item: list[str], n: int, k: int) -> tuple[list[list[int]], set[tuple[str, ...]]]:

@@ -27,7 +27,8 @@ class UserError(Exception):
 
     def within(self, where: str) -> UserError:
         """The same mistake, told of the setting or option that names its place."""
-        return UserError(f"{self.where}: {self.message}", where=where, hint=self.hint)
+        message = f"{self.where}: {self.message}" if self.where else self.message
+        return UserError(message, where=where, hint=self.hint)
 
 
 class Unfinished(UserError):

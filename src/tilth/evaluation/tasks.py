@@ -113,6 +113,8 @@ def _item(line: str, where: str, name: str) -> Item:
         before, behind = record.get("marks", Item.marks)
     except KeyError as error:
         raise UserError(f"not an item: {error.args[0]} is missing", where=where, hint=EXPECTED) from None
+    except RecursionError:
+        raise UserError("not an item: JSON that is nested too deeply", where=where, hint=EXPECTED) from None
     except (ValueError, TypeError, AttributeError) as error:
         kind = "not JSON: " if isinstance(error, json.JSONDecodeError) else ""
         raise UserError(f"not an item: {kind}{error}", where=where, hint=EXPECTED) from None

@@ -55,32 +55,29 @@ def draw(files: Sequence[InputFile], size: int, seed: int, folder: Path) -> Draw
     drawn = [(file, file.size) for file in files] if share == 1 else _pieces(files, share, seed, folder)
     if not drawn:
         first = min(files, key=lambda file: uniform(seed, "sample", file.name))
-        drawn = [(first, first.size)]
+        drawn = [head(first, PIECE if first.format in _CUT else first.size, folder / "0")]
     taken = sum(length for _, length in drawn)
     return Drawn(tuple(file for file, _ in drawn), taken, total, len(files), len(units), max(units))
 
 
 def _pieces(files: Sequence[InputFile], share: float, seed: int, folder: Path) -> list[tuple[InputFile, int]]:
     """The drawn files or pieces of them, and how many bytes of the input each one holds."""
-    sizes = [
+    gives = [
         file.size if file.format not in _CUT else min(file.size, max(PIECE, round(share * file.size))) for file in files
     ]
     chosen, at = [], uniform(seed, "start")
     for number in sorted(range(len(files)), key=lambda i: (files[i].size, uniform(seed, "sample", files[i].name))):
-        reached = at + min(1.0, share * files[number].size / max(sizes[number], 1))
+        reached = at + min(1.0, share * files[number].size / max(gives[number], 1))
         if int(reached) > int(at):
             chosen.append(number)
         at = reached
-    return [
-        head(files[number], sizes[number], folder / str(number))
-        if sizes[number] < files[number].size
-        else (files[number], files[number].size)
-        for number in sorted(chosen)
-    ]
+    return [head(files[number], gives[number], folder / str(number)) for number in sorted(chosen)]
 
 
 def head(file: InputFile, wanted: int, folder: Path) -> tuple[InputFile, int]:
-    """The beginning of a file as a file of the same format and packing; whole, where it cannot be cut."""
+    """The beginning of a file in its format and packing; the file itself where it cannot be cut or has no more."""
+    if wanted >= file.size:
+        return file, file.size
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / file.path.name
     try:

@@ -1,6 +1,7 @@
 """What the company of a place says that it may be: cue words before and behind a number, a street, a country's letters.
 
-The cues are the first three bytes of words, found by a table of their hashes: a collision costs a look, never a miss.
+Cues are told by the first three bytes of words, streets by the first eight or the last three or four, both by a table
+of their hashes: a collision costs a look, never a miss.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from tilth.text.signs import (
 )
 
 _CUE_BYTES, _CUE_BYTES_BEHIND = 90, 24
-_WORDS_BEFORE, _BYTES_BEFORE = 7, 80
+_WORDS_BEFORE, _BYTES_BEFORE = 7, 120
 IS_STREET, IS_NEAR, IS_FAR, IS_ENDING, IS_ROAD = (1 << bit for bit in range(5))
 
 
@@ -134,8 +135,9 @@ def _iban(data: Any, begin: Any, end: Any, first: Any) -> Any:
 
 @helper
 def _street(data: Any, words: Any, last: Any, end: Any) -> Any:
-    """Whether words follow the number that ends at `last`, one of the first six a street's: the first, unless it is
-    capitalised."""
+    """Whether words follow the number that ends at `last`, one of the first six a street's; if the first begins small,
+    it alone counts (`12 rue`).
+    """
     at = last + 1
     if at + 1 < end and _is_letter(data[at]):  # 221B, 5th
         at += 2 if _is_letter(data[at + 1]) else 1
@@ -252,12 +254,10 @@ def signs_of_chain(data: Any, tables: Any, wanted: Any, span: Any, digits: Any, 
             signs |= LETTER
     if _is_letter(before) and _iban(data, begin, end, first):
         signs |= IBAN
-    if wanted & STREET:
-        box = first - 4 >= begin and data[first - 4] == 66 and data[first - 3] == 111 and data[first - 2] == 120
-        box = box and before == 32
-        street = _street(data, words, last, end) or _street_before(data, words, begin, first)
-        if box or street or _postcode(data, span, digits):
-            signs |= STREET
+    if wanted & STREET and (
+        _street(data, words, last, end) or _street_before(data, words, begin, first) or _postcode(data, span, digits)
+    ):
+        signs |= STREET
     if wanted & DOOR and _door(data, words, begin, first, last, end):
         signs |= DOOR
     return signs & wanted

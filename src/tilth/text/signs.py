@@ -21,17 +21,17 @@ STREETS = (
 )
 """What an English street's name ends with, and a French one begins with."""
 NEAR = (
-    "apt apartment suite ste unit flat aa ae ap postbox postboks postfach u út utca útja tér str straße strasse platz "
-    "weg allee ulice"
+    "apt apartment suite ste unit flat aa ae ap box postbox postboks postfach u út utca útja tér str straße strasse "
+    "platz weg allee ulice"
 )
 """Directly in front of a number: flats, military post (`FPO AE 09123`), boxes, streets whose word stands last."""
 FAR = (
-    "address addresses live lives lived located reside resides residing rue avenue boulevard quai via viale piazza "
-    "piazzetta corso strada calle avda avenida av paseo plaza rua rúa praça travessa carrer camino ul ulica улица ул "
-    "проспект λεωφόρος πλατεία οδός"
+    "address addresses live lives lived located reside resides residing rue avenue boulevard quai chaussée allée "
+    "chemin via viale piazza piazzetta piazzale corso strada calle avda avenida av paseo plaza rua rúa praça travessa "
+    "carrer camino ul ulica улица ул проспект λεωφόρος πλατεία οδός"
 )
 """A few words in front of a number: cues, and streets whose word stands first."""
-ENDINGS = "asse aße latz weg llee vej veien vegen ägen atan gata gade katu ntie raat laan acht vegur ræti raut"
+ENDINGS = "asse aße str latz weg llee vej veien vegen ägen atan gata gade katu ntie raat laan acht vegur ræti raut"
 """Endings of streets' names of one word; the last four bytes count."""
 ROADS = "路 街 道 巷 弄 里 村 段 同 之"
 """What stands in front of a Chinese house number; the last two are the end of 胡同 and a sub-number's 之."""

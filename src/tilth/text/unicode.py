@@ -155,7 +155,8 @@ def lower() -> np.ndarray:
 
 @functools.cache
 def one_script() -> np.ndarray:
-    """uint32 [SIZE]: as `lower`, and of a traditional Chinese character the simplified one (OpenCC's own table).
+    """uint32 [SIZE]: as `lower`, and of a traditional Chinese character the simplified one, by OpenCC's tables for Hong
+    Kong (衞), Taiwan (著) and in general.
 
     Character by character, so that 乾 and 幹 are 干 wherever they stand: no text to print, one to compare.
     """
@@ -163,6 +164,9 @@ def one_script() -> np.ndarray:
 
     table = lower().copy()
     codes = [code for first, last in _HAN for code in range(first, last + 1)]
-    table[codes] = [*map(ord, OpenCC("t2s").convert("\n".join(map(chr, codes))).split("\n"))]
+    text = "\n".join(map(chr, codes))
+    for standard in ("hk2s", "tw2s", "t2s"):
+        text = OpenCC(standard).convert(text)
+    table[codes] = [*map(ord, text.split("\n"))]
     table.flags.writeable = False
     return table

@@ -109,10 +109,9 @@ class Search:
             for pair, coverage in enumerate(overlaps.coverage.tolist())
             if (share := round(coverage, 4)) >= limit  # so that it prints as it compares
         }
-        places = list(zip(hits.start.tolist(), hits.end.tolist(), strict=True))
         spans: dict[int, set[tuple[int, int]]] = defaultdict(set)
         for pair, begin, end in overlaps.texts[np.isin(overlaps.texts[:, 0], [*covered])].tolist():
-            spans[pair].update(places[begin:end])
+            spans[pair].update(zip(hits.start[begin:end].tolist(), hits.end[begin:end].tolist(), strict=True))
         rows, items = overlaps.row.tolist(), overlaps.item.tolist()
         return [
             Leak(rows[pair], items[pair], index.texts.items[items[pair]].name, share, tuple(_joined(spans[pair])))
@@ -238,7 +237,9 @@ def _closes(text: str, start: int, end: int) -> bool:
 
 
 def _overlaps(hits: Hits, index: _Index) -> _Overlaps:
-    """Most of them are small: a benchmark shares an n-gram with many a document."""
+    """How much of each item the documents hold, of every item that shares a text with one: arrays, as most of them are
+    small (a benchmark has an n-gram in common with many a document).
+    """
     texts = index.texts
     # A text's spans in a document stand together, and all have its coverage there.
     begins = np.flatnonzero(np.diff(hits.row * len(texts.texts) + hits.item, prepend=-1))

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from tilth.corpus.privacy.streets import western_addresses
 
-_OWN = r"(?:(?![位于於在住址是为為至到从從距的驻駐往迁遷设設购購该該])[\u4e00-\u9fff])"
+_OWN = r"(?:(?![位于於在住址是为為至到从從距的驻駐往迁遷设設购購该該])[\u3400-\u9fff\U00020000-\U000323af])"
 _PLACE = rf"{_OWN}{{1,7}}?(?:省|自治区|自治州|[市州盟区區县縣旗镇鎮乡鄉])"
 _STREET = (
     rf"{_OWN}{{1,12}}?"

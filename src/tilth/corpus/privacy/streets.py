@@ -3,7 +3,7 @@
 A *line* is a street and a number, or what stands for it. A strong one is told by a street's word; a weak one, names
 and a number, counts only in front of a flat or behind a cue such as `address:`. What is sure to belong to it joins it:
 flats, and towns with a postcode or a country. Every part of a pattern is bounded, so that hostile text takes no longer
-than other text and no address outgrows its window (`tilth.text.places`).
+than other text; words that are much else beside (`Platz 4` is a rank, `u.` the German "and") need a flat or a town.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ def _any(words: Sequence[str]) -> str:
 
 _LETTERS = [chr(code) for code in (*range(0x41, 0x250), *range(0x370, 0x530), *range(0x1E00, 0x2000))]
 _UPPER, _LOWER = "".join(filter(str.isupper, _LETTERS)), "".join(filter(str.islower, _LETTERS))
-_LETTER = r"[^\W\d_\u2e80-\uffff]"
+_LETTER = r"[^\W\d_\u2e80-\U0003ffff]"
 _WORD = rf"[{_UPPER}]{_LETTER}{{0,19}}(?:['’\-]{_LETTER}{{1,15}}){{0,3}}"
 _SMALL = (
     r"(?:d[aeiou]s?|de[lnr]|d[ae]ll[ae]|dei|degli|l[aeo]s?|el|van|het|von|zu[mr]?|am|im|an|auf|of|the|y|e|i|et|nad|na"
     r"|pod)"
 )
-_NAME = rf"(?:{_SMALL} ){{0,2}}(?:[dDlL]['’])?{_WORD}"
+_NAME = rf"(?:{_SMALL} ){{0,2}}(?:(?:[dl]|[a-z]{{0,3}}ll)['’])?{_WORD}"  # `D'Oak` is a word itself
 _NAMES = rf"{_NAME}(?: {_NAME}){{0,3}}"
-_BEGIN, _END = r"(?<![\w.,/:\-$£€#+=])", r"(?![\w%°$£€]|[.,:/]\d|-\w)"
+_FREE, _BEGIN, _END = r"(?<![\w.,/:\-$£€#])", r"(?<![\w.,/:\-$£€#+=])", r"(?![\w%°$£€]|[.,:/]\d|-\w)"
 _HOUSE = rf"(?P<house>\d{{1,5}})(?:[A-Za-z]|[\-/]\d{{1,3}}[A-Za-z]?)?{_END}"
 
 _ENGLISH_NAME = (
@@ -34,43 +34,46 @@ _ENGLISH_NAME = (
     r"|\d{1,3}(?:st|nd|rd|th)|[NSEW]\.?|[NS][EW])"
 )
 _FULL = (
-    "Street Avenue Road Boulevard Lane Drive Court Place Square Terrace Crescent Parkway Highway Way Gardens Mews Close"
+    "Street Avenue Road Boulevard Lane Drive Court Place Square Terrace Crescent Parkway Highway Way Gardens Mews"
 ).split()
 _SHORT = "St Ave Rd Blvd Ln Dr Ct Pl Sq Pkwy Hwy".split()
 _ENGLISH = re.compile(
-    rf"(?<![\w.,/:\-$£€#])(?P<house>\d{{1,5}})[A-Za-z]?(?:-\d{{1,4}})?(?P<name>(?: {_ENGLISH_NAME}){{1,4}} "
-    rf"(?:{_any(_FULL)}\b|{_any(_SHORT)}\b\.?+(?! ?(?!Apt|Suite|Ste|Unit|Flat|Floor|North|South|East|West)[A-Z][a-z])))"
+    rf"{_FREE}(?P<house>\d{{1,5}})[A-Za-z]?(?:-\d{{1,4}})?(?P<name>(?: {_ENGLISH_NAME}){{1,4}} "
+    rf"(?:{_any(_FULL)}\b|(?P<vague>Close)\b"
+    rf"|{_any(_SHORT)}\b\.?+(?! ?(?!Apt|Suite|Ste|Unit|Flat|Floor|North|South|East|West)[A-Z][a-z])))"
     r"(?: (?:North|South|East|West|[NSEW]{1,2})\b\.?)?"
 )
-_NO_STREET = re.compile(
+_COURT = re.compile(
     r" S\. Ct\.$"
     r"|(?:Supreme|District|Circuit|Superior|High|Federal|Crown|County|Appeals|First|Second|Third) (?:Court|Place)$"
 )
 _IBERIAN = "Calle Avda Avda. Avenida Rua Rúa Praça Travessa Carrer".split()  # house numbers beyond 1500 are common
 _FRENCH_FIRST = "rue Rue avenue Avenue boulevard Boulevard quai Quai allée Allée chemin Chemin impasse Impasse".split()
-_FIRST = (
+_FIRST = (  # `Via Windows 10`, `Strada Statale 36`
     "rue Rue Via Viale Piazza Piazzale Piazzetta Corso Strada Av Av. Paseo Plaza Camino Chaussée Quai Allée Chemin "
     "Avenue Boulevard ul. Ul. ulica Ulica ул. Ул. улица Улица проспект Проспект Λεωφόρος Πλατεία Οδός"
 ).split()
 _STREET_FIRST = re.compile(  # Rue de Virton 38
-    rf"(?<![\w\-'’])(?:(?P<iberian>{_any(_IBERIAN)})|{_any(_FIRST)}) (?:\d{{1,2}}\.? )?{_NAMES},? (?:n[°º.] ?)?{_HOUSE}"
+    rf"(?<![\w\-'’])(?:(?P<iberian>{_any(_IBERIAN)})|(?P<vague>(?:Via|Strada)(?= [A-Z]))|{_any(_FIRST)}) "
+    rf"(?:\d{{1,2}}\.? )?{_NAMES},? (?:n[°º.] ?)?{_HOUSE}"
 )
 _NUMBER_FIRST = re.compile(  # 12 bis, rue de la Paix
     rf"{_BEGIN}(?P<house>\d{{1,4}})(?: ?(?:bis|ter)|[A-D])?,? {_any(_FRENCH_FIRST)} {_NAMES}"
 )
 _ADJECTIVE = rf"[{_UPPER}][{_LOWER}]{{2,15}}er"  # Brucker, Berliner
 _ENDINGS = (
-    "straße strasse gasse platz weg allee katu ntie gatan gata gade vägen veien vegen vej straat laan gracht vegur "
+    "straße strasse str. gasse allee katu ntie gatan gata gade vägen veien vegen vej straat laan gracht vegur "
     "stræti braut"
 ).split()
+_VAGUE_ENDINGS = "platz weg".split()  # also `Parkplatz 12`, `Radweg 3`
 _ENDING = re.compile(  # Hauptstrasse 31, but `Landstraße 1056` is a road, `Panzerbrigade 23` a brigade
     rf"(?<![\w\-])(?:{_ADJECTIVE} )?"
     r"(?!(?:Land|Bundes|Staats|Kreis|Reichs)stra(?:ss|ß)e|\w{0,20}(?:brig|Brig|Reneg)ade)"
-    rf"[{_UPPER}]{_LETTER}{{2,24}}?{_any(_ENDINGS)} {_HOUSE}"
+    rf"[{_UPPER}]{_LETTER}{{2,24}}?(?:{_any(_ENDINGS)}|(?P<vague>{_any(_VAGUE_ENDINGS)})) {_HOUSE}"
 )
-_LAST = "u. út útja utca tér Str. Straße Strasse ulice".split()
+_LAST = "út útja utca tér Str. Straße Strasse ulice".split()
 _STREET_LAST = re.compile(  # Rákóczi út 13.
-    rf"(?<![\w\-]){_NAME}(?: {_NAME}){{0,2}}(?: [{_LOWER}]{{3,12}})? {_any(_LAST)} {_HOUSE}"
+    rf"(?<![\w\-]){_NAME}(?: {_NAME}){{0,2}}(?: [{_LOWER}]{{3,12}})? (?:{_any(_LAST)}|(?P<vague>u\.)) {_HOUSE}"
 )
 _GERMAN_LAST = "Bundesstraße Bundesstrasse Platz Weg Allee".split()
 _GERMAN = re.compile(rf"(?<![\w\-]){_ADJECTIVE} {_any(_GERMAN_LAST)} {_HOUSE}")  # `Platz 4` alone is a rank
@@ -88,7 +91,7 @@ _FLAT = (
     r"|# ?\d{1,5}[A-Z]?)(?!\w)"
 )
 _FLATS = re.compile(rf"(?:\.?{_GAP}{_FLAT}){{1,2}}")
-_ALONE = re.compile(r"(?i:\bapt\b\.?|\bapartment|\bsuite|\bste\b\.?) ?#?\d{2,5}[A-Za-z]?(?!\w)")
+_FLAT_BEHIND_WEAK = re.compile(r"(?i:\bapt\b\.?|\bapartment|\bsuite|\bste\b\.?) ?#?\d{2,5}[A-Za-z]?(?!\w)")
 """A flat that may stand behind a weak line."""
 _PARTS = r"\d{1,5} (?:[^\W\d_]{1,20}['’.\-]{0,2} ?){1,5}(?<= )\d{1,4}[A-Za-z]?"
 _WEAK_HOUSE = r"(?!(?:1[5-9]|20)\d\d\b)\d{1,5}[A-Za-z]?\.?"
@@ -99,8 +102,9 @@ _CUE = re.compile(
     rf"|\b(?:live[sd]?|located|reside[sd]?|residing) at\b)\s{{1,3}}(?=\d|[{_UPPER}])"
 )
 _BEHIND_CUE = re.compile(
-    rf"(?!(?:Highway|Route|Interstate|Building|Room|Level|Page|Chapter|Section)\b|\d+ [A-Z]{{1,4}}\b)"
-    rf"(?:{_WEAK}){_END}"
+    r"(?!(?:Building|Chapter|Class|Floor|Gate|Hall|Highway|Interstate|Level|Line|Mile|Node|Number|Page|Pier|Port|Room"
+    rf"|Route|Section|Table|Version|Windows)\b|\d+ [A-Z]{{1,4}}\b)(?:{_WEAK}){_END}"
+    r"(?! (?:time|minute|hour|day|week|month|year)s\b)"
 )
 
 _COUNTRIES = (
@@ -125,7 +129,7 @@ _TOWN = re.compile(
     rf"|{_GAP}{_POSTCODE}(?: [A-Z]{{2}})? {_PLACE}(?:{_GAP}{_COUNTRY})?"
     rf"|(?:{_GAP}{_PLACE}){{1,2}}?{_GAP}{_COUNTRY}(?:{_GAP}{_POSTCODE})?)"
 )
-_LAND = re.compile(rf"{_GAP}{_COUNTRY}")
+_COUNTRY_BEHIND = re.compile(rf"{_GAP}{_COUNTRY}")
 """All that a line with its town may lack."""
 _REGION = re.compile(rf"{_GAP}{_PLACE}{_GAP}[A-Z]{{2,3}}(?!\w)")
 """Only behind a flat: `GUÉRET LI`."""
@@ -140,9 +144,27 @@ _CONTINENTAL = re.compile(  # Seerose 1, CH-6204 Sempach; 12 place Bellecour, 69
     rf"(?:(?<![\w\-.]){_NAMES}\.? {_HOUSE}|{_BEGIN}\d{{1,4}}(?: ?(?:bis|ter))?,? (?:[{_LOWER}]{{3,12}} )?{_NAMES})"
     rf"(?:,\s{{1,3}}|\s?\n\s{{0,4}}){_CODE_TOWN} {_PLACE}"
 )
-_LEAD = re.compile(r"(?<![\w.,/:\-$£€#])(?!(?:1[5-9]|20)\d\d )\d{1,5} $")
+_LEAD = re.compile(rf"{_FREE}(?!(?:1[5-9]|20)\d\d )\d{{1,5}} $")
+"""A number in front of a line, which may be the house's."""
 _LONGEST = 100
 """Characters of a line."""
+
+
+_STREETS = (
+    (_STREET_FIRST, [f"{word} " for word in _IBERIAN + _FIRST]),
+    (_NUMBER_FIRST, [f" {word} " for word in _FRENCH_FIRST]),
+    (_ENDING, [f"{word} " for word in _ENDINGS + _VAGUE_ENDINGS]),
+    (_STREET_LAST, [f" {word} " for word in [*_LAST, "u."]]),
+    (_GERMAN, [f" {word} " for word in _GERMAN_LAST]),
+)
+"""Patterns, and of each what no match is without: to look for that first is ten times as fast."""
+_ENGLISH_HINTS = [f" {word}" for word in [*_FULL, "Close", *_SHORT]]
+_FLAT_HINTS = "Apt apt APT partment PARTMENT Suite suite SUITE Ste ste STE".split()
+_CUE_HINTS = "ddress DDRESS live Live LIVE located Located LOCATED resid Resid RESID".split()
+_WITHOUT_STREET = (
+    (_BOX, ["Box ", "box ", "BOX ", "Postboks ", "Postfach ", "Postbox "]),
+    (_MILITARY, ["PO A", "PO, A", "po a", "po, a"]),
+)
 
 
 def western_addresses(text: str, core: int) -> list[tuple[int, int]]:
@@ -158,41 +180,25 @@ def western_addresses(text: str, core: int) -> list[tuple[int, int]]:
     return found
 
 
-_STREETS = (
-    (_STREET_FIRST, [f"{word} " for word in _IBERIAN + _FIRST]),
-    (_NUMBER_FIRST, [f" {word} " for word in _FRENCH_FIRST]),
-    (_ENDING, [f"{word} " for word in _ENDINGS]),
-    (_STREET_LAST, [f" {word} " for word in _LAST]),
-    (_GERMAN, [f" {word} " for word in _GERMAN_LAST]),
-)
-"""Patterns, and of each what no match is without: to look for that first is ten times as fast."""
-_ENGLISH_HINTS = [f" {word}" for word in _FULL + _SHORT]
-_FLAT_HINTS = "Apt apt APT partment PARTMENT Suite suite SUITE Ste ste STE".split()
-_CUE_HINTS = "ddress DDRESS live Live LIVE located Located LOCATED resid Resid RESID".split()
-_NO_STREETS = (
-    (_BOX, ["Box ", "box ", "BOX ", "Postboks ", "Postfach ", "Postbox "]),
-    (_MILITARY, ["PO A", "PO, A", "po a", "po, a"]),
-)
-
-
 def _lines(text: str, core: int) -> Iterator[tuple[int, int, bool, re.Pattern[str]]]:
-    """Start and end of each line, whether it counts alone (a number that may be a year needs more), and what may join
-    it."""
+    """Start and end of each line, whether it counts alone (a vague word and a number that may be a year need more), and
+    what may join it.
+    """
     for match in _found(_ENGLISH, _ENGLISH_HINTS, text, core):
-        if not _NO_STREET.search(match["name"]):
-            yield *match.span(), not _is_year(match), _TOWN  # unlike `In 1929 Wall Street fell`
+        if not _COURT.search(match["name"]):
+            yield *match.span(), _is_sure(match), _TOWN
     for pattern, hints in _STREETS:
         for match in _found(pattern, hints, text, core):
-            yield *match.span(), not _is_year(match) or bool(match.groupdict().get("iberian")), _TOWN
-    for pattern, hints in _NO_STREETS:
+            yield *match.span(), _is_sure(match), _TOWN
+    for pattern, hints in _WITHOUT_STREET:
         for match in _found(pattern, hints, text, core):
             yield *match.span(), True, _TOWN
     for sign, pattern in (_STATE, _AMERICAN), (_BEFORE_TOWN, _CONTINENTAL):
         if sign.search(text, core):
             for match in pattern.finditer(text, core):
-                yield *match.span(), True, _LAND
+                yield *match.span(), True, _COUNTRY_BEHIND
     done = core
-    for flat in _found(_ALONE, _FLAT_HINTS, text, core):
+    for flat in _found(_FLAT_BEHIND_WEAK, _FLAT_HINTS, text, core):
         if line := _BEFORE_FLAT.search(text, max(done, flat.start() - _LONGEST), flat.start()):
             yield line.start(), flat.end(), True, _TOWN
         done = flat.end()  # no line holds another's flat
@@ -206,8 +212,11 @@ def _found(pattern: re.Pattern[str], hints: Sequence[str], text: str, core: int)
         yield from pattern.finditer(text, core)
 
 
-def _is_year(match: re.Match[str]) -> bool:
-    return 1500 <= int(match["house"]) <= 2099
+def _is_sure(match: re.Match[str]) -> bool:
+    """Unlike `In 1929 Wall Street fell` and `Parkplatz 12`."""
+    groups = match.groupdict()
+    year = 1500 <= int(match["house"]) <= 2099 and not groups.get("iberian")
+    return not year and not groups.get("vague")
 
 
 def _whole(text: str, core: int, start: int, end: int, sure: bool, joins: re.Pattern[str]) -> tuple[int, int] | None:

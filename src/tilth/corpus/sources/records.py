@@ -10,6 +10,7 @@ from typing import Any, Literal, NamedTuple
 
 from tilth.corpus.document import LABELS, record_id
 from tilth.corpus.settings import SourceSettings, template_field
+from tilth.corpus.sources.json_lines import parse_json
 
 TEXT_NAMES = ("text", "content", "raw_content")
 """Fields under which published data sets keep the text."""
@@ -311,8 +312,8 @@ def _json(fields: dict[str, Any], encode: Callable[[dict[str, Any]], str]) -> st
 
 def _object(text: str) -> Any:
     try:
-        value = json.loads(text)
-    except ValueError:
+        value = parse_json(text.encode())
+    except (ValueError, RecursionError):
         return text
     return value if isinstance(value, dict) else text
 
