@@ -139,7 +139,7 @@ def test_every_byte_has_the_same_chance(tmp_path: Path, monkeypatch: pytest.Monk
     assert sum(shares) / 200 == pytest.approx(0.2, rel=0.02)
     assert max(abs(share * total - total // 5) for share in shares) <= files[-1].size  # the largest, which is not cut
     assert draw(files, total // 5, 7, tmp_path / "p") == draw(files, total // 5, 7, tmp_path / "p")
-    (one,) = draw(files, 1, 0, tmp_path / "p").files  # a sample of nothing is none
+    (one,) = draw(files, 1, 0, tmp_path / "p").files  # there is always one
     assert one in files
     whole = draw(files, total, 0, tmp_path / "p")
     assert whole.whole
