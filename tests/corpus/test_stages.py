@@ -94,7 +94,7 @@ def test_the_default_chain(inputs: Path, tmp_path: Path) -> None:
     assert {"email", "newline", "bom", "subscribe"} <= kinds
     steps = [entry["step"] for entry in report["funnel"]]
     assert steps == [
-        *("repair", "lines", "measure", "exact", "rules", "holdout", "near", "mask", "decontaminate", "sampling")
+        *("repair", "lines", "measure", "rules", "exact", "holdout", "near", "mask", "decontaminate", "sampling")
     ]
     assert report["contamination"]["bench.jsonl"]["items_found"] == 1
     card = (tmp_path / "corpus" / "card.md").read_text()
@@ -281,12 +281,30 @@ def test_repeat_is_a_column_and_zero_is_a_rejection(tmp_path: Path) -> None:
             r"'signal.minhash', which the step 'lines' before it made untrue.*`measure` again",
         ),
         (["measure", "mask", "exact"], "'signal.hash', which the step 'mask'"),
+        (["measure", "mask", "rules"], "which the step 'mask' before it made untrue"),
         (["repair", "rules"], "which no step before it measures"),
     ],
 )
 def test_an_order_without_sense_is_refused(steps: list[str], message: str) -> None:
     with pytest.raises(UserError, match=message):
         build_chain(settings(steps=steps))
+
+
+def test_rules_behind_a_mask_of_words_are_refused() -> None:
+    masks = {"lists": [{"name": "name", "words": ["acme"], "policy": "mask"}]}
+    steps = ["measure", "keywords", "rules"]
+    with pytest.raises(UserError, match=r"which the step 'keywords.*' before it made untrue"):
+        build_chain(settings(steps=steps, keywords=masks))
+    build_chain(settings(steps=["measure", "keywords", "measure", "rules"], keywords=masks))
+
+
+def test_an_exact_copy_of_what_its_own_rules_reject_stays(tmp_path: Path) -> None:
+    write_jsonl(tmp_path / "a.jsonl", [{"id": "web", "text": "A short text.", "domain": "web"}])
+    write_jsonl(tmp_path / "b.jsonl", [{"id": "own", "text": "A short text.", "domain": "own"}])
+    rules = [{"set": "gopher_quality", "where": "domain == 'web'"}]
+    plain = {"sources": ["a.jsonl", "b.jsonl"], "rules": rules}
+    run_chain(tmp_path, CorpusSettings.model_validate(plain), base=tmp_path)
+    assert [row["id"] for row in rows(tmp_path / "corpus" / "documents")] == ["own"]
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,7 @@ def dedup(
     ],
     against: Annotated[
         list[str] | None,
-        typer.Option(help="Documents that are kept aside: their copies leave INPUT. May be given several times."),
+        typer.Option(help="Kept aside, each document once: their copies leave INPUT. May be given several times."),
     ] = None,
     threshold: Annotated[
         float | None,

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 from tilth.base.errors import UserError, nearest
 from tilth.base.expression import Condition
-from tilth.corpus.document import COLUMNS, SIGNAL
+from tilth.corpus.document import COLUMNS, HASH, MINHASH, SIGNAL
 from tilth.corpus.settings import DEFAULT_STEPS, CorpusSettings
 from tilth.corpus.sources import InputFile
-from tilth.corpus.steps import ALL_SIGNALS, ColumnDecision, CorpusEdit, Decide, Edit, Measure, Step
+from tilth.corpus.steps import ColumnDecision, CorpusEdit, Decide, Edit, Measure, Step
 
 
 @dataclass(frozen=True)
@@ -205,24 +205,27 @@ def _check(steps: Sequence[Step], settings: CorpusSettings) -> frozenset[str]:
     measured = {SIGNAL + name for source in settings.sources for name in source.signals}
     from_source = frozenset(measured)
     changed_by: dict[str, str] = {}
+    blurred: set[str] = set()
     for position, step in enumerate(steps):
         for column in step.needs():
             _demand(column, f"step {position + 1} ({step.name})", measured, changed_by)
-        if isinstance(step, Measure):
-            measured.update(step.adds())
-            for column in step.adds():
-                changed_by.pop(column, None)
-        elif isinstance(step, Edit | CorpusEdit):
-            for column in measured - from_source if ALL_SIGNALS in step.invalidates else step.invalidates:
-                changed_by[column] = step.name
-            added = step.adds() if isinstance(step, Edit) else ()
-            measured.update(added)
-            for column in added:
-                changed_by.pop(column, None)
+        added = frozenset(step.adds()) if isinstance(step, Measure | Edit) else frozenset()
+        if isinstance(step, Edit | CorpusEdit):
+            touched = measured - from_source
+            if isinstance(step, Edit) and step.blurs:
+                blurred |= touched - changed_by.keys() - {HASH, MINHASH}
+            else:
+                blurred -= touched
+            changed_by.update(dict.fromkeys(touched, step.name))
+        measured |= added
+        blurred -= added
+        for column in added:
+            changed_by.pop(column, None)
+    untrue = {column: name for column, name in changed_by.items() if column not in blurred}
     for entry in settings.repeat:
         for column in Condition(entry.where).names:
-            _demand(column, f"repeat ({entry.where})", measured, changed_by)
-    return frozenset(changed_by) & measured
+            _demand(column, f"repeat ({entry.where})", measured, untrue)
+    return frozenset(untrue) & measured
 
 
 def _demand(column: str, who: str, measured: set[str], changed_by: dict[str, str]) -> None:
@@ -235,8 +238,20 @@ def _demand(column: str, who: str, measured: set[str], changed_by: dict[str, str
             hint=f"write `measure` again between {changed_by[column]!r} and it",
         )
     if column not in measured:
-        hint = "write `measure` before it" if column != f"{SIGNAL}removed_words" else "set `lines: {web: true}`"
+        hint = _source_of(column)
         raise UserError(f"{who} reads {column!r}, which no step before it measures", where="corpus.steps", hint=hint)
+
+
+def _source_of(column: str) -> str:
+    """What to do for a column that nothing measures."""
+    from tilth.corpus.measure import MeasureStep
+    from tilth.corpus.settings import MeasureSettings
+
+    if column == f"{SIGNAL}removed_words":
+        return "set `lines: {web: true}`"
+    if column in MeasureStep("measure", MeasureSettings()).adds():
+        return "write `measure` before it"
+    return f"a source gives a number of its own by `signals: {{{column.removeprefix(SIGNAL)}: FIELD}}`"
 
 
 def _segments(steps: Sequence[Step]) -> tuple[Segment, ...]:

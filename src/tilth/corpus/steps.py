@@ -22,9 +22,6 @@ import numpy as np
 if TYPE_CHECKING:
     import pyarrow as pa
 
-ALL_SIGNALS = "signal.*"
-"""Stands for every measured column."""
-
 
 class Step(ABC):
     """A step of the chain. `name` is what rejections and edits carry; a repeated step is `measure.2`."""
@@ -78,11 +75,11 @@ class EditLog:
 
 
 class Edit(Step):
-    """Changes texts."""
+    """Changes texts, of which nothing that was measured is true then."""
 
     kind = "edit"
-    invalidates: ClassVar[Sequence[str]] = (ALL_SIGNALS,)
-    """Columns that are untrue of the changed text."""
+    blurs: ClassVar[bool] = False
+    """Measured statistics stay with the documents, as they move by next to nothing; but no step decides by them."""
     alone: ClassVar[bool] = True
     """Needs the document and the settings and nothing else, so that it may stand in front of the first decision."""
 
@@ -117,8 +114,6 @@ class CorpusEdit(Step):
     """
 
     kind = "edit"
-    invalidates: ClassVar[Sequence[str]] = (ALL_SIGNALS,)
-    """Columns that are untrue of the changed text."""
     memory: int
     """Bytes that a worker may hold while what was noted is brought together. The result does not depend on it."""
 

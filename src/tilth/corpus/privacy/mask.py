@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tilth.corpus.document import HASH, MINHASH, texts_of
+from tilth.corpus.document import texts_of
 from tilth.corpus.privacy.patterns import Finder
 from tilth.corpus.settings import MaskSettings
 from tilth.corpus.steps import Edit, EditLog
@@ -37,12 +37,12 @@ PLACEHOLDERS = {
 class MaskStep(Edit):
     """Replaces whatever of `settings.kinds` it finds.
 
-    The hash and the signature become untrue. The statistics go on as measured: a placeholder stands where a word
-    stood, so that shares move by next to nothing, but for that of digits where much of a text is numbers.
+    The statistics stay with the documents: a placeholder stands where a word stood, so that shares move by next to
+    nothing, but for that of digits where much of a text is numbers.
     """
 
     VERSION = 4
-    invalidates = (HASH, MINHASH)
+    blurs = True
 
     def __init__(self, name: str, settings: MaskSettings) -> None:
         super().__init__(name)

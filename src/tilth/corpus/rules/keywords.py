@@ -19,7 +19,7 @@ import numpy as np
 from tilth.base.errors import UserError
 from tilth.base.expression import Condition
 from tilth.base.files import digest_file
-from tilth.corpus.document import HASH, MINHASH, SIGNAL, rows_where, texts_of
+from tilth.corpus.document import SIGNAL, rows_where, texts_of
 from tilth.corpus.settings import CorpusSettings, KeywordsSettings, WordList
 from tilth.corpus.steps import DecideTexts, Edit, EditLog, Measure, Place, Rejections, Step, edit_rows
 
@@ -155,7 +155,7 @@ class KeywordTags(Measure):
 class KeywordMask(Edit):
     """Replaces words of the lists by placeholders; the log carries the list's name and the place, never the word."""
 
-    invalidates = (HASH, MINHASH)
+    blurs = True
 
     def __init__(self, name: str, lists: Sequence[WordList]) -> None:
         super().__init__(name)
