@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
@@ -19,6 +20,7 @@ from tests.corpus.helpers import ENGLISH, write_jsonl
 from tests.pipeline.conftest import command, tilth
 from tilth.base.errors import UserError
 from tilth.cli.look import as_text
+from tilth.corpus.look import find_corpus
 from tilth.pipeline.corpus_only import run_corpus
 from tilth.tokens.tokenizer import train_bpe
 
@@ -57,6 +59,20 @@ def test_a_spoiled_report_is_made_anew(tmp_path: Path) -> None:
         file.write_bytes(b"\xff" * file.stat().st_size)
     assert run_corpus(*made) == (report, folder)
     assert json.loads((folder / "report.json").read_text()) == report
+
+
+def test_look_opens_the_corpus_of_the_last_run(tmp_path: Path) -> None:
+    """Also where that run made nothing, since its corpus was there already, and where it kept no document."""
+    (tmp_path / "a.txt").write_text("河水在夜里上涨，把那座旧桥冲走了。" * 9)
+    found = []
+    for name, least in (("low", 1), ("high", 10**6), ("low", 1), ("high", 10**6)):
+        (tmp_path / "c.yaml").write_text(
+            f"steps: [measure, rules]\nrules: [{{set: chinese, min_characters: {least}}}]\n"
+        )
+        with contextlib.suppress(UserError):
+            run_corpus([str(tmp_path / "a.txt")], tmp_path / "o", tmp_path / "c.yaml", "web", 1)
+        found.append((name, find_corpus(tmp_path / "o")))
+    assert len(set(found)) == 2
 
 
 def test_a_benchmark_that_protects_nothing_is_told(made, tmp_path: Path) -> None:

@@ -89,6 +89,11 @@ def test_the_corpus_of_a_run_is_that_of_its_outcome(tmp_path: Path) -> None:
     assert look.find_corpus(tmp_path) == tmp_path / "corpus-new"
     with pytest.raises(UserError, match="no corpus here"):
         look.find_corpus(tmp_path / "corpus-new")
+    events = [{"event": "kept", "stage": name} for name in ("corpus-new", "corpus-old", "corpus-gone", "tokens-new")]
+    write_jsonl(tmp_path / "events.jsonl", events)
+    assert look.find_corpus(tmp_path) == tmp_path / "corpus-old"
+    write_jsonl(tmp_path / "events.jsonl", ["no event"])
+    assert look.find_corpus(tmp_path) == tmp_path / "corpus-new"
 
 
 def test_a_damaged_corpus_is_told(corpus: Path, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ report.json) and gives plain values. Texts are read a row group at a time.
 
 from __future__ import annotations
 
+import contextlib
 import heapq
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from tilth.base.errors import UserError, nearest
+from tilth.base.events import read_journal
 from tilth.base.files import artifact_fault, read_json
 from tilth.base.keyed import stable_hash
 from tilth.corpus.report import warnings_of
@@ -29,7 +31,8 @@ def _made_anew(corpus: Path) -> str:
 
 
 def find_corpus(folder: Path) -> Path:
-    """The corpus artifact that `folder` is or holds: the one of a run's outcome, else the newest.
+    """The corpus artifact that `folder` is or holds: the one that the last run came to, made or found there; else the
+    one of a run's outcome, else the newest.
 
     UserError where there is none, or where one of its files is missing or has another size than it was made with.
     """
@@ -43,6 +46,8 @@ def find_corpus(folder: Path) -> Path:
 def _place(folder: Path) -> Path:
     if (folder / "rejected").is_dir():
         return folder
+    if last := _of_last_run(folder):
+        return last
     outcome = folder / "outcome.json"
     named = read_json(outcome)["stages"].get("corpus") if outcome.exists() else None
     if named and (folder / named).is_dir():
@@ -51,6 +56,20 @@ def _place(folder: Path) -> Path:
     if not found:
         raise UserError("there is no corpus here", where=str(folder), hint="give a run's folder or a corpus-* folder")
     return found[-1].parent
+
+
+def _of_last_run(folder: Path) -> Path | None:
+    """What the journal names last: a run that is refused behind its corpus writes no outcome, and says to look at it.
+
+    A journal that something has damaged counts up to there.
+    """
+    last = None
+    with contextlib.suppress(ValueError):
+        for record in read_journal(folder / "events.jsonl"):
+            stage = str(record.get("stage", ""))
+            if stage.startswith("corpus-") and (folder / stage).is_dir():
+                last = folder / stage
+    return last
 
 
 def _report(corpus: Path) -> dict[str, Any]:

@@ -46,7 +46,10 @@ def is_done(run_folder: Path, stage: Stage) -> bool:
 
 
 def execute(stages: Sequence[Stage], run_folder: Path, compute: ComputeSettings) -> Iterator[Done]:
-    """Make every stage that is not there, in order; yields each one as it is done. Call it inside `lock`."""
+    """Make every stage that is not there, in order; yields each one as it is done. Call it inside `lock`.
+
+    The journal names those that are there already, too: what it names last is what the last run came to.
+    """
     events = Journal(run_folder / "events.jsonl")
     trusted: set[str] = set()
     """Artifacts that were made or checked by this call."""
@@ -55,6 +58,7 @@ def execute(stages: Sequence[Stage], run_folder: Path, compute: ComputeSettings)
             if is_done(run_folder, stage):
                 final = run_folder / stage.folder
                 _clear(_aside(run_folder, stage))  # left by a kill between the artifact's place and this removal
+                events.append({"time": time.time(), "event": "kept", "stage": stage.folder})
                 yield Done(stage, final, False, read_json(final / "measured.json"))
                 continue
             _check_inputs(stage, run_folder, trusted)
