@@ -12,15 +12,20 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.corpus.helpers import ENGLISH, write_jsonl
+from tests.corpus.helpers import CHINESE, ENGLISH, rows, write_jsonl
 from tests.pipeline.conftest import command, tilth
 from tilth.base.errors import UserError
 from tilth.cli.look import as_text
+from tilth.corpus import corpus_stage, measure_stage
 from tilth.corpus.look import find_corpus
+from tilth.corpus.sources import Unit
+from tilth.corpus.sources.batches import Batch
 from tilth.pipeline.corpus_only import run_corpus
 from tilth.tokens.tokenizer import train_bpe
 
@@ -63,7 +68,7 @@ def test_a_spoiled_report_is_made_anew(tmp_path: Path) -> None:
 
 def test_look_opens_the_corpus_of_the_last_run(tmp_path: Path) -> None:
     """Also where that run made nothing, since its corpus was there already, and where it kept no document."""
-    (tmp_path / "a.txt").write_text("河水在夜里上涨，把那座旧桥冲走了。" * 9)
+    (tmp_path / "a.txt").write_text(CHINESE * 9)
     found = []
     for name, least in (("low", 1), ("high", 10**6), ("low", 1), ("high", 10**6)):
         (tmp_path / "c.yaml").write_text(
@@ -73,6 +78,69 @@ def test_look_opens_the_corpus_of_the_last_run(tmp_path: Path) -> None:
             run_corpus([str(tmp_path / "a.txt")], tmp_path / "o", tmp_path / "c.yaml", "web", 1)
         found.append((name, find_corpus(tmp_path / "o")))
     assert len(set(found)) == 2
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_a_file_that_changes_while_it_is_read_makes_no_corpus(
+    killed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What would be kept under the hash of the old text is the new one: refused, and read again after a kill."""
+    (tmp_path / "c.yaml").write_text("steps: [measure]\n")
+    for name in "ab":
+        write_jsonl(tmp_path / f"{name}.jsonl", [{"text": f"{ENGLISH}{name}", "id": name}])
+    arguments = [str(tmp_path / "*.jsonl")], tmp_path / "o", tmp_path / "c.yaml", "web", 1
+    changing, read = tmp_path / "b.jsonl", measure_stage.read_unit
+    old, times = changing.read_bytes(), (changing.stat().st_atime_ns, changing.stat().st_mtime_ns)
+
+    def changed(unit: Unit, *given: Any) -> Iterator[Batch]:
+        if unit.index == 1:
+            write_jsonl(changing, [{"text": f"{ENGLISH}another", "id": "b"}])
+        yield from read(unit, *given)
+        if killed and unit.index == 1:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(measure_stage, "read_unit", changed)
+    with pytest.raises(
+        KeyboardInterrupt if killed else UserError, match="^$" if killed else "b.jsonl: the file changed"
+    ):
+        run_corpus(*arguments)
+    assert not list((tmp_path / "o").glob("*/artifact.json"))
+    monkeypatch.undo()
+    changing.write_bytes(old)
+    os.utime(changing, ns=times)
+    _, folder = run_corpus(*arguments)
+    assert {row["id"]: row["text"] for row in rows(folder / "documents")} == {n: f"{ENGLISH}{n}" for n in "ab"}
+
+
+@pytest.mark.parametrize(
+    ("stage", "function", "file", "left"),
+    [
+        (measure_stage, "read_unit", "words.txt", set()),
+        (corpus_stage, "write_shard", "words.txt", {"measure"}),
+        (corpus_stage, "write_shard", "exam.jsonl", {"measure"}),
+    ],
+)
+def test_a_list_or_benchmark_that_changes_while_it_is_used_makes_no_corpus(
+    stage: Any, function: str, file: str, left: set[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "c.yaml").write_text(
+        "steps: [measure, keywords, decontaminate]\n"
+        "keywords: {lists: [{name: words, file: words.txt, policy: reject}]}\ndecontaminate: {against: exam.jsonl}\n"
+    )
+    (tmp_path / "words.txt").write_text("oxen\n")
+    write_jsonl(tmp_path / "exam.jsonl", [{"question": ENGLISH * 2}])
+    write_jsonl(tmp_path / "a.jsonl", [{"text": CHINESE}])
+    used = getattr(stage, function)
+
+    def changed(*given: Any) -> Any:
+        with (tmp_path / file).open("a") as more:
+            more.write("\n")
+        return used(*given)
+
+    monkeypatch.setattr(stage, function, changed)
+    with pytest.raises(UserError, match=f"{file}: the file changed while it was read"):
+        run_corpus([str(tmp_path / "a.jsonl")], tmp_path / "o", tmp_path / "c.yaml", "web", 1)
+    assert {path.parent.name.partition("-")[0] for path in (tmp_path / "o").glob("*/artifact.json")} == left
 
 
 def test_a_benchmark_that_protects_nothing_is_told(made, tmp_path: Path) -> None:

@@ -210,6 +210,22 @@ def remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
+def stamp(path: Path) -> tuple[int, int]:
+    """Size and time of the last change in nanoseconds; zeros where there is no such file."""
+    try:
+        status = path.stat()
+    except OSError:
+        return 0, 0
+    return status.st_size, status.st_mtime_ns
+
+
+def check_unchanged(path: Path, before: tuple[int, int]) -> None:
+    """UserError where a file has another stamp than `before`: what was read is not what its hash says."""
+    if stamp(path) != before:
+        hint = "run again, once nobody writes to it"
+        raise UserError("the file changed while it was read", where=str(path), hint=hint)
+
+
 class ContentHashes:
     """SHA-256 of input files, remembered by (path, size, modification time) so that a file is read for it once."""
 

@@ -50,7 +50,7 @@ def corpus_stage(
     accounted for.
     """
     measured = read_json(measure_dir / "report.json")
-    stamps = [[file.name, file.size] for file in benchmarks]
+    stamps = [[file.name, file.size, file.modified] for file in benchmarks]
     claim(
         work_dir,
         out_dir,

@@ -56,7 +56,7 @@ def measure_stage(
     Writes `documents/`, `edits/`, `unreadable.jsonl` and `report.json` below `out_dir`. Finished units are remembered
     in `work_dir`, so that a killed run goes on where it was; the result is the same to the byte for any number of
     workers, killed or not. What a person should know of the input is the report's `warnings`, for the caller to tell.
-    Raises `UserError` where no record could be read.
+    Raises `UserError` where no record could be read, or where a file is no longer as it was found.
     """
     units = plan_units(files)
     claim(work_dir, out_dir, _key(settings, files))
@@ -173,6 +173,8 @@ def _measure_unit(task: _Task) -> dict[str, Any]:
             result.written(applied.table)
         if not result.steps:
             result.steps = apply_steps(_schema(task.settings, []).empty_table(), steps).tallies
+    for file in task.unit.files:
+        file.check_unchanged()  # before the unit counts, as it does for good
     np.save(task.work / f"{task.name}.ids.npy", _id_hashes(task.out / "documents" / f"{task.name}.parquet"))
     write_json(marker, result.to_json(), indent=None)
     return result.to_json()

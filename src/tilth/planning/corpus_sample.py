@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from tilth.base.files import stamp
 from tilth.base.keyed import uniform
 from tilth.corpus.sources import InputFile, Stream, is_json_lines
 
@@ -84,7 +85,10 @@ def head(file: InputFile, wanted: int, folder: Path) -> tuple[InputFile, int]:
         taken = _head_of_rows(file, wanted, path) if file.format == "parquet" else _head_of_lines(file, wanted, path)
     except OSError:
         taken = None  # the chain will say what is wrong with it
-    return (file, file.size) if taken is None else (replace(file, path=path, size=path.stat().st_size), taken)
+    if taken is None:
+        return file, file.size
+    size, modified = stamp(path)
+    return replace(file, path=path, size=size, modified=modified), taken
 
 
 def _head_of_lines(file: InputFile, wanted: int, path: Path) -> int | None:

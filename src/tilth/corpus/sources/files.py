@@ -13,6 +13,7 @@ from itertools import accumulate, islice
 from pathlib import Path
 
 from tilth.base.errors import UserError
+from tilth.base.files import check_unchanged, stamp
 from tilth.corpus.settings import SourceSettings
 from tilth.corpus.sources.formats import Record, read_csv, read_jsonl
 from tilth.corpus.sources.records import Mapper, Row
@@ -48,6 +49,8 @@ class InputFile:
     source: int
     format: str
     size: int
+    modified: int
+    """Time of the last change in nanoseconds, as the size when the file was found; 0 where there was no such file."""
 
     @property
     def readable(self) -> bool:
@@ -64,13 +67,9 @@ class InputFile:
         """Whether its size says less than what it holds."""
         return self.path.suffix.lower() in PACKED
 
-    @property
-    def modified(self) -> int:
-        """Time of the last change in nanoseconds; 0 where there is no such file."""
-        try:
-            return self.path.stat().st_mtime_ns
-        except OSError:
-            return 0
+    def check_unchanged(self) -> None:
+        """UserError where the file is no longer the one that was found: its name would stand for another text."""
+        check_unchanged(self.path, (self.size, self.modified))
 
 
 @dataclass(frozen=True)
@@ -202,15 +201,20 @@ def _matches(source: SourceSettings, index: int, base: Path) -> Iterator[InputFi
     if root.is_dir():
         for relative in sorted(_walk(root, source.include, source.exclude)):
             path = root / relative
-            yield InputFile(path, f"{root.name}/{relative}", index, _format(path, source, named=False), _size(path))
+            yield _found(path, f"{root.name}/{relative}", index, source, named=False)
         return
     literal = os.path.isfile(root)  # a name may hold wildcards itself, and then stands for nothing else
     fixed = root.parent if literal else _fixed_folder(root)
     for match in [str(root)] if literal else sorted(glob.glob(str(root), recursive=True)):
         path = Path(match)
         if path.is_file():
-            name = path.relative_to(fixed).as_posix()
-            yield InputFile(path, name, index, _format(path, source, named=True), _size(path))
+            yield _found(path, path.relative_to(fixed).as_posix(), index, source, named=True)
+
+
+def _found(path: Path, name: str, index: int, source: SourceSettings, *, named: bool) -> InputFile:
+    """The file as it is before anything is read of it. A broken link is one of no bytes: reading it gives the reason"""
+    size, modified = stamp(path)
+    return InputFile(path, name, index, _format(path, source, named=named), size, modified)
 
 
 def _fixed_folder(pattern: Path) -> Path:
@@ -290,10 +294,3 @@ def _first_records_are_texts(path: Path, known: tuple[int, int], kind: str, text
     mapper = Mapper(SourceSettings(path=str(path), fields={"text": text} if text else {}), path.name, (), set())
     read: Callable[[Path, Mapper, int], Iterator[Record]] = read_csv if kind == "csv" else read_jsonl
     return any(isinstance(one, Row) for one in islice(read(path, mapper, limit), _TRIED))
-
-
-def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except OSError:
-        return 0  # a broken link: reading it gives the reason

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tilth.base.files import ContentHashes
+from tilth.base.files import ContentHashes, check_unchanged, stamp
 from tilth.corpus.settings import CorpusSettings, SourceSettings
 from tilth.pipeline.recipe import Recipe, anchored
 from tilth.pipeline.stage import Context, Stage
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     from tilth.corpus.sources import InputFile
 
 SYNTHESIZE_VERSION = 4
+
+Stamps = dict[Path, tuple[int, int]]
+"""Size and time of the last change of files that are read later."""
 
 
 def synthesize_stage(recipe: Recipe) -> Stage:
@@ -44,9 +48,11 @@ def measure_stage(recipe: Recipe, base: Path, synthesized: Stage | None, hashes:
         "steps": [[step.name, step.VERSION] for step in steps],
         **{kind: plain[kind] for kind in kinds},
     }
-    external = {"files": [[f.source, f.name, content(f, hashes)] for f in source_files(settings, base)]}
+    files, lists = source_files(settings, base), _word_lists(settings)
+    external = {"files": [[file.source, file.name, content(file, hashes)] for file in files]}
     inputs = {"synthesized": synthesized} if synthesized else {}
-    return Stage("measure", VERSION, identity, partial(_measure, settings=settings, base=base), inputs, external)
+    body = partial(_measure, settings=settings, files=files, lists=lists)
+    return Stage("measure", VERSION, identity, body, inputs, external)
 
 
 def _canonical(settings: CorpusSettings) -> dict[str, Any]:
@@ -57,16 +63,30 @@ def _canonical(settings: CorpusSettings) -> dict[str, Any]:
     return plain
 
 
-def _measure(context: Context, settings: CorpusSettings, base: Path) -> dict[str, Any]:
+def _word_lists(settings: CorpusSettings) -> Stamps:
+    """The files of words whose hashes have just been taken, as they are."""
+    paths = [Path(entry.file) for entry in settings.keywords.lists if entry.file]
+    return {path: stamp(path) for path in paths}
+
+
+def _measure(context: Context, settings: CorpusSettings, files: list[InputFile], lists: Stamps) -> dict[str, Any]:
+    """`files` are those that were hashed: what has come since is of the next run."""
     from tilth.corpus.measure_stage import measure_stage
+    from tilth.corpus.sources import find_files
 
     written = context.inputs.get("synthesized")
     if written is not None:
         generated = SourceSettings(path=str(written.resolve() / "*.jsonl"))
+        files = [*files, *(replace(f, source=len(settings.sources)) for f in find_files([generated], written))]
         settings = settings.model_copy(update={"sources": [*settings.sources, generated]})
-    files = source_files(settings, base)
     report = measure_stage(settings, files, context.out, context.work, context.compute.data_workers)
+    _check_lists(lists)
     return {name: report[name] for name in ("records_read", "unreadable", "documents_out")}
+
+
+def _check_lists(lists: Stamps) -> None:
+    for path, before in lists.items():
+        check_unchanged(path, before)
 
 
 def content(file: InputFile, hashes: ContentHashes) -> str:
@@ -102,17 +122,20 @@ def corpus_stage(recipe: Recipe, base: Path, measured: Stage, hashes: ContentHas
         "corpus",
         VERSION,
         identity,
-        partial(_corpus, settings=settings, benchmarks=benchmarks),
+        partial(_corpus, settings=settings, benchmarks=benchmarks, lists=_word_lists(settings)),
         {"measured": measured},
         {"benchmarks": [[file.name, content(file, hashes)] for file in benchmarks]},
     )
 
 
-def _corpus(context: Context, settings: CorpusSettings, benchmarks: list[InputFile]) -> dict[str, Any]:
+def _corpus(context: Context, settings: CorpusSettings, benchmarks: list[InputFile], lists: Stamps) -> dict[str, Any]:
     from tilth.corpus.corpus_stage import corpus_stage
 
     workers = context.compute.data_workers
     report = corpus_stage(settings, context.inputs["measured"], context.out, context.work, workers, benchmarks)
+    for file in benchmarks:
+        file.check_unchanged()
+    _check_lists(lists)
     kept = ("documents_in", "documents_born", "documents_kept", "documents_holdout", "documents_rejected")
     return {name: report[name] for name in kept}
 
