@@ -122,6 +122,17 @@ def test_ids_that_stand_in_several_files_become_unique(inputs: Path, tmp_path: P
     assert edited <= set(measured)
 
 
+def test_ids_that_look_made_are_made_anew(tmp_path: Path) -> None:
+    """Also where such an id stands twice, or where the place that it names is its own."""
+    own = ["1", "1", "1~0.1", "2~0.3", "2~0.3", "2", "x~1.2.3", "y~0.7z", "~0.8"]
+    write_jsonl(tmp_path / "a.jsonl", [{"id": id_, "text": f"{ENGLISH}\r\n{i}"} for i, id_ in enumerate(own)])
+    chain = CorpusSettings.model_validate({"sources": ["a.jsonl"], "steps": ["repair", "measure"]})
+    run_chain(tmp_path, chain, base=tmp_path)
+    unique = ["1", "1~0.1", "1~0.1~0.2", "2~0.3", "2~0.3~0.4", "2", "x~1.2.3", "y~0.7z", "~0.8"]
+    assert ids(tmp_path / "measure" / "documents") == unique
+    assert [row["id"] for row in rows(tmp_path / "measure" / "edits")] == unique
+
+
 @pytest.mark.parametrize(
     "steps",
     [

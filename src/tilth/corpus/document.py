@@ -62,9 +62,14 @@ def record_id(file: str, record: int) -> str:
     return f"{file}#{record}"
 
 
+MADE_DISTINCT = r"~[0-9]+\.[0-9]+$"
+"""How the ids end that `distinct_id` makes. One that came so is made anew: else it might be the same as a made one."""
+
+
 def distinct_id(own: str, unit: int, row: int) -> str:
-    """The id of a document whose own id stands in the corpus already: unit and row make it unique."""
-    return f"{own}~{unit}.{row}"
+    """The id of a document whose own id stands in the corpus already: unit and row make it unique; once is enough."""
+    end = f"~{unit}.{row}"
+    return own if own.endswith(end) else own + end
 
 
 def texts_of(table: pa.Table) -> pa.LargeStringArray:

@@ -15,7 +15,7 @@ from tilth.base.files import atomic_file, read_json, write_json
 from tilth.base.pool import Workers, map_units
 from tilth.base.progress import Progress
 from tilth.corpus.chain import build_chain
-from tilth.corpus.document import SIGNAL, by_domain, distinct_id, edit_schema, schema
+from tilth.corpus.document import MADE_DISTINCT, SIGNAL, by_domain, distinct_id, edit_schema, schema
 from tilth.corpus.report import measure_report
 from tilth.corpus.running import tally
 from tilth.corpus.running.clock import BOOKS, READ, each, spent
@@ -30,7 +30,7 @@ from tilth.corpus.sources.batches import source_signals
 if TYPE_CHECKING:
     import pyarrow as pa
 
-VERSION = 8
+VERSION = 9
 
 
 @dataclass(frozen=True)
@@ -175,7 +175,9 @@ def _measure_unit(task: _Task) -> dict[str, Any]:
             result.steps = apply_steps(_schema(task.settings, []).empty_table(), steps).tallies
     for file in task.unit.files:
         file.check_unchanged()  # before the unit counts, as it does for good
-    np.save(task.work / f"{task.name}.ids.npy", _id_hashes(task.out / "documents" / f"{task.name}.parquet"))
+    hashes, taken = _ids_of(task.out / "documents" / f"{task.name}.parquet")
+    np.save(task.work / f"{task.name}.ids.npy", hashes)
+    np.save(task.work / f"{task.name}.taken.npy", taken)
     write_json(marker, result.to_json(), indent=None)
     return result.to_json()
 
@@ -262,22 +264,25 @@ def _shift_rows(edits: pa.Table, first: int) -> pa.Table:
     return edits.set_column(edits.schema.get_field_index("row"), "row", pa.array(np.where(rows < 0, -1, rows + first)))
 
 
-def _id_hashes(path: Path) -> np.ndarray:
+def _ids_of(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """The hash of each id, and whether it ends as those that are made for ids that stand twice."""
     import pyarrow as pa
+    import pyarrow.compute as pc
 
     from tilth.text import content_hashes
 
-    parts = [
-        content_hashes(group.column("id").combine_chunks().cast(pa.large_string()))[:, 0]
-        for group in read_groups(path, ["id"])
-    ]
-    return np.concatenate(parts) if parts else np.empty(0, np.uint64)
+    hashes, taken = [np.empty(0, np.uint64)], [np.empty(0, bool)]
+    for group in read_groups(path, ["id"]):
+        ids = group.column("id").combine_chunks().cast(pa.large_string())
+        hashes.append(content_hashes(ids)[:, 0])
+        taken.append(pc.match_substring_regex(ids, MADE_DISTINCT).to_numpy(zero_copy_only=False))
+    return np.concatenate(hashes), np.concatenate(taken)
 
 
 def _finish(tasks: Sequence[_Task], results: Sequence[dict[str, Any]]) -> None:
     """Make ids unique, put them into the edit logs, join the lists of unreadable records."""
-    hashes = [np.load(task.work / f"{task.name}.ids.npy") for task in tasks]
-    for task, rows in zip(tasks, _repeated(hashes), strict=True):
+    hashes, taken = ([np.load(task.work / f"{task.name}.{what}.npy") for task in tasks] for what in ("ids", "taken"))
+    for task, rows in zip(tasks, _to_rename(hashes, taken), strict=True):
         path = task.out / "documents" / f"{task.name}.parquet"
         if len(rows):
             _rename(path, task.unit.index, rows)
@@ -293,12 +298,12 @@ def _born(result: dict[str, Any]) -> int:
     return sum(step["born"] for step in result["steps"])
 
 
-def _repeated(hashes: list[np.ndarray]) -> list[np.ndarray]:
-    """For each unit the rows whose id stands further up in the corpus already."""
+def _to_rename(hashes: list[np.ndarray], taken: list[np.ndarray]) -> list[np.ndarray]:
+    """For each unit the rows whose id stands further up in the corpus already, or might be made for such a one."""
     joined = np.concatenate(hashes)
     order = np.argsort(joined, kind="stable")
-    again = np.zeros(len(joined), bool)
-    again[order[1:]] = joined[order[1:]] == joined[order[:-1]]
+    again = np.concatenate(taken)
+    again[order[1:]] |= joined[order[1:]] == joined[order[:-1]]
     borders = np.cumsum([len(part) for part in hashes])[:-1]
     return [np.flatnonzero(part) for part in np.split(again, borders)]
 
@@ -313,9 +318,8 @@ def _rename(path: Path, unit: int, rows: np.ndarray) -> None:
         for group in read_groups(path):
             ids = group.column("id").to_pylist()
             for row in range(first, first + len(ids)):
-                own = ids[row - first]
-                if row in wanted and not own.endswith(distinct_id("", unit, row)):
-                    ids[row - first] = distinct_id(own, unit, row)
+                if row in wanted:
+                    ids[row - first] = distinct_id(ids[row - first], unit, row)
             writer.write(group.set_column(group.schema.get_field_index("id"), "id", pa.array(ids, pa.string())))
             first += len(ids)
 
