@@ -6,6 +6,7 @@ import base64
 import gzip
 import json
 import os
+import socket
 import sys
 import zlib
 from collections.abc import Iterator
@@ -580,6 +581,22 @@ def test_source_trees(tmp_path: Path) -> None:
     assert reasons.keys() == {"tree/sub/binary.py", "tree/sub/latin.py", "tree/big.py", "tree/gone.py"}
     assert "binary" in reasons["tree/sub/binary.py"]
     assert "0xe9 at 3, line 1" in reasons["tree/sub/latin.py"]
+
+
+def test_pipes_in_a_folder_are_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever opens one waits forever."""
+    tree = tmp_path / "tree"
+    write_jsonl(tree / "a.jsonl", [{"text": "a"}])
+    (tree / "link.jsonl").symlink_to("a.jsonl")
+    (tree / "gone.jsonl").symlink_to("nowhere.jsonl")
+    os.mkfifo(tree / "b.jsonl")
+    (tree / "device.txt").symlink_to("/dev/null")
+    monkeypatch.chdir(tree)
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind("s.jsonl")
+        for path, folder in (("tree", "tree/"), ("tree/*", "")):
+            found = [file.name for file in find_files([SourceSettings(path=path)], tmp_path)]
+            assert found == [f"{folder}{name}" for name in (["a.jsonl", "gone.jsonl"] if folder else ["a.jsonl"])]
 
 
 def test_mistakes_in_sources_name_what_to_do(tmp_path: Path) -> None:

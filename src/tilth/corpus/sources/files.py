@@ -227,7 +227,8 @@ def _fixed_folder(pattern: Path) -> Path:
 def _walk(root: Path, include: Sequence[str], exclude: Sequence[str]) -> Iterator[str]:
     """Relative paths below `root`. A folder that leads back into a folder above it (by a link) is not entered.
 
-    A folder that cannot be listed is given as a file: reading it says why.
+    A folder that cannot be listed is given as a file: reading it says why. Pipes and devices are no files: who opens
+    a pipe waits for somebody to write to it.
     """
     stack: list[tuple[str, tuple[str, ...]]] = [("", (os.path.realpath(root),))]
     while stack:
@@ -245,8 +246,14 @@ def _walk(root: Path, include: Sequence[str], exclude: Sequence[str]) -> Iterato
                 real = os.path.realpath(entry.path)
                 if real not in above:
                     stack.append((f"{relative}/", (*above, real)))
-            elif not include or _matched(relative, entry.name, include):
+            elif (not include or _matched(relative, entry.name, include)) and not _device(entry):
                 yield relative
+
+
+def _device(entry: os.DirEntry[str]) -> bool:
+    """Whether it is neither a file nor a link that leads nowhere."""
+    regular = entry.is_file(follow_symlinks=False) or os.path.isfile(entry.path)  # the first asks nothing of the disk
+    return not regular and os.path.exists(entry.path)
 
 
 def _left_out(relative: str, name: str, include: Sequence[str], exclude: Sequence[str]) -> bool:
