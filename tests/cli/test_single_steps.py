@@ -131,6 +131,16 @@ def test_an_empty_benchmark_is_refused_before_anything_is_measured(tmp_path: Pat
     assert not (tmp_path / "out").exists()
 
 
+def test_documents_to_compare_with_that_cannot_be_read_are_refused(folder: Path) -> None:
+    write_jsonl(folder / "exam.jsonl", [{"question": "How many?"}] * 2)
+    line = ["dedup", "in.jsonl", "--method", "exact", "--against", "other.jsonl", "--against", "exam.jsonl"]
+    for _ in range(2):  # what was measured is kept, and says so again
+        done = tilth(*line, "--out", "out", "--workers", "1", cwd=folder)
+        assert done.returncode == 2
+        assert "--against 'exam.jsonl': nothing would be held against it: none of its 2 records could" in done.stderr
+    assert not list(folder.glob("out/corpus-*"))
+
+
 def test_an_input_that_is_kept_aside_is_told(folder: Path) -> None:
     done = tilth("dedup", "in.jsonl", "--method", "exact", "--against", "in.jsonl", "--out", "out", cwd=folder)
     assert done.returncode == 2

@@ -347,6 +347,21 @@ def test_fields_that_no_record_has_are_told(tmp_path: Path) -> None:
     assert report["warnings"] == [f"sources.{i}: no record has the field {name!r}" for i, name in lacking]
 
 
+def test_a_source_of_which_nothing_could_be_read_is_told(tmp_path: Path) -> None:
+    write_jsonl(tmp_path / "pages.jsonl", [{"text": ENGLISH}, {"title": "?"}])
+    write_jsonl(tmp_path / "exam.jsonl", [{"question": "?"}, {"text": " "}])
+    write_jsonl(tmp_path / "one.jsonl", ["{"])
+    (tmp_path / "empty.jsonl").write_bytes(b"")
+    sources = [f"{name}.jsonl" for name in ("pages", "exam", "one", "empty")]
+    chain = CorpusSettings.model_validate({"sources": sources, "steps": ["measure"]})
+    said = run_chain(tmp_path, chain, base=tmp_path)["warnings"]
+    assert [text.split(": ")[:3] for text in said] == [
+        ["sources.1", "none of its 2 records could be read; exam.jsonl:1", "no text"],
+        ["sources.2", "its one record could not be read; one.jsonl:1", "not JSON"],
+        ["sources.3", "it is empty"],
+    ]
+
+
 @pytest.mark.parametrize("label", ["domain", "default_domain", "language", "source", "license"])
 def test_templates_are_checked_when_they_are_read(label: str) -> None:
     for good in ("law", "{stem}", "web-{stem}", "{field:meta.kind}", ""):

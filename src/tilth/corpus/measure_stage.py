@@ -69,7 +69,11 @@ def measure_stage(
     with spent(BOOKS):
         _finish(tasks, results)
     report = measure_report(results)
-    if warnings := [*_lacking(tasks, results), *_missing(results), *_as_texts(files)]:
+    unread = _unread(tasks, results)
+    if unread:
+        report["unread_sources"] = unread
+    said = [f"sources.{i}: {why}" for i, why in unread.items()]
+    if warnings := [*said, *_lacking(tasks, results), *_missing(results), *_as_texts(files)]:
         report["warnings"] = warnings
     write_json(out_dir / "report.json", report)
     if report["documents_out"] == 0:
@@ -122,6 +126,27 @@ def _place(record: dict[str, Any]) -> str:
 
 def _lost(end: dict[str, Any]) -> str:
     return "what follows there" if end["line"] else "all of it"
+
+
+def _unread(tasks: Sequence[_Task], results: Sequence[dict[str, Any]]) -> dict[str, str]:
+    """The sources of which nothing could be read, by their numbers, and why: other sources may hide it by theirs."""
+    of_source: dict[int, list[dict[str, Any]]] = {}
+    for task, result in zip(tasks, results, strict=True):
+        of_source.setdefault(task.unit.files[0].source, []).append(result)
+    return {
+        str(i): _why_unread(of_source[i])
+        for i in sorted(of_source)
+        if not any(result["documents_in"] for result in of_source[i])
+    }
+
+
+def _why_unread(results: Sequence[dict[str, Any]]) -> str:
+    records = sum(result["unreadable"] for result in results)
+    if not records:
+        return "it is empty"
+    first = next(found for result in results for found in result["first_unreadable"])
+    many = f"none of its {records:,} records could" if records > 1 else "its one record could not"
+    return f"{many} be read; {_place(first)}: {first['reason']}"
 
 
 def _lacking(tasks: Sequence[_Task], results: Sequence[dict[str, Any]]) -> list[str]:

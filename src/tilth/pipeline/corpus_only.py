@@ -55,9 +55,9 @@ def run_chain(
     called: Sequence[str] = (),
 ) -> tuple[dict[str, Any], Path]:
     """The same for the chain that `settings` say, whose paths are seen from `base`; `called` are the names of its own
-    sources, where they stand in no file.
+    sources, where they stand in no file. UserError where nothing can be read of one of these.
     """
-    return _run(*_plan_stages(settings, inputs, out, base, domain, called), out, workers, engine)
+    return _run(*_plan_stages(settings, inputs, out, base, domain, called), out, workers, engine, called)
 
 
 def _plan_stages(
@@ -78,14 +78,27 @@ def _plan_stages(
 
 
 def _run(
-    stages: list[Stage], hashes: ContentHashes, out: Path, workers: int | None, engine: Engine
+    stages: list[Stage],
+    hashes: ContentHashes,
+    out: Path,
+    workers: int | None,
+    engine: Engine,
+    called: Sequence[str] = (),
 ) -> tuple[dict[str, Any], Path]:
     with lock(out):
         hashes.save()
-        done = list(execute(stages, out, ComputeSettings(workers=workers or machine.cores(), engine=engine)))
-    report = dict(read_json(done[-1].folder / "report.json"))
+        for done in execute(stages, out, ComputeSettings(workers=workers or machine.cores(), engine=engine)):
+            report = dict(read_json(done.folder / "report.json"))
+            _check_read(report, called)
     check_some_left(report, f"tilth look {shlex.quote(str(out))} --rejected all")
-    return report, done[-1].folder
+    return report, done.folder
+
+
+def _check_read(report: dict[str, Any], called: Sequence[str]) -> None:
+    """Refuse to go on without one of the sources that have these names: the others are to be held against it."""
+    for number, name in enumerate(called):
+        if why := report.get("unread_sources", {}).get(str(number)):
+            raise UserError(f"nothing would be held against it: {why}", where=name, hint="give what can be read")
 
 
 def plan_corpus(
