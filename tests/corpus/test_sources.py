@@ -347,6 +347,29 @@ def test_fields_that_no_record_has_are_told(tmp_path: Path) -> None:
     assert report["warnings"] == [f"sources.{i}: no record has the field {name!r}" for i, name in lacking]
 
 
+def test_signals_that_are_no_numbers_are_told(tmp_path: Path) -> None:
+    """Of each source; one number is enough, as text too."""
+    write_jsonl(tmp_path / "a.jsonl", [{"text": f"{ENGLISH}{i}", "id": f"x{i}", "n": "many"} for i in range(3)])
+    write_jsonl(
+        tmp_path / "b.jsonl", [{"text": f"{CHINESE}{i}", "id": f"y{i}", "n": "7" if i else None} for i in (0, 1)]
+    )
+    signals = {"votes": "id", "count": "n", "gone": "no"}
+    sources = [{"path": name, "signals": signals} for name in ("a.jsonl", "[ab].jsonl")] + [{"path": "c.jsonl"}]
+    write_jsonl(tmp_path / "c.jsonl", [{"text": ENGLISH}])
+    chain = CorpusSettings.model_validate({"sources": sources, "steps": ["measure"]})
+
+    def numberless(i: int, field: str, name: str) -> str:
+        return f"sources.{i}: no record has a number in the field {field!r}, so signal.{name} says nothing"
+
+    assert run_chain(tmp_path, chain, base=tmp_path)["warnings"] == [
+        "sources.0: no record has the field 'no'",
+        numberless(0, "n", "count"),
+        numberless(0, "id", "votes"),
+        "sources.1: no record has the field 'no'",
+        numberless(1, "id", "votes"),
+    ]
+
+
 def test_a_source_of_which_nothing_could_be_read_is_told(tmp_path: Path) -> None:
     write_jsonl(tmp_path / "pages.jsonl", [{"text": ENGLISH}, {"title": "?"}])
     write_jsonl(tmp_path / "exam.jsonl", [{"question": "?"}, {"text": " "}])

@@ -150,13 +150,28 @@ def _why_unread(results: Sequence[dict[str, Any]]) -> str:
 
 
 def _lacking(tasks: Sequence[_Task], results: Sequence[dict[str, Any]]) -> list[str]:
-    """What the sources' settings name and no record of the source has."""
+    """What the sources' settings name and no record of the source has: fields, and numbers in those that are there."""
+    fields, numbers = (_of_all_units(tasks, results, what) for what in ("lacking", "numberless"))
+    said = []
+    for i in sorted(fields):
+        field_of = tasks[0].settings.sources[i].signals
+        said += [f"sources.{i}: no record has the field {name!r}" for name in sorted(fields[i])]
+        said += [
+            f"sources.{i}: no record has a number in the field {field_of[name]!r}, so {SIGNAL + name} says nothing"
+            for name in sorted(numbers[i])
+            if field_of[name] not in fields[i]
+        ]
+    return said
+
+
+def _of_all_units(tasks: Sequence[_Task], results: Sequence[dict[str, Any]], what: str) -> dict[int, set[str]]:
+    """By source, what stands under this name in the results of all its units that have documents."""
     left: dict[int, set[str]] = {}
     for task, result in zip(tasks, results, strict=True):
         if result["documents_in"]:
-            source, names = task.unit.files[0].source, set(result["lacking"])
+            source, names = task.unit.files[0].source, set(result[what])
             left[source] = left.get(source, names) & names
-    return [f"sources.{i}: no record has the field {name!r}" for i in sorted(left) for name in sorted(left[i])]
+    return left
 
 
 def _key(settings: CorpusSettings, files: Sequence[InputFile]) -> dict[str, Any]:
@@ -177,7 +192,7 @@ def _measure_unit(task: _Task) -> dict[str, Any]:
     if marker.exists():
         return dict(read_json(marker))
     steps = build_chain(task.settings).before
-    result = _Result()
+    result = _Result(set(task.settings.sources[task.unit.files[0].source].signals))
     identity = edit_schema().append(_row_field())
     with (
         _writer(task, _schema(task.settings, steps)) as documents,
@@ -214,7 +229,9 @@ def _writer(task: _Task, fields: pa.Schema) -> ShardWriter:
 class _Result:
     """The counts of one unit."""
 
-    def __init__(self) -> None:
+    def __init__(self, signals: set[str]) -> None:
+        self.numberless = signals
+        """The source's own signals of which no document has a number so far."""
         self.steps: list[StepTally] = []
         self.unreadable = self.unreadable_bytes = 0
         self.first_unreadable: list[Unreadable] = []
@@ -232,6 +249,7 @@ class _Result:
             self.file_ends.append(record)
 
     def read(self, table: pa.Table) -> None:
+        self.numberless = {name for name in self.numberless if np.isnan(table.column(SIGNAL + name).to_numpy()).all()}
         for domain, documents, size in by_domain(table):
             entry = self.domains.setdefault(domain, {"documents_in": 0, "bytes_in": 0, "documents_born": 0})
             entry["documents_in"] += documents
@@ -258,6 +276,7 @@ class _Result:
             "first_unreadable": [asdict(record) for record in self.first_unreadable],
             "file_ends": [asdict(record) for record in self.file_ends],
             "lacking": sorted(self.lacking),
+            "numberless": sorted(self.numberless),
             "domains": born,
             "steps": [step.to_json() for step in self.steps],
         }
