@@ -273,7 +273,8 @@ def test_what_is_wrong_is_told_by_its_kind(tmp_path: Path) -> None:
         assert (found.reason == "JSON that is nested too deeply") == (name == "deep.jsonl"), name
     settings = CorpusSettings.model_validate({"sources": ["*.zst", "a.parquet", "good.jsonl"], "steps": ["measure"]})
     write_jsonl(tmp_path / "good.jsonl", ARRAY)
-    packed, parquet = run_chain(tmp_path, settings, base=tmp_path)["warnings"]
+    *unread, packed, parquet = run_chain(tmp_path, settings, base=tmp_path)["warnings"]
+    assert [text.partition(" could not")[0] for text in unread] == [f"sources.{i}: its one record" for i in (0, 1)]
     assert packed.startswith("unpacked.jsonl.zst:1: not zstd data: ")
     assert packed.endswith("; what follows there is missing")
     assert parquet.startswith("a.parquet: not a Parquet file: ")
