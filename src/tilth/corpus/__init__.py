@@ -14,13 +14,14 @@ The steps, in their usual order:
 edits/            repair, markup, boilerplate lines, emoji, splitting
 measure           language, signals, signatures
 language          which language, by script and by words
-dedup/            exact and near-duplicates, repeated passages and substrings
 rules/            rule sets, lists of words
+dedup/            exact and near-duplicates, repeated passages and substrings
 holdout           documents kept aside for evaluation
 privacy/          personal data masked, canaries planted
 decontamination/  benchmark items
 repeat            how often a document is seen
 
-Under them: document (columns), steps (the kinds), running/ (passes over shards), report, card.
+Under them: document (columns), steps (the kinds), running/ (passes over shards), report, card,
+input_warnings (what to know of the files that were read).
 Heavy packages are imported where they are used.
 """
