@@ -132,7 +132,7 @@ def main() -> None:
         }
         if language == "zh":
             for name, conversion in (("traditional", "s2t"), ("taiwan", "s2twp")):
-                converted = [OpenCC(conversion).convert(whole[i]) for i in mine]
+                converted = [*map(OpenCC(conversion).convert, (whole[i] for i in mine))]
                 rows[language][name] = recall(search, [items[i] for i in mine], converted, [hosts[i] for i in mine])
         for name, row in rows[language].items():
             print(language, name, {key: value for key, value in row.items() if key != "missed"}, flush=True)
