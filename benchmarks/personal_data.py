@@ -249,8 +249,8 @@ def main(given: argparse.Namespace) -> None:
         for who, table in result["labelled"][name].items():
             for kind, row in table.items():
                 print(f"{name:<18} {who:<9} {kind:<12}", *(f"{k} {v}" for k, v in row.items()))
-            for half, row in result["whole_addresses"][name].items():
-                print(f"{name:<18} addresses {half:<12}", *(f"{k} {v}" for k, v in row.items()))
+        for half, row in result["whole_addresses"].get(name, {}).items():
+            print(f"{name:<18} addresses {half:<12}", *(f"{k} {v}" for k, v in row.items()))
     texts, domains = real_text(given.data / "pretrain", given.megabytes)
     size = sum(len(text.encode()) for text in texts)
     mask(texts[:1000])
