@@ -239,12 +239,11 @@ class ContentHashes:
 
     def of(self, path: Path) -> str:
         """The content hash of `path`."""
-        status = path.stat()
-        stamp = [status.st_size, status.st_mtime_ns]
+        now = [*stamp(path)]
         entry = self.known.get(str(path))
-        if entry is None or entry[:2] != stamp:
-            entry = [*stamp, digest_file(path)]
-            self.bytes_read += status.st_size
+        if entry is None or entry[:2] != now:
+            entry = [*now, digest_file(path)]
+            self.bytes_read += now[0]
             self.known[str(path)] = entry
         return str(entry[2])
 

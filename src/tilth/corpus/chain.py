@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from tilth.base.errors import UserError, nearest
 from tilth.base.expression import Condition
 from tilth.corpus.document import COLUMNS, HASH, MINHASH, SIGNAL
-from tilth.corpus.settings import DEFAULT_STEPS, CorpusSettings
+from tilth.corpus.settings import DEFAULT_STEPS, CorpusSettings, MeasureSettings
 from tilth.corpus.sources import InputFile
 from tilth.corpus.steps import ColumnDecision, CorpusEdit, Decide, Edit, Measure, Step
 
@@ -238,14 +238,13 @@ def _demand(column: str, who: str, measured: set[str], changed_by: dict[str, str
             hint=f"write `measure` again between {changed_by[column]!r} and it",
         )
     if column not in measured:
-        hint = _source_of(column)
-        raise UserError(f"{who} reads {column!r}, which no step before it measures", where="corpus.steps", hint=hint)
+        message = f"{who} reads {column!r}, which no step before it measures"
+        raise UserError(message, where="corpus.steps", hint=_source_of(column))
 
 
 def _source_of(column: str) -> str:
     """What to do for a column that nothing measures."""
     from tilth.corpus.measure import MeasureStep
-    from tilth.corpus.settings import MeasureSettings
 
     if column == f"{SIGNAL}removed_words":
         return "set `lines: {web: true}`"

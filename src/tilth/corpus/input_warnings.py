@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tilth.base.errors import UserError
@@ -14,10 +14,12 @@ Read = tuple[int, dict[str, Any]]
 """The number of a unit's source, and the counts of the unit."""
 
 
-def input_warnings(sources: Sequence[SourceSettings], files: Sequence[InputFile], read: Sequence[Read]) -> list[str]:
-    """A sentence each, of whole sources first."""
-    unread = [f"sources.{i}: {why}" for i, why in unread_sources(read).items()]
-    return [*unread, *_lacking(sources, read), *_missing([result for _, result in read]), *_as_texts(files)]
+def input_warnings(
+    sources: Sequence[SourceSettings], files: Sequence[InputFile], read: Sequence[Read], unread: Mapping[str, str]
+) -> list[str]:
+    """A sentence each, of whole sources first: `unread` are the `unread_sources`."""
+    whole = [f"sources.{i}: {why}" for i, why in unread.items()]
+    return [*whole, *_lacking(sources, read), *_missing([result for _, result in read]), *_as_texts(files)]
 
 
 def unread_sources(read: Sequence[Read]) -> dict[str, str]:

@@ -72,7 +72,7 @@ def measure_stage(
     read = [(task.unit.files[0].source, result) for task, result in zip(tasks, results, strict=True)]
     if unread := unread_sources(read):
         report["unread_sources"] = unread
-    if warnings := input_warnings(settings.sources, files, read):
+    if warnings := input_warnings(settings.sources, files, read, unread):
         report["warnings"] = warnings
     write_json(out_dir / "report.json", report)
     if report["documents_out"] == 0:

@@ -49,11 +49,11 @@ _COURT = re.compile(
 )
 _IBERIAN = "Calle Avda Avda. Avenida Rua Rúa Praça Travessa Carrer".split()  # house numbers beyond 1500 are common
 _FRENCH_FIRST = "rue Rue avenue Avenue boulevard Boulevard quai Quai allée Allée chemin Chemin impasse Impasse".split()
-_FIRST = (  # `Via Windows 10`, `Strada Statale 36`
+_FIRST = (
     "rue Rue Via Viale Piazza Piazzale Piazzetta Corso Strada Av Av. Paseo Plaza Camino Chaussée Quai Allée Chemin "
     "Avenue Boulevard ul. Ul. ulica Ulica ул. Ул. улица Улица проспект Проспект Λεωφόρος Πλατεία Οδός"
 ).split()
-_STREET_FIRST = re.compile(  # Rue de Virton 38
+_STREET_FIRST = re.compile(  # Rue de Virton 38, but also `Via Windows 10`, `Strada Statale 36`
     rf"(?<![\w\-'’])(?:(?P<iberian>{_any(_IBERIAN)})|(?P<vague>(?:Via|Strada)(?= [A-Z]))|{_any(_FIRST)}) "
     rf"(?:\d{{1,2}}\.? )?{_NAMES},? (?:n[°º.] ?)?{_HOUSE}"
 )
